@@ -1,0 +1,228 @@
+"""HTTP/1.x CONNECT, the proxy's side: bytes to one request, and the answers to it.
+
+Sans-IO. What is accepted and refused is upstream's behaviour, but answers of ours have a
+Content-Length. Bodies are not read: what follows the head of a CONNECT belongs to the tunnel, and a
+connection whose refused request announced a body is closed, so that no body is ever taken for a
+request. The client's side is `konnect.wire.connect_client`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from konnect.wire.connect_target import BadTarget, address_of, is_host_header
+from konnect.wire.http_head import (
+    CONTROL,
+    MAX_HEAD,
+    TOKEN,
+    HeadBuffer,
+    Headers,
+    HeadTooLarge,
+    MalformedHead,
+    values,
+)
+
+__all__ = ["ESTABLISHED", "MAX_HEAD", "ConnectRequest", "HeadReader", "Refused", "error_response"]
+
+ESTABLISHED = b"HTTP/1.1 200 Connection Established\r\n\r\n"
+
+TEXT = "text/plain; charset=utf-8"
+ONLY_CONNECT = "this proxy only supports CONNECT passthrough\n"
+
+_VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectRequest:
+    """A whole CONNECT head."""
+
+    address: str
+    """What to dial, as the client wrote it; may be empty or without a port."""
+    headers: Headers
+    user_agent: str
+    version: str
+    """`HTTP/1.0`, `HTTP/1.1` or what may come after it."""
+    early: bytes
+    """What the client sent behind the head: the tunnel's first bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The request cannot be served."""
+
+    response: bytes
+    """To be written before closing (or going on)."""
+    keep_alive: bool
+    """Whether another request may follow, beginning with `rest`, for a new `HeadReader`."""
+    rest: bytes
+    why: str
+    """One line for the log. Holds no bytes of the peer's but a quoted first one."""
+
+
+class HeadReader:
+    """
+    Reads the head of one request.
+
+    Time is linear in the bytes received and memory bounded by MAX_HEAD and one read; the outcome is
+    the same for every split of the same bytes.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = HeadBuffer()
+        self._outcome: ConnectRequest | Refused | None = None
+
+    @property
+    def received(self) -> int:
+        """Bytes of an incomplete head so far."""
+        return len(self._buffer)
+
+    def receive(self, data: bytes) -> ConnectRequest | Refused | None:
+        """
+        Take bytes as they were read; the outcome as soon as there is one, else None.
+
+        :raises RuntimeError: when called after an outcome; those bytes are not for this reader.
+        """
+        if self._outcome is not None:
+            raise RuntimeError("this head has been read: what follows is not for its reader")
+        self._buffer.append(data)
+        try:
+            self._outcome = self._judge()
+        except HeadTooLarge as error:
+            self._outcome = _refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, str(error))
+        except (MalformedHead, BadTarget) as error:
+            self._outcome = _refuse(HTTPStatus.BAD_REQUEST, str(error))
+        return self._outcome
+
+    def _judge(self) -> ConnectRequest | Refused | None:
+        foreign = _foreign_protocol(self._buffer.start)
+        if foreign is not None:
+            return _refuse(HTTPStatus.BAD_REQUEST, foreign)
+        line = self._buffer.first_line()
+        if line is not None:
+            # Judged before the rest is there: who speaks nonsense need not be waited for.
+            method, target, version = _request_line(line)
+            if method == b"PRI" and version == b"HTTP/2.0":
+                return _refuse(
+                    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+                    "HTTP/2 (gRPC) was spoken to an HTTP CONNECT port",
+                )
+            if not version.startswith(b"HTTP/1."):
+                return _refuse(
+                    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "unsupported protocol version"
+                )
+        taken = self._buffer.take()
+        if taken is None or line is None:
+            return None
+        headers, rest = taken
+        return _request(method, target, version, headers, rest)
+
+
+def _foreign_protocol(start: bytes) -> str | None:
+    """What was spoken in the place of HTTP; None if it may yet be HTTP."""
+    if start[:1] == b"\x16" and len(start) == 1:
+        return None
+    if start[:2] == b"\x16\x03":
+        return "TLS was spoken to a plain port"
+    if start[:1] in (b"\x04", b"\x05"):
+        return "SOCKS was spoken to an HTTP CONNECT port"
+    if start and not TOKEN.match(start[:1]):
+        return f"not HTTP: it begins with {start[:1]!r}"
+    return None
+
+
+def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """Method, target and version of a request line (RFC 9112 §3)."""
+    method, _, more = line.partition(b" ")
+    target, _, version = more.partition(b" ")
+    if not TOKEN.fullmatch(method) or not _VERSION.fullmatch(version):
+        raise MalformedHead("malformed request line")
+    if b"\t" in target or CONTROL.search(target):
+        raise MalformedHead("control character in the target")
+    return method, target, version
+
+
+def _request(
+    method: bytes, target: bytes, version: bytes, headers: Headers, rest: bytes
+) -> ConnectRequest | Refused:
+    hosts = values(headers, "host")
+    lengths = values(headers, "content-length")
+    encodings = values(headers, "transfer-encoding")
+    if len(hosts) > 1:
+        raise MalformedHead("too many Host headers")
+    if not hosts and method != b"CONNECT" and version != b"HTTP/1.0":
+        raise MalformedHead("missing required Host header")
+    if hosts and not is_host_header(hosts[0]):
+        raise MalformedHead("malformed Host header")
+    if len(set(lengths)) > 1 or not all(n.isascii() and n.isdigit() for n in lengths):
+        raise MalformedHead("malformed Content-Length header")
+    if encodings and [encoding.lower() for encoding in encodings] != ["chunked"]:
+        return _refuse(HTTPStatus.NOT_IMPLEMENTED, "unsupported transfer encoding")
+    if method != b"CONNECT":
+        body = bool(encodings) or any(length.strip("0") for length in lengths)
+        return _only_connect(method, version, headers, rest, body=body)
+    agents = values(headers, "user-agent")
+    return ConnectRequest(
+        address=address_of(target, hosts[0] if hosts else ""),
+        headers=headers,
+        user_agent=agents[0] if agents else "",
+        version=version.decode("ascii"),
+        early=rest,
+    )
+
+
+def _only_connect(
+    method: bytes, version: bytes, headers: Headers, rest: bytes, *, body: bool
+) -> Refused:
+    options = re.split(r"[ \t,]+", ",".join(values(headers, "connection")).lower())
+    keep_alive = version != b"HTTP/1.0" and not body and "close" not in options
+    response = error_response(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        ONLY_CONNECT,
+        close=not keep_alive,
+        allow="CONNECT",
+        omit_body=method == b"HEAD",
+    )
+    return Refused(
+        response=response,
+        keep_alive=keep_alive,
+        rest=rest if keep_alive else b"",
+        why=f"the method is {method[:32].decode('ascii')}, not CONNECT",
+    )
+
+
+def _refuse(status: HTTPStatus, why: str) -> Refused:
+    body = f"{status.value} {status.phrase}: {why}\n"
+    return Refused(response=error_response(status, body), keep_alive=False, rest=b"", why=why)
+
+
+def error_response(
+    status: int,
+    body: str,
+    *,
+    content_type: str = TEXT,
+    close: bool = True,
+    allow: str = "",
+    omit_body: bool = False,
+) -> bytes:
+    """
+    A whole error answer, its length counted in bytes of UTF-8.
+
+    :param close: announce that the connection ends with it.
+    :param allow: value of an Allow header (405 must have one: RFC 9110 §15.5.6).
+    :param omit_body: for HEAD: the headers of the body alone.
+    """
+    payload = body.encode("utf-8", "replace")
+    lines = [
+        f"HTTP/1.1 {int(status)} {HTTPStatus(status).phrase}",
+        f"Content-Type: {content_type}",
+        "X-Content-Type-Options: nosniff",
+        f"Content-Length: {len(payload)}",
+    ]
+    if allow:
+        lines.append(f"Allow: {allow}")
+    if close:
+        lines.append("Connection: close")
+    head = "\r\n".join(lines) + "\r\n\r\n"
+    return head.encode("latin-1") + (b"" if omit_body else payload)

@@ -1,0 +1,257 @@
+"""gRPC over one HTTP/2 connection, both roles, without IO.
+
+`GrpcConnection` turns received bytes into events, and calls into bytes. Its owner repeats, until
+there is nothing left:
+
+    events = connection.receive(data)  ->  act on them  ->  write(connection.output())
+    events = connection.pending()      ->  act on them  ->  write(connection.output())
+
+and does not call `output` while the transport takes no more: what is not asked for stays in the
+queues of the streams, where it makes them not `writable`.
+
+Flow control on receipt: the window of the connection is given back at once, so that a stream whose
+owner is slow holds up no other; the window of a stream is given back when its owner says
+`acknowledge`. Not known here: paths, packets, time, sockets. HTTP/2 is h2's, of which no type shows
+outside.
+
+The parts: `frames` cuts the bytes, `http2` sets h2 up, `streams` holds the state of streams and
+sends, `reactions` is what received frames do; `headers`, `framing` and `sendqueue` serve these.
+
+Source: gRPC over HTTP/2, RFC 9113.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from h2.exceptions import NoAvailableStreamIDError, ProtocolError, TooManyStreamsError
+
+from konnect.wire import frames, headers, http2
+from konnect.wire.events import ConnectionEnded, Event, Metadata
+from konnect.wire.http2 import Limits
+from konnect.wire.reactions import Reactions
+from konnect.wire.status import OK, ErrorCode, Status
+from konnect.wire.streams import NEVER, Streams
+
+__all__ = ["GrpcConnection", "Limits", "Role", "StreamRefused"]
+
+_MAX_DEBUG = 256
+
+
+class Role(enum.Enum):
+    """Which side of the connection this is."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class StreamRefused(Exception):
+    """No stream can be opened on this connection now; the text says why."""
+
+
+class GrpcConnection:
+    """One connection.
+
+    Calls for streams that are gone, and after the connection's end, do nothing.
+    """
+
+    def __init__(self, role: Role, limits: Limits | None = None) -> None:
+        """`limits`: sizes; the defaults of `Limits` if None."""
+        limits = limits or Limits()
+        client = role is Role.CLIENT
+        self.role = role
+        self.limits = limits
+        self.closed = False
+        """True after a connection error or `connection_lost`; nothing more is processed."""
+        self._http2 = http2.new_connection(limits, client=client)
+        self._splitter = frames.FrameSplitter(preface=not client, max_frame=limits.max_frame)
+        self._streams = Streams(self._http2, limits, client=client)
+        self._live = self._streams.table
+        self._reactions = Reactions(self._streams)
+        self._react = self._reactions.table
+        # Whole frames that go out before what h2 holds.
+        self._out: list[bytes] = []
+
+    @property
+    def live_streams(self) -> int:
+        """Streams that have not ended, those with output queued behind `end_stream` included."""
+        return len(self._live)
+
+    def start(self) -> None:
+        """Queue the preface, SETTINGS and the connection's receive window.
+
+        To be called once, first.
+        """
+        http2.start(self._http2, self.limits)
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Take received bytes, in any pieces. Never raises for what a peer sends.
+
+        What breaks the protocol becomes StreamEnded for every live stream and a last
+        `ConnectionEnded`.
+        """
+        events = self.pending()
+        if self.closed:
+            return events
+        react, receive_data = self._react, self._http2.receive_data
+        try:
+            for is_goaway, piece in self._splitter.split(data):
+                if is_goaway:
+                    self._reactions.goaway(piece, events)
+                    continue
+                for event in receive_data(piece):
+                    reaction = react.get(event.__class__)
+                    if reaction is not None:
+                        reaction(event, events)
+        except frames.ProtocolViolation as error:
+            self._fail(error.code, str(error), events)
+        except ProtocolError as error:
+            self._fail(int(error.error_code), str(error) or type(error).__name__, events)
+        return events
+
+    def output(self) -> bytes:
+        """All bytes to send now: control frames, then the streams in turn, as windows allow."""
+        if not self.closed:
+            self._streams.serve()
+        data = self._http2.data_to_send()
+        if self._out:
+            data = b"".join((*self._out, data))
+            self._out.clear()
+        return data
+
+    def pending(self) -> list[Event]:
+        """Events that no received byte caused: `Writable`, after an `output`."""
+        events = self._streams.pending
+        if events:
+            self._streams.pending = []
+            return events
+        return []
+
+    def connection_lost(self) -> list[Event]:
+        """The transport is gone: every live stream ends with UNAVAILABLE."""
+        events = self.pending()
+        if not self.closed:
+            self.closed = True
+            self._streams.end_all("the connection was lost", events)
+        return events
+
+    def open_stream(self, path: str, metadata: Metadata, *, authority: str, scheme: str) -> int:
+        """Client: open a stream and return its id.
+
+        Raises `StreamRefused` when none can be opened, ValueError for metadata that no header can
+        hold.
+        """
+        if self.closed:
+            raise StreamRefused("the connection has ended")
+        if self._streams.peer_last != NEVER:
+            raise StreamRefused("the peer takes no new streams")
+        block = headers.request(path, authority, scheme, metadata)
+        try:
+            stream_id = self._http2.get_next_available_stream_id()
+            self._http2.send_headers(stream_id, block)
+        except TooManyStreamsError:
+            raise StreamRefused("the peer's limit of concurrent streams is reached") from None
+        except NoAvailableStreamIDError:
+            raise StreamRefused("the stream ids of this connection are used up") from None
+        self._streams.add(stream_id)
+        return stream_id
+
+    def send_headers(self, stream_id: int, metadata: Metadata = ()) -> None:
+        """Server: send the response headers now; without this they go out with the first message.
+
+        Raises ValueError for metadata that no header can hold, RuntimeError if they have been sent.
+        """
+        stream = self._live.get(stream_id)
+        if stream is None or stream.ending is not None:
+            return
+        if stream.headers_sent:
+            raise RuntimeError("the response headers of this stream have been sent")
+        self._http2.send_headers(stream_id, headers.response(metadata))
+        stream.headers_sent = True
+
+    def send_message(self, stream_id: int, payload: bytes) -> None:
+        """Queue one message, whatever `writable` says."""
+        stream = self._live.get(stream_id)
+        if stream is None or stream.ending is not None:
+            return
+        if not stream.headers_sent:
+            stream.headers_sent = True
+            if self.role is Role.SERVER:
+                self._http2.send_headers(stream_id, headers.response(()))
+        stream.queue.put(payload)
+        if not stream.in_turn:
+            self._streams.enter_rota(stream)
+
+    def end_stream(
+        self, stream_id: int, status: Status = OK, message: str = "", metadata: Metadata = ()
+    ) -> None:
+        """End our side of a stream behind everything queued.
+
+        Server: with trailers. If the client has not half-closed by then, RST_STREAM(NO_ERROR)
+        follows. No more is told of the stream, unless the client resets it before the trailers are
+        out. Client: a half-close; `status` must be OK. Raises ValueError for metadata that no
+        header can hold.
+        """
+        stream = self._live.get(stream_id)
+        if stream is None or stream.ending is not None:
+            return
+        if self.role is Role.SERVER:
+            self._streams.end(stream, headers.trailers(status, message, metadata))
+        elif status is OK and not message and not metadata:
+            self._streams.end(stream, [])
+        else:
+            raise ValueError("a client has no status to send")
+
+    def reset_stream(self, stream_id: int, code: int = ErrorCode.CANCEL) -> None:
+        """End a stream at once in both directions; what is queued is dropped.
+
+        There is no event for it.
+        """
+        stream = self._live.get(stream_id)
+        if stream is not None:
+            self._streams.reset(stream, code)
+
+    def writable(self, stream_id: int) -> bool:
+        """Whether the stream is live and wants more: False from `send_high` until `send_low`."""
+        stream = self._live.get(stream_id)
+        return stream is not None and stream.ending is None and not stream.queue.full
+
+    def queued(self, stream_id: int) -> int:
+        """Bytes queued on the stream, not yet in `output`."""
+        stream = self._live.get(stream_id)
+        return stream.queue.size if stream is not None else 0
+
+    def acknowledge(self, stream_id: int, cost: int) -> None:
+        """Give the peer back `cost` bytes of the stream's window (a quarter of it at a time)."""
+        stream = self._live.get(stream_id)
+        if stream is not None:
+            self._streams.give_back(stream, cost)
+
+    def ping(self, payload: bytes) -> None:
+        """Queue a PING of 8 bytes; `Ponged` comes back. Raises ValueError for any other size."""
+        if not self.closed:
+            self._http2.ping(payload)
+
+    def goaway(self, code: int = ErrorCode.NO_ERROR, debug: bytes = b"") -> None:
+        """Queue a GOAWAY.
+
+        Live streams go on; new ones from the peer are refused with REFUSED_STREAM.
+        """
+        if self.closed:
+            return
+        last = min(self._streams.refused_above, self._http2.highest_inbound_stream_id)
+        self._streams.refused_above = last
+        # Past h2, which would take this for the end, and behind the frames it has made so far.
+        self._out.append(self._http2.data_to_send())
+        self._out.append(frames.goaway(last, code, debug))
+
+    def _fail(self, code: int, text: str, events: list[Event]) -> None:
+        self.closed = True
+        last = min(self._streams.refused_above, self._http2.highest_inbound_stream_id)
+        # h2 has made a GOAWAY for the errors that it found itself, but without a word of
+        # explanation.
+        data = self._http2.data_to_send().removesuffix(frames.goaway(last, code, b""))
+        debug = text.encode("utf-8", "replace")[:_MAX_DEBUG]
+        self._out += [data, frames.goaway(last, code, debug)]
+        self._streams.end_all(f"the connection broke: {text}", events)
+        events.append(ConnectionEnded(code, text))

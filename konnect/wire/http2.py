@@ -1,0 +1,85 @@
+"""How we set up h2: settings, limits, and which of its checks are ours.
+
+One function; what is done with the connection is not known here. h2 checks framing, states, windows
+and the size of header blocks; the content of header blocks is checked by `headers`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.settings import SettingCodes, Settings
+
+from konnect.wire import quiet
+
+quiet.install()
+
+_DEFAULT_WINDOW = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes."""
+
+    max_message: int = 4 * 1024 * 1024
+    """Largest message received; above it the stream ends with RESOURCE_EXHAUSTED."""
+    stream_window: int = 1024 * 1024
+    """Receive window of each stream: what its owner may hold unacknowledged."""
+    connection_window: int = 16 * 1024 * 1024
+    """Receive window of the connection, for all streams together. Never below HTTP/2's 65535."""
+    max_frame: int = 16384
+    """Largest frame received, 16384 to 16777215."""
+    max_header_list: int = 65536
+    """Largest decoded header block received."""
+    send_high: int = 65536
+    """A stream with more queued than this is not writable."""
+    send_low: int = 16384
+    """`Writable` comes when what is queued has fallen to this."""
+
+
+class Http2Connection(H2Connection):
+    """h2's connection, with less memory of the past."""
+
+    # How many closed streams are remembered, to tell late frames from wrong ones. h2's own 65536
+    # would let each busy connection grow by some 10 MB.
+    MAX_CLOSED_STREAMS = 4096
+
+
+def new_connection(limits: Limits, *, client: bool) -> Http2Connection:
+    """An h2 connection with our limits, not yet started."""
+    http2 = Http2Connection(
+        H2Configuration(
+            client_side=client,
+            header_encoding=None,
+            validate_inbound_headers=False,
+            normalize_inbound_headers=False,
+            validate_outbound_headers=False,
+        )
+    )
+    # Given as initial values they hold at once. Assigned one by one they would be announced by no
+    # SETTINGS frame, since h2 takes assignments for changes that await an answer.
+    # MAX_CONCURRENT_STREAMS is left out: a client may keep each of its tunnels in a stream of one
+    # connection.
+    http2.local_settings = Settings(
+        client=client,
+        initial_values={
+            SettingCodes.ENABLE_PUSH: 0,
+            SettingCodes.INITIAL_WINDOW_SIZE: limits.stream_window,
+            SettingCodes.MAX_FRAME_SIZE: limits.max_frame,
+            SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_header_list,
+        },
+    )
+    # h2 has copied these two from its defaults already.
+    http2.max_inbound_frame_size = limits.max_frame
+    http2.decoder.max_header_list_size = limits.max_header_list
+    return http2
+
+
+def start(http2: Http2Connection, limits: Limits) -> None:
+    """Queue the preface, SETTINGS and the connection's receive window."""
+    http2.initiate_connection()
+    more = limits.connection_window - _DEFAULT_WINDOW
+    if more > 0:
+        http2.increment_flow_control_window(more)

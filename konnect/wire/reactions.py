@@ -1,0 +1,231 @@
+"""What the peer's frames do to the streams of a connection, and which events that makes.
+
+`Reactions` is the receiving half of `GrpcConnection`: h2's events go in, ours come out. It decides
+how a stream's end maps to a status, and what is answered to a request that is none of gRPC's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import h2.events
+from h2.settings import SettingCodes
+
+from konnect.wire import frames, headers
+from konnect.wire.events import (
+    Event,
+    GoingAway,
+    HalfClosed,
+    HeadersReceived,
+    MessageReceived,
+    Ponged,
+    StreamEnded,
+    StreamOpened,
+)
+from konnect.wire.framing import PREFIX_SIZE, CompressedMessage, FramingError
+from konnect.wire.status import OK, ErrorCode, Status, code_name, from_reset
+from konnect.wire.streams import Stream, Streams
+
+Reaction = Callable[[Any, list[Event]], None]
+
+
+class Reactions:
+    """One connection's reactions, looked up in `table` by the class of h2's event."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+        self._live = streams.table
+        self._half_window = streams.limits.stream_window // 2
+        # Bytes received that the connection's window lacks, and how many make it worth a frame.
+        self._unclaimed = 0
+        self._worth_claiming = max(1, streams.limits.connection_window // 4)
+        self.table: dict[type, Reaction] = {
+            h2.events.DataReceived: self._data,
+            h2.events.WindowUpdated: self._window,
+            h2.events.RemoteSettingsChanged: self._settings,
+            h2.events.StreamReset: self._reset,
+            h2.events.StreamEnded: self._end_stream,
+            h2.events.PingAckReceived: self._pong,
+        }
+        if streams.client:
+            self.table[h2.events.ResponseReceived] = self._response
+            self.table[h2.events.TrailersReceived] = self._trailers
+        else:
+            self.table[h2.events.RequestReceived] = self._request
+
+    def _data(self, event: h2.events.DataReceived, events: list[Event]) -> None:
+        streams = self._streams
+        held = event.flow_controlled_length
+        # The connection's window goes back whatever becomes of the bytes: no stream may hold up
+        # another.
+        self._unclaimed += held
+        if self._unclaimed >= self._worth_claiming:
+            streams.http2.increment_flow_control_window(self._unclaimed)
+            self._unclaimed = 0
+        stream = self._live.get(event.stream_id)
+        if stream is None or stream.told or (stream.ending is not None and not streams.client):
+            return
+        data = event.data
+        back = held - len(data)  # padding
+        deframer = stream.deframer
+        half = self._half_window
+        for payload in deframer.feed(data):
+            cost = PREFIX_SIZE + len(payload)
+            if cost > half:
+                back += cost - half - stream.early
+                cost = half
+            stream.early = 0
+            events.append(MessageReceived(stream.id, payload, cost))
+        if deframer.error is not None:
+            self._refuse(stream, *self._framing_status(stream, deframer.error), events)
+            return
+        if deframer.expected > half:
+            # Of a message that might not fit the window, all but half a window is given back as it
+            # comes.
+            early = min(deframer.expected - half, deframer.received)
+            back += early - stream.early
+            stream.early = early
+        if back:
+            streams.give_back(stream, back)
+
+    def _window(self, event: h2.events.WindowUpdated, events: list[Event]) -> None:
+        stream = self._live.get(event.stream_id)
+        if stream is not None:
+            self._streams.enter_rota(stream)
+
+    def _settings(self, event: h2.events.RemoteSettingsChanged, events: list[Event]) -> None:
+        if SettingCodes.INITIAL_WINDOW_SIZE in event.changed_settings:
+            for stream in self._live.values():
+                self._streams.enter_rota(stream)
+
+    def _pong(self, event: h2.events.PingAckReceived, events: list[Event]) -> None:
+        events.append(Ponged(event.ping_data))
+
+    def goaway(self, body: memoryview, events: list[Event]) -> None:
+        """The peer takes no new streams, and none of ours above the id it names.
+
+        Raises `ProtocolViolation`.
+        """
+        last, code, debug = frames.parse_goaway(body)
+        streams = self._streams
+        # A second GOAWAY may only lower the id (RFC 9113 section 6.8).
+        streams.peer_last = last = min(last, streams.peer_last)
+        events.append(GoingAway(last, code, debug))
+        if streams.client:
+            for stream in [stream for stream in self._live.values() if stream.id > last]:
+                streams.reset(stream, ErrorCode.CANCEL)
+                text = f"the server is going away and did not take the stream: {code_name(code)}"
+                events.append(StreamEnded(stream.id, Status.UNAVAILABLE, text, (), True))
+
+    def _request(self, event: h2.events.RequestReceived, events: list[Event]) -> None:
+        streams = self._streams
+        stream_id = event.stream_id
+        if stream_id > streams.refused_above:
+            streams.http2.reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
+            return
+        try:
+            request = headers.read_request(event.headers)
+        except headers.MalformedHeaders:
+            streams.http2.reset_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
+            return
+        if isinstance(request, headers.Refusal):
+            block = headers.response((), request.http_status)
+            block += headers.trailers(request.status, request.message, ())
+            streams.http2.send_headers(stream_id, block, end_stream=True)
+            if event.stream_ended is None:
+                streams.http2.reset_stream(stream_id, ErrorCode.NO_ERROR)
+            return
+        streams.add(stream_id, request.encoding)
+        events.append(StreamOpened(stream_id, request.path, request.metadata, request.authority))
+
+    def _response(self, event: h2.events.ResponseReceived, events: list[Event]) -> None:
+        stream = self._live.get(event.stream_id)
+        if stream is None:
+            return
+        ended = event.stream_ended is not None
+        try:
+            response = headers.read_response(event.headers, ended=ended)
+        except headers.MalformedHeaders as error:
+            self._leave(stream, headers.Ending(Status.INTERNAL, str(error), ()), ended, events)
+            return
+        if isinstance(response, headers.Ending):
+            self._leave(stream, response, ended, events)
+            return
+        stream.encoding = response.encoding
+        events.append(HeadersReceived(stream.id, response.metadata))
+
+    def _trailers(self, event: h2.events.TrailersReceived, events: list[Event]) -> None:
+        stream = self._live.get(event.stream_id)
+        if stream is None:
+            return
+        try:
+            ending = headers.read_trailers(event.headers)
+        except headers.MalformedHeaders as error:
+            ending = headers.Ending(Status.INTERNAL, str(error), ())
+        if ending.status is OK and stream.deframer.incomplete:
+            text = "the server ended the stream within a message"
+            ending = headers.Ending(Status.INTERNAL, text, ending.metadata)
+        self._leave(stream, ending, True, events)
+
+    def _end_stream(self, event: h2.events.StreamEnded, events: list[Event]) -> None:
+        stream = self._live.get(event.stream_id)
+        if stream is None:
+            return
+        if self._streams.client:
+            text = "the server closed the stream without sending trailers"
+            self._leave(stream, headers.Ending(Status.INTERNAL, text, ()), True, events)
+            return
+        stream.half_closed = True
+        if stream.ending is not None:
+            return
+        if stream.deframer.incomplete:
+            self._refuse(stream, Status.INTERNAL, "the client half-closed within a message", events)
+            return
+        events.append(HalfClosed(stream.id))
+
+    def _reset(self, event: h2.events.StreamReset, events: list[Event]) -> None:
+        stream = self._live.get(event.stream_id)
+        if stream is None:
+            return
+        self._streams.drop(stream)
+        if stream.told:
+            return
+        code = int(event.error_code)
+        if event.remote_reset:
+            text = f"stream terminated by RST_STREAM with error code: {code_name(code)}"
+        else:
+            text = f"stream reset for what the peer sent on it: {code_name(code)}"
+        events.append(StreamEnded(stream.id, from_reset(code), text, (), True))
+
+    def _refuse(self, stream: Stream, status: Status, text: str, events: list[Event]) -> None:
+        """End a stream for a message that cannot be accepted."""
+        events.append(StreamEnded(stream.id, status, text, (), False))
+        stream.told = True
+        if self._streams.client:
+            self._streams.reset(stream, ErrorCode.CANCEL)
+        else:
+            self._streams.end(stream, headers.trailers(status, text, ()))
+
+    def _leave(
+        self, stream: Stream, ending: headers.Ending, ended: bool, events: list[Event]
+    ) -> None:
+        """Client: the stream is over. `ended`: whether the server's END_STREAM has come."""
+        events.append(StreamEnded(stream.id, ending.status, ending.message, ending.metadata, False))
+        if not ended:
+            self._streams.reset(stream, ErrorCode.CANCEL)
+        elif not stream.finished:
+            self._streams.reset(stream, ErrorCode.NO_ERROR)
+        else:
+            self._streams.drop(stream)
+
+    def _framing_status(self, stream: Stream, error: FramingError) -> tuple[Status, str]:
+        """grpc's words for a message that cannot be accepted."""
+        if not isinstance(error, CompressedMessage):
+            return Status.RESOURCE_EXHAUSTED, str(error)
+        if error.flag != 1:
+            return Status.INTERNAL, f"grpc: received unexpected payload format {error.flag}"
+        if stream.encoding in ("", "identity"):
+            return Status.INTERNAL, "grpc: compressed flag set with identity or empty encoding"
+        status = Status.INTERNAL if self._streams.client else Status.UNIMPLEMENTED
+        return status, f'grpc: Decompressor is not installed for grpc-encoding "{stream.encoding}"'

@@ -1,0 +1,86 @@
+"""What one stream has to send and could not send yet.
+
+Messages go in whole and come out as pieces of the size that windows and frames allow: small ones
+are joined, large ones are cut. The queue itself is not bounded; its two marks tell the owner when
+to stop feeding it and when to go on. It does not know whose turn it is among the streams.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from konnect.wire.framing import PREFIX_SIZE, prefix
+
+# Below this it is cheaper to copy a message behind its prefix than to queue two pieces.
+_JOIN_BELOW = 4096
+
+
+class SendQueue:
+    """Length-prefixed messages of one stream, waiting."""
+
+    __slots__ = ("_chunks", "_high", "_low", "_offset", "full", "size")
+
+    def __init__(self, high: int, low: int) -> None:
+        """`high`, `low`: the marks, in bytes."""
+        self._chunks: deque[bytes] = deque()
+        self._offset = 0  # how much of the first chunk is gone already
+        self._high = high
+        self._low = low
+        self.size = 0
+        """Bytes waiting, prefixes counted."""
+        self.full = False
+        """True from when the size passes the high mark until it is at the low one or below."""
+
+    def put(self, message: bytes) -> None:
+        """Queue one message behind the others."""
+        size = len(message)
+        if size < _JOIN_BELOW:
+            self._chunks.append(prefix(size) + message)
+        else:
+            self._chunks.append(prefix(size))
+            self._chunks.append(message)
+        self.size += PREFIX_SIZE + size
+        if self.size > self._high:
+            self.full = True
+
+    def take(self, most: int) -> bytes | memoryview:
+        """Remove and return the next bytes: `most` (at least 1), or all if there are fewer."""
+        chunks = self._chunks
+        self.size -= min(most, self.size)
+        first = chunks[0]
+        offset = self._offset
+        left = len(first) - offset
+        if left > most:
+            self._offset = offset + most
+            return memoryview(first)[offset : offset + most]
+        if left == most or len(chunks) == 1:
+            chunks.popleft()
+            self._offset = 0
+            return memoryview(first)[offset:] if offset else first
+        pieces: list[bytes | memoryview] = []
+        while most and chunks:
+            chunk = chunks[0]
+            left = len(chunk) - offset
+            if left > most:
+                pieces.append(memoryview(chunk)[offset : offset + most])
+                offset += most
+                break
+            pieces.append(memoryview(chunk)[offset:] if offset else chunk)
+            chunks.popleft()
+            offset = 0
+            most -= left
+        self._offset = offset
+        return b"".join(pieces)
+
+    def relieved(self) -> bool:
+        """True once, when a queue that was full has fallen to the low mark."""
+        if self.full and self.size <= self._low:
+            self.full = False
+            return True
+        return False
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._chunks.clear()
+        self._offset = self.size = 0
+        self.full = False

@@ -1,0 +1,169 @@
+"""The live streams of one connection: their state, their turn to send, their windows.
+
+`Streams` is what calls from above (`grpc`) and events from below (`reactions`) both work on. A
+stream is in its table from the moment it is opened until nothing more will be sent or told of it;
+as long as it is, h2 knows it as open in at least one direction, so calls to h2 for a stream in the
+table do not fail.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from konnect.wire import headers
+from konnect.wire.events import Event, StreamEnded, Writable
+from konnect.wire.framing import Deframer
+from konnect.wire.http2 import Http2Connection, Limits
+from konnect.wire.sendqueue import SendQueue
+from konnect.wire.status import ErrorCode, Status
+
+TURN = 16384
+"""How many bytes one stream may send before the next has its turn."""
+
+NEVER = 2**31
+"""Above every stream id."""
+
+
+class Stream:
+    """One live stream."""
+
+    __slots__ = (
+        "deframer",
+        "early",
+        "encoding",
+        "ending",
+        "finished",
+        "half_closed",
+        "headers_sent",
+        "id",
+        "in_turn",
+        "owed",
+        "queue",
+        "told",
+    )
+
+    def __init__(self, stream_id: int, limits: Limits, encoding: str = "") -> None:
+        self.id = stream_id
+        self.deframer = Deframer(limits.max_message)
+        self.queue = SendQueue(limits.send_high, limits.send_low)
+        self.encoding = encoding
+        """The peer's grpc-encoding."""
+        self.ending: headers.HeaderBlock | None = None
+        """What ends our side, behind the queue: a server's trailers, nothing for a client."""
+        self.finished = False
+        """Client: our END_STREAM is out."""
+        self.headers_sent = False
+        """Server: the response headers are out."""
+        self.half_closed = False
+        """The peer has sent END_STREAM."""
+        self.told = False
+        """Its StreamEnded has been told."""
+        self.in_turn = False
+        """It stands in the rota."""
+        self.early = 0
+        """Bytes of the incomplete message that have been given back already."""
+        self.owed = 0
+        """Acknowledged bytes that have not been given back to the peer yet."""
+
+
+class Streams:
+    """The table, the rota of those with something to send, and what happens at a stream's end."""
+
+    def __init__(self, http2: Http2Connection, limits: Limits, *, client: bool) -> None:
+        self.http2 = http2
+        self.limits = limits
+        self.client = client
+        self.table: dict[int, Stream] = {}
+        self.pending: list[Event] = []
+        """Events that no received byte caused."""
+        self.refused_above = NEVER
+        """Server: new streams above this id are refused, since we have sent a GOAWAY."""
+        self.peer_last = NEVER
+        """The last stream id of the peer's GOAWAY."""
+        self._rota: deque[Stream] = deque()
+        self._window_share = max(1, limits.stream_window // 4)
+
+    def add(self, stream_id: int, encoding: str = "") -> None:
+        """A stream has been opened."""
+        self.table[stream_id] = Stream(stream_id, self.limits, encoding)
+
+    def drop(self, stream: Stream) -> None:
+        """Forget a stream and what it had queued.
+
+        It may still stand in the rota, where it is passed over.
+        """
+        stream.queue.clear()
+        del self.table[stream.id]
+
+    def reset(self, stream: Stream, code: int) -> None:
+        """End a stream at once in both directions."""
+        self.drop(stream)
+        self.http2.reset_stream(stream.id, code)
+
+    def enter_rota(self, stream: Stream) -> None:
+        """The stream has something to send, or room for it."""
+        if not stream.in_turn and stream.queue.size:
+            stream.in_turn = True
+            self._rota.append(stream)
+
+    def serve(self) -> None:
+        """Turn queued bytes into DATA frames: each stream in turn, as far as the windows allow."""
+        http2 = self.http2
+        rota = self._rota
+        turn = min(TURN, http2.max_outbound_frame_size)
+        while rota:
+            stream = rota[0]
+            queue = stream.queue
+            if queue.size:
+                if http2.outbound_flow_control_window <= 0:
+                    return
+                window = http2.local_flow_control_window(stream.id)
+                if window > 0:
+                    http2.send_data(stream.id, queue.take(min(turn, window)))
+                    if queue.relieved() and stream.ending is None:
+                        self.pending.append(Writable(stream.id))
+                    if queue.size:
+                        rota.rotate(-1)
+                        continue
+                    if stream.ending is not None:
+                        self.send_ending(stream)
+            # Done, ended, or out of window; a WINDOW_UPDATE brings the last kind back.
+            rota.popleft()
+            stream.in_turn = False
+
+    def end(self, stream: Stream, block: headers.HeaderBlock) -> None:
+        """End our side of the stream behind its queue."""
+        stream.ending = block
+        if not stream.queue.size:
+            self.send_ending(stream)
+
+    def send_ending(self, stream: Stream) -> None:
+        """The queue is empty: send what ends our side."""
+        if self.client:
+            self.http2.end_stream(stream.id)
+            stream.finished = True
+            return
+        block = stream.ending or []
+        if not stream.headers_sent:
+            block = headers.response(()) + block
+        self.http2.send_headers(stream.id, block, end_stream=True)
+        if stream.half_closed:
+            self.drop(stream)
+        else:
+            # The whole answer is out; nothing more is wanted (RFC 9113 section 8.1).
+            self.reset(stream, ErrorCode.NO_ERROR)
+
+    def give_back(self, stream: Stream, size: int) -> None:
+        """Let the peer send `size` more bytes on the stream: a quarter of the window at a time."""
+        stream.owed += size
+        if stream.owed >= self._window_share and not stream.half_closed:
+            self.http2.increment_flow_control_window(stream.owed, stream.id)
+            stream.owed = 0
+
+    def end_all(self, text: str, events: list[Event]) -> None:
+        """The connection is over: tell the owners of all live streams."""
+        for stream in list(self.table.values()):
+            self.drop(stream)
+            # A server that has ended a stream itself hears no more of it.
+            if not stream.told and (self.client or stream.ending is None):
+                events.append(StreamEnded(stream.id, Status.UNAVAILABLE, text, (), True))

@@ -1,0 +1,106 @@
+"""Tests of konnect.wire.frames."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hyperframe.frame import GoAwayFrame, PingFrame, SettingsFrame
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from konnect.wire import frames
+from konnect.wire.frames import PREFACE, FrameSplitter, ProtocolViolation
+from konnect.wire.status import ErrorCode
+from tests.wire.pump import data
+
+SETTINGS = SettingsFrame(0).serialize()
+PING = PingFrame(0, opaque_data=b"12345678").serialize()
+GOAWAY = GoAwayFrame(0, last_stream_id=7, error_code=2, additional_data=b"why").serialize()
+
+
+def split(splitter: FrameSplitter, *pieces: bytes) -> tuple[bytes, list[bytes]]:
+    """What goes to h2, joined, and the bodies of GOAWAYs."""
+    through, bodies = b"", []
+    for piece in pieces:
+        for is_goaway, view in splitter.split(piece):
+            if is_goaway:
+                bodies.append(bytes(view))
+            else:
+                through += view
+    return through, bodies
+
+
+class SplitterTests(SynchronousTestCase):
+    @given(st.lists(st.integers(min_value=0)), st.booleans())
+    def test_any_split(self, cuts: list[int], preface: bool) -> None:
+        """However the bytes are cut, h2 gets all but the GOAWAYs, and those come out whole."""
+        start = PREFACE if preface else b""
+        stream = start + SETTINGS + GOAWAY + PING + data(1, b"x" * 50).serialize() + GOAWAY + PING
+        edges = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
+        pieces = [stream[a:b] for a, b in pairwise(edges)]
+        through, bodies = split(FrameSplitter(preface=preface, max_frame=16384), *pieces)
+        self.assertEqual(through, stream.replace(GOAWAY, b""))
+        self.assertEqual(bodies, [GOAWAY[9:]] * 2)
+
+    def test_one_frame_at_a_time(self) -> None:
+        """No piece for h2 holds bytes of two frames."""
+        splitter = FrameSplitter(preface=False, max_frame=16384)
+        pieces = [bytes(view) for _, view in splitter.split(SETTINGS + PING + PING[:10])]
+        self.assertEqual(pieces, [SETTINGS, PING, PING[:10]])
+        pieces = [bytes(view) for _, view in splitter.split(PING[10:] + SETTINGS)]
+        self.assertEqual(pieces, [PING[10:], SETTINGS])
+
+    def test_long_frame(self) -> None:
+        """A frame above the limit is refused by its head, before its body has come."""
+        splitter = FrameSplitter(preface=False, max_frame=100)
+        split(splitter, SETTINGS, data(1, b"x" * 100).serialize())
+        with self.assertRaises(ProtocolViolation) as caught:
+            split(splitter, data(1, b"x" * 101).serialize()[:9])
+        self.assertEqual(caught.exception.code, ErrorCode.FRAME_SIZE_ERROR)
+
+    def test_settings_come_first(self) -> None:
+        """Whatever does not begin with SETTINGS is no HTTP/2, an acknowledgement included."""
+        ack = SettingsFrame(0, flags=["ACK"]).serialize()
+        for first in (PING, GOAWAY, ack, b"HTTP/1.1 400 Bad Request\r\n"):
+            with self.assertRaises(ProtocolViolation):
+                split(FrameSplitter(preface=False, max_frame=16384), first)
+
+    def test_foreign_protocols_are_named(self) -> None:
+        """A peer that speaks something else is told so, with a guess at what it is."""
+        for first, guess in (
+            (b"GET / HTTP/1.1\r\n", "no HTTP/2 but HTTP/1: it began with b'GET / HTTP"),
+            (b"CONNECT a:1 HTTP/1.1\r\n", "no HTTP/2 but HTTP/1: "),
+            (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", "no HTTP/2 but TLS: "),
+            (b"PRI * HTTP/1.1\r\n", "no HTTP/2: "),
+            (b"\0" * 30, "no HTTP/2: "),
+        ):
+            with self.assertRaises(ProtocolViolation) as caught:
+                split(FrameSplitter(preface=True, max_frame=16384), first)
+            self.assertEqual(caught.exception.code, ErrorCode.PROTOCOL_ERROR)
+            self.assertIn(guess, str(caught.exception))
+
+    def test_goaway_on_a_stream(self) -> None:
+        """A GOAWAY belongs to the connection, not to a stream."""
+        bad = GOAWAY[:8] + b"\x01" + GOAWAY[9:]
+        with self.assertRaises(ProtocolViolation) as caught:
+            split(FrameSplitter(preface=False, max_frame=16384), SETTINGS + bad)
+        self.assertEqual(caught.exception.code, ErrorCode.PROTOCOL_ERROR)
+
+
+class GoawayTests(SynchronousTestCase):
+    def test_round_trip(self) -> None:
+        """What is written is what others read, and the other way round."""
+        self.assertEqual(frames.goaway(7, 2, b"why"), GOAWAY)
+        self.assertEqual(frames.parse_goaway(memoryview(GOAWAY[9:])), (7, 2, b"why"))
+
+    def test_long_debug_data(self) -> None:
+        """The length of the frame is right above 255 bytes too."""
+        frame = GoAwayFrame(0, last_stream_id=1, error_code=0, additional_data=b"x" * 1000)
+        self.assertEqual(frames.goaway(1, 0, b"x" * 1000), frame.serialize())
+
+    def test_short(self) -> None:
+        """A body without room for its two numbers is refused."""
+        with self.assertRaises(ProtocolViolation) as caught:
+            frames.parse_goaway(memoryview(b"1234567"))
+        self.assertEqual(caught.exception.code, ErrorCode.FRAME_SIZE_ERROR)

@@ -1,9 +1,9 @@
 """DATA packets by hand: the one kind whose size makes protobuf's two copies count.
 
-Building writes the canonical bytes, the same as protobuf's own and Go's: type, then the Data message
-with connectID before the bytes. Reading takes exactly that form; whatever else a peer sends, however
-legal, is None here and goes through protobuf. For 64 KiB of payload this takes 3.4 us instead of 12.5
-to build and 0.8 instead of 4.3 to read (docs/performance.md).
+Building writes the canonical bytes, the same as protobuf's own and Go's: type, then the Data
+message with connectID before the bytes. Reading takes exactly that form; whatever else a peer
+sends, however legal, is None here and goes through protobuf. For 64 KiB of payload this takes
+3.4 us instead of 12.5 to build and 0.8 instead of 4.3 to read (docs/performance.md).
 """
 
 from __future__ import annotations

@@ -64,13 +64,13 @@ class GrpcConnection:
         self.closed = False
         """True after a connection error or `connection_lost`; nothing more is processed."""
         self._http2 = http2.new_connection(limits, client=client)
-        self._splitter = frames.FrameSplitter(preface=not client, max_frame=limits.max_frame)
         self._streams = Streams(self._http2, limits, client=client)
+        self._splitter = frames.FrameSplitter(
+            preface=not client, max_frame=limits.max_frame, live=self._streams.may_receive
+        )
         self._live = self._streams.table
         self._reactions = Reactions(self._streams)
         self._react = self._reactions.table
-        # Whole frames that go out before what h2 holds.
-        self._out: list[bytes] = []
 
     @property
     def live_streams(self) -> int:
@@ -93,30 +93,43 @@ class GrpcConnection:
         events = self.pending()
         if self.closed:
             return events
-        react, receive_data = self._react, self._http2.receive_data
+        reactions = self._reactions
         try:
-            for is_goaway, piece in self._splitter.split(data):
-                if is_goaway:
-                    self._reactions.goaway(piece, events)
-                    continue
-                for event in receive_data(piece):
-                    reaction = react.get(event.__class__)
-                    if reaction is not None:
-                        reaction(event, events)
+            for part in self._splitter.split(data):
+                if isinstance(part, frames.Data):
+                    reactions.data(part, events)
+                    if part.ended:
+                        self._show_h2(frames.end_of_data(part.stream_id), events)
+                elif isinstance(part, frames.WindowUpdate):
+                    reactions.window_update(part, events)
+                elif isinstance(part, frames.ForH2):
+                    self._show_h2(part.piece, events)
+                else:
+                    reactions.goaway(part.body, events)
         except frames.ProtocolViolation as error:
             self._fail(error.code, str(error), events)
         except ProtocolError as error:
             self._fail(int(error.error_code), str(error) or type(error).__name__, events)
         return events
 
+    def _show_h2(self, piece: bytes | memoryview, events: list[Event]) -> None:
+        react = self._react
+        for event in self._http2.receive_data(piece):
+            reaction = react.get(event.__class__)
+            if reaction is not None:
+                reaction(event, events)
+
     def output(self) -> bytes:
         """All bytes to send now: control frames, then the streams in turn, as windows allow."""
+        streams = self._streams
         if not self.closed:
-            self._streams.serve()
-        data = self._http2.data_to_send()
-        if self._out:
-            data = b"".join((*self._out, data))
-            self._out.clear()
+            streams.serve()
+        streams.collect()
+        out = streams.out
+        if not out:
+            return b""
+        data = b"".join(out)
+        out.clear()
         return data
 
     def pending(self) -> list[Event]:
@@ -242,8 +255,8 @@ class GrpcConnection:
         last = min(self._streams.refused_above, self._http2.highest_inbound_stream_id)
         self._streams.refused_above = last
         # Past h2, which would take this for the end, and behind the frames it has made so far.
-        self._out.append(self._http2.data_to_send())
-        self._out.append(frames.goaway(last, code, debug))
+        self._streams.collect()
+        self._streams.out.append(frames.goaway(last, code, debug))
 
     def _fail(self, code: int, text: str, events: list[Event]) -> None:
         self.closed = True
@@ -252,6 +265,6 @@ class GrpcConnection:
         # explanation.
         data = self._http2.data_to_send().removesuffix(frames.goaway(last, code, b""))
         debug = text.encode("utf-8", "replace")[:_MAX_DEBUG]
-        self._out += [data, frames.goaway(last, code, debug)]
+        self._streams.out += [data, frames.goaway(last, code, debug)]
         self._streams.end_all(f"the connection broke: {text}", events)
         events.append(ConnectionEnded(code, text))

@@ -12,10 +12,6 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.settings import SettingCodes, Settings
 
-from konnect.wire import quiet
-
-quiet.install()
-
 _DEFAULT_WINDOW = 65535
 
 

@@ -26,8 +26,14 @@ from konnect.wire.events import (
 from konnect.wire.framing import PREFIX_SIZE, CompressedMessage, FramingError
 from konnect.wire.status import OK, ErrorCode, Status, code_name, from_reset
 from konnect.wire.streams import Stream, Streams
+from konnect.wire.windows import DEFAULT, WindowOverflow
 
 Reaction = Callable[[Any, list[Event]], None]
+
+
+def _overflow(what: str) -> frames.ProtocolViolation:
+    text = f"the window of {what} was widened beyond its limit"
+    return frames.ProtocolViolation(ErrorCode.FLOW_CONTROL_ERROR, text)
 
 
 class Reactions:
@@ -41,9 +47,8 @@ class Reactions:
         self._unclaimed = 0
         self._worth_claiming = max(1, streams.limits.connection_window // 4)
         self.table: dict[type, Reaction] = {
-            h2.events.DataReceived: self._data,
-            h2.events.WindowUpdated: self._window,
             h2.events.RemoteSettingsChanged: self._settings,
+            h2.events.SettingsAcknowledged: self._settings_acknowledged,
             h2.events.StreamReset: self._reset,
             h2.events.StreamEnded: self._end_stream,
             h2.events.PingAckReceived: self._pong,
@@ -54,20 +59,28 @@ class Reactions:
         else:
             self.table[h2.events.RequestReceived] = self._request
 
-    def _data(self, event: h2.events.DataReceived, events: list[Event]) -> None:
+    def data(self, part: frames.Data, events: list[Event]) -> None:
+        """Some of a DATA frame has come. Raises `ProtocolViolation`."""
         streams = self._streams
-        held = event.flow_controlled_length
+        charge = part.charge
         # The connection's window goes back whatever becomes of the bytes: no stream may hold up
         # another.
-        self._unclaimed += held
-        if self._unclaimed >= self._worth_claiming:
-            streams.http2.increment_flow_control_window(self._unclaimed)
-            self._unclaimed = 0
-        stream = self._live.get(event.stream_id)
-        if stream is None or stream.told or (stream.ending is not None and not streams.client):
+        if charge:
+            streams.windows.charge(charge, "connection")
+            self._unclaimed += charge
+            if self._unclaimed >= self._worth_claiming:
+                streams.open_window(0, self._unclaimed)
+                streams.windows.into += self._unclaimed
+                self._unclaimed = 0
+        stream = self._live.get(part.stream_id)
+        if stream is None:
             return
-        data = event.data
-        back = held - len(data)  # padding
+        if charge:
+            stream.windows.charge(charge, "stream")
+        if stream.told or (stream.ending is not None and not streams.client):
+            return
+        data = part.piece
+        back = part.padding
         deframer = stream.deframer
         half = self._half_window
         for payload in deframer.feed(data):
@@ -89,15 +102,43 @@ class Reactions:
         if back:
             streams.give_back(stream, back)
 
-    def _window(self, event: h2.events.WindowUpdated, events: list[Event]) -> None:
-        stream = self._live.get(event.stream_id)
-        if stream is not None:
-            self._streams.enter_rota(stream)
+    def window_update(self, part: frames.WindowUpdate, events: list[Event]) -> None:
+        """There is room for more bytes. Raises `ProtocolViolation`."""
+        streams = self._streams
+        if not part.stream_id:
+            try:
+                streams.windows.widen(part.increment)
+            except WindowOverflow:
+                raise _overflow("the connection") from None
+            return
+        stream = self._live[part.stream_id]
+        try:
+            stream.windows.widen(part.increment)
+        except WindowOverflow:
+            # One stream's fault ends that stream (RFC 9113 section 6.9.1).
+            streams.reset(stream, ErrorCode.FLOW_CONTROL_ERROR)
+            if not stream.told and (streams.client or stream.ending is None):
+                text = "the peer widened the window of the stream beyond its limit"
+                events.append(StreamEnded(stream.id, Status.INTERNAL, text, (), True))
+            return
+        streams.enter_rota(stream)
 
     def _settings(self, event: h2.events.RemoteSettingsChanged, events: list[Event]) -> None:
-        if SettingCodes.INITIAL_WINDOW_SIZE in event.changed_settings:
-            for stream in self._live.values():
-                self._streams.enter_rota(stream)
+        change = event.changed_settings.get(SettingCodes.INITIAL_WINDOW_SIZE)
+        if change is None:
+            return
+        before = DEFAULT if change.original_value is None else change.original_value
+        for stream in self._live.values():
+            try:
+                stream.windows.widen(change.new_value - before)
+            except WindowOverflow:
+                raise _overflow(f"stream {stream.id}") from None
+            self._streams.enter_rota(stream)
+
+    def _settings_acknowledged(
+        self, event: h2.events.SettingsAcknowledged, events: list[Event]
+    ) -> None:
+        self._streams.settings_acknowledged()
 
     def _pong(self, event: h2.events.PingAckReceived, events: list[Event]) -> None:
         events.append(Ponged(event.ping_data))

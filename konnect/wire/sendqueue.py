@@ -43,34 +43,28 @@ class SendQueue:
         if self.size > self._high:
             self.full = True
 
-    def take(self, most: int) -> bytes | memoryview:
-        """Remove and return the next bytes: `most` (at least 1), or all if there are fewer."""
+    def move(self, most: int, out: list[bytes | memoryview]) -> int:
+        """Move the next bytes to `out`, uncopied: `most` (at least 1), or all if there are fewer.
+
+        Returns how many.
+        """
         chunks = self._chunks
-        self.size -= min(most, self.size)
-        first = chunks[0]
         offset = self._offset
-        left = len(first) - offset
-        if left > most:
-            self._offset = offset + most
-            return memoryview(first)[offset : offset + most]
-        if left == most or len(chunks) == 1:
-            chunks.popleft()
-            self._offset = 0
-            return memoryview(first)[offset:] if offset else first
-        pieces: list[bytes | memoryview] = []
-        while most and chunks:
-            chunk = chunks[0]
-            left = len(chunk) - offset
-            if left > most:
-                pieces.append(memoryview(chunk)[offset : offset + most])
-                offset += most
+        most = left = min(most, self.size)
+        while left:
+            first = chunks[0]
+            size = len(first) - offset
+            if size > left:
+                out.append(memoryview(first)[offset : offset + left])
+                offset += left
                 break
-            pieces.append(memoryview(chunk)[offset:] if offset else chunk)
+            out.append(memoryview(first)[offset:] if offset else first)
             chunks.popleft()
             offset = 0
-            most -= left
+            left -= size
         self._offset = offset
-        return b"".join(pieces)
+        self.size -= most
+        return most
 
     def relieved(self) -> bool:
         """True once, when a queue that was full has fallen to the low mark."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections import deque
 
-from konnect.wire import headers
+from konnect.wire import frames, headers
 from konnect.wire.events import Event, StreamEnded, Writable
 from konnect.wire.framing import Deframer
 from konnect.wire.http2 import Http2Connection, Limits
 from konnect.wire.sendqueue import SendQueue
 from konnect.wire.status import ErrorCode, Status
+from konnect.wire.windows import DEFAULT, Windows
 
 TURN = 16384
 """How many bytes one stream may send before the next has its turn."""
@@ -40,10 +41,14 @@ class Stream:
         "owed",
         "queue",
         "told",
+        "windows",
     )
 
-    def __init__(self, stream_id: int, limits: Limits, encoding: str = "") -> None:
+    def __init__(
+        self, stream_id: int, limits: Limits, windows: Windows, encoding: str = ""
+    ) -> None:
         self.id = stream_id
+        self.windows = windows
         self.deframer = Deframer(limits.max_message)
         self.queue = SendQueue(limits.send_high, limits.send_low)
         self.encoding = encoding
@@ -74,6 +79,10 @@ class Streams:
         self.limits = limits
         self.client = client
         self.table: dict[int, Stream] = {}
+        self.windows = Windows(max(limits.connection_window, DEFAULT), DEFAULT)
+        """The connection's."""
+        self.out: list[bytes | memoryview] = []
+        """What goes out next, in order; before it come only bytes that h2 still holds."""
         self.pending: list[Event] = []
         """Events that no received byte caused."""
         self.refused_above = NEVER
@@ -81,11 +90,23 @@ class Streams:
         self.peer_last = NEVER
         """The last stream id of the peer's GOAWAY."""
         self._rota: deque[Stream] = deque()
+        # What a peer that has not seen our SETTINGS may believe of a stream's window.
+        self._in_doubt = max(0, DEFAULT - limits.stream_window)
         self._window_share = max(1, limits.stream_window // 4)
 
     def add(self, stream_id: int, encoding: str = "") -> None:
         """A stream has been opened."""
-        self.table[stream_id] = Stream(stream_id, self.limits, encoding)
+        windows = Windows(
+            self.limits.stream_window + self._in_doubt,
+            self.http2.remote_settings.initial_window_size,
+        )
+        self.table[stream_id] = Stream(stream_id, self.limits, windows, encoding)
+
+    def settings_acknowledged(self) -> None:
+        """The peer has our SETTINGS: a window below the default holds from now on."""
+        for stream in self.table.values():
+            stream.windows.into -= self._in_doubt
+        self._in_doubt = 0
 
     def drop(self, stream: Stream) -> None:
         """Forget a stream and what it had queued.
@@ -106,20 +127,40 @@ class Streams:
             stream.in_turn = True
             self._rota.append(stream)
 
+    def may_receive(self, stream_id: int) -> bool:
+        """Whether DATA may come on a stream; h2 knows the error for one where it may not."""
+        stream = self.table.get(stream_id)
+        return stream is not None and not stream.half_closed
+
+    def collect(self) -> None:
+        """Put what h2 has to send in its place among the DATA frames."""
+        data = self.http2.data_to_send()
+        if data:
+            self.out.append(data)
+
     def serve(self) -> None:
         """Turn queued bytes into DATA frames: each stream in turn, as far as the windows allow."""
-        http2 = self.http2
         rota = self._rota
-        turn = min(TURN, http2.max_outbound_frame_size)
+        if not rota:
+            return
+        self.collect()
+        out = self.out
+        windows = self.windows
+        frame = self.http2.max_outbound_frame_size
         while rota:
             stream = rota[0]
             queue = stream.queue
             if queue.size:
-                if http2.outbound_flow_control_window <= 0:
+                if windows.out <= 0:
                     return
-                window = http2.local_flow_control_window(stream.id)
-                if window > 0:
-                    http2.send_data(stream.id, queue.take(min(turn, window)))
+                room = min(windows.out, stream.windows.out)
+                if room > 0:
+                    turn = frame if len(rota) == 1 else min(TURN, frame)
+                    size = min(turn, room, queue.size)
+                    out.append(frames.data_head(stream.id, size))
+                    queue.move(size, out)
+                    windows.out -= size
+                    stream.windows.out -= size
                     if queue.relieved() and stream.ending is None:
                         self.pending.append(Writable(stream.id))
                     if queue.size:
@@ -127,6 +168,7 @@ class Streams:
                         continue
                     if stream.ending is not None:
                         self.send_ending(stream)
+                        self.collect()
             # Done, ended, or out of window; a WINDOW_UPDATE brings the last kind back.
             rota.popleft()
             stream.in_turn = False
@@ -157,8 +199,14 @@ class Streams:
         """Let the peer send `size` more bytes on the stream: a quarter of the window at a time."""
         stream.owed += size
         if stream.owed >= self._window_share and not stream.half_closed:
-            self.http2.increment_flow_control_window(stream.owed, stream.id)
+            self.open_window(stream.id, stream.owed)
+            stream.windows.into += stream.owed
             stream.owed = 0
+
+    def open_window(self, stream_id: int, increment: int) -> None:
+        """Queue a WINDOW_UPDATE; stream 0 is the connection."""
+        self.collect()
+        self.out.append(frames.window_update(stream_id, increment))
 
     def end_all(self, text: str, events: list[Event]) -> None:
         """The connection is over: tell the owners of all live streams."""

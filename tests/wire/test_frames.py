@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hyperframe.frame import GoAwayFrame, PingFrame, SettingsFrame
+from hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.wire import frames
-from konnect.wire.frames import PREFACE, FrameSplitter, ProtocolViolation
+from konnect.wire.frames import (
+    PREFACE,
+    Data,
+    ForH2,
+    FrameSplitter,
+    Goaway,
+    ProtocolViolation,
+    WindowUpdate,
+    data_head,
+)
 from konnect.wire.status import ErrorCode
 from tests.wire.pump import data
 
@@ -23,12 +40,44 @@ def split(splitter: FrameSplitter, *pieces: bytes) -> tuple[bytes, list[bytes]]:
     """What goes to h2, joined, and the bodies of GOAWAYs."""
     through, bodies = b"", []
     for piece in pieces:
-        for is_goaway, view in splitter.split(piece):
-            if is_goaway:
-                bodies.append(bytes(view))
+        for part in splitter.split(piece):
+            if isinstance(part, Goaway):
+                bodies.append(bytes(part.body))
             else:
-                through += view
+                assert isinstance(part, ForH2), part
+                through += part.piece
     return through, bodies
+
+
+def list_of(splitter: FrameSplitter, piece: bytes) -> list[bytes]:
+    """The pieces for h2."""
+    return [bytes(part.piece) for part in splitter.split(piece) if isinstance(part, ForH2)]
+
+
+def one_live(stream_id: int) -> bool:
+    """Stream 1 is live."""
+    return stream_id == 1
+
+
+def parts(pieces: list[bytes]) -> tuple[bytes, bytes, int, int, int, list[int]]:
+    """For stream 1 live: h2's bytes, payload, charge, padding, ends, increments."""
+    splitter = FrameSplitter(preface=False, max_frame=16384, live=one_live)
+    through = payload = b""
+    charge = padding = ends = 0
+    increments = []
+    for piece in pieces:
+        for part in splitter.split(piece):
+            if isinstance(part, ForH2):
+                through += part.piece
+            elif isinstance(part, Data):
+                assert part.stream_id == 1
+                payload += part.piece
+                charge += part.charge
+                padding += part.padding
+                ends += part.ended
+            elif isinstance(part, WindowUpdate):
+                increments.append(part.increment)
+    return through, payload, charge, padding, ends, increments
 
 
 class SplitterTests(SynchronousTestCase):
@@ -46,9 +95,9 @@ class SplitterTests(SynchronousTestCase):
     def test_one_frame_at_a_time(self) -> None:
         """No piece for h2 holds bytes of two frames."""
         splitter = FrameSplitter(preface=False, max_frame=16384)
-        pieces = [bytes(view) for _, view in splitter.split(SETTINGS + PING + PING[:10])]
+        pieces = list_of(splitter, SETTINGS + PING + PING[:10])
         self.assertEqual(pieces, [SETTINGS, PING, PING[:10]])
-        pieces = [bytes(view) for _, view in splitter.split(PING[10:] + SETTINGS)]
+        pieces = list_of(splitter, PING[10:] + SETTINGS)
         self.assertEqual(pieces, [PING[10:], SETTINGS])
 
     def test_long_frame(self) -> None:
@@ -104,3 +153,48 @@ class GoawayTests(SynchronousTestCase):
         with self.assertRaises(ProtocolViolation) as caught:
             frames.parse_goaway(memoryview(b"1234567"))
         self.assertEqual(caught.exception.code, ErrorCode.FRAME_SIZE_ERROR)
+
+
+class TakenOutTests(SynchronousTestCase):
+    @given(st.lists(st.integers(min_value=0)))
+    def test_data_of_a_live_stream(self, cuts: list[int]) -> None:
+        """However it is cut: h2 sees neither DATA nor WINDOW_UPDATE of a live stream."""
+        foreign = data(3, b"y" * 5).serialize()
+        stream = SETTINGS + data(1, b"x" * 50).serialize() + PING
+        stream += WindowUpdateFrame(1, window_increment=7).serialize() + foreign
+        stream += WindowUpdateFrame(0, window_increment=9).serialize()
+        stream += DataFrame(1, b"z" * 9, pad_length=4, flags=["PADDED"]).serialize()
+        stream += DataFrame(1, b"end", flags=["END_STREAM"]).serialize() + PING
+        edges = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
+        through, payload, charge, padding, ends, increments = parts(
+            [stream[a:b] for a, b in pairwise(edges)]
+        )
+        self.assertEqual(through, SETTINGS + PING + foreign + PING)
+        self.assertEqual(payload, b"x" * 50 + b"z" * 9 + b"end")
+        self.assertEqual((charge, padding, ends), (50 + 14 + 3, 5, 1))
+        self.assertEqual(increments, [7, 9])
+
+    def test_too_much_padding(self) -> None:
+        """Padding as long as the frame is an error of the connection."""
+        bad = data_head(1, 3)[:4] + b"\x08" + data_head(1, 3)[5:] + b"\x03ab"
+        with self.assertRaises(ProtocolViolation) as caught:
+            parts([SETTINGS, bad])
+        self.assertEqual(caught.exception.code, ErrorCode.PROTOCOL_ERROR)
+
+    def test_within_a_header_block(self) -> None:
+        """Between HEADERS and its last CONTINUATION h2 gets everything: it knows the error."""
+        begin = HeadersFrame(1, data=b"abc").serialize()
+        inside = data(1, b"x").serialize() + WindowUpdateFrame(1, window_increment=1).serialize()
+        finish = ContinuationFrame(1, data=b"", flags=["END_HEADERS"]).serialize()
+        through, payload, *_ = parts([SETTINGS + begin + inside + finish + inside[:10]])
+        self.assertEqual(through, SETTINGS + begin + inside + finish)
+        self.assertEqual(payload, b"x")
+
+    def test_useless_window_updates(self) -> None:
+        """No room at all, and room on a stream that is not live, are h2's to judge."""
+        for frame in (
+            WindowUpdateFrame(1, window_increment=1).serialize()[:9] + bytes(4),
+            WindowUpdateFrame(3, window_increment=1).serialize(),
+        ):
+            through, *_, increments = parts([SETTINGS + frame])
+            self.assertEqual((through, increments), (SETTINGS + frame, []))

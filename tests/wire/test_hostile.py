@@ -163,12 +163,22 @@ class ViolationTests(SynchronousTestCase):
             self.violate(code, frame)
 
     def test_windows_overrun(self) -> None:
-        """More DATA than the window of the stream allows."""
+        """More DATA than the window of the stream allows, once the peer knows the window."""
         peer = RawPeer(Role.SERVER, Limits(stream_window=20_000))
         peer.send(peer.headers(1))
+        peer.send(SettingsFrame(0, flags=["ACK"]))
         for _ in range(2):
             peer.send(data(1, prefix(8_000) + b"x" * 8_000))
         events = peer.send(data(1, prefix(8_000) + b"x" * 8_000))
+        self.check(peer.wire, events, ErrorCode.FLOW_CONTROL_ERROR)
+
+    def test_windows_overrun_before_our_settings(self) -> None:
+        """A peer that has not seen our SETTINGS may count on the default window, and no more."""
+        peer = RawPeer(Role.SERVER, Limits(stream_window=20_000, max_message=100_000))
+        peer.send(peer.headers(1))
+        for _ in range(4):
+            self.assertFalse(peer.wire.closed)
+            events = peer.send(data(1, b"\0" * 16_384))
         self.check(peer.wire, events, ErrorCode.FLOW_CONTROL_ERROR)
 
     def test_pushes(self) -> None:

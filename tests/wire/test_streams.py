@@ -124,9 +124,13 @@ class WindowTests(SynchronousTestCase):
         self.assertEqual(sum(size for _, size in peer.data()), 100)
 
     def test_frame_size(self) -> None:
-        """A larger MAX_FRAME_SIZE is no reason for longer turns."""
+        """A larger MAX_FRAME_SIZE is used, but no reason for longer turns among streams."""
         peer = Reader(1, INITIAL_WINDOW_SIZE=1 << 20, MAX_FRAME_SIZE=1 << 20)
         peer.wire.send_message(1, b"x" * 50_000)
+        self.assertEqual([size for _, size in peer.data()], [50_005])
+        peer = Reader(2, INITIAL_WINDOW_SIZE=1 << 20, MAX_FRAME_SIZE=1 << 20)
+        for stream_id in peer.ids:
+            peer.wire.send_message(stream_id, b"x" * 30_000)
         self.assertEqual(max(size for _, size in peer.data()), TURN)
 
     def test_end_needs_no_window(self) -> None:

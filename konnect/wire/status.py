@@ -34,6 +34,15 @@ class Status(enum.IntEnum):
     DATA_LOSS = 15
     UNAUTHENTICATED = 16
 
+    @property
+    def label(self) -> str:
+        """The code's name in metrics: Go's (`Unavailable`, `Canceled`), which is upstream's."""
+        if self is Status.OK:
+            return "OK"
+        if self is Status.CANCELLED:
+            return "Canceled"
+        return self.name.title().replace("_", "")
+
 
 OK: Final = Status.OK
 

@@ -1,0 +1,46 @@
+"""Bytes that wait for a slow reader, in the order they came; counted in the ledger."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from konnect.tunnel.ledger import Ledger
+
+
+class Backlog:
+    """A queue of bytes whose size is part of `Ledger.buffered` as long as it holds them."""
+
+    __slots__ = ("_ledger", "_pieces", "size")
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._pieces: deque[bytes] = deque()
+        self.size = 0
+        """Bytes held."""
+
+    def put(self, data: bytes) -> None:
+        """Hold `data` behind the rest."""
+        self._pieces.append(data)
+        self.size += len(data)
+        self._ledger.buffered += len(data)
+
+    def take(self, most: int) -> bytes:
+        """Remove and return the next bytes: at most `most`, at most one piece; empty when none
+        are held."""
+        if not self._pieces:
+            return b""
+        piece = self._pieces[0]
+        if len(piece) > most:
+            self._pieces[0] = piece[most:]
+            piece = piece[:most]
+        else:
+            self._pieces.popleft()
+        self.size -= len(piece)
+        self._ledger.buffered -= len(piece)
+        return piece
+
+    def drop(self) -> None:
+        """Forget everything."""
+        self._ledger.buffered -= self.size
+        self._pieces.clear()
+        self.size = 0

@@ -1,0 +1,88 @@
+"""The books of a process: plain integers that the data path counts up and metrics read at scrape.
+
+Nothing here locks, formats or reads a clock. `opened - closed` is the number of live tunnels; every
+tunnel is counted once in each, whoever ends it (`Tunnel` sees to that).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+DIAL_BOUNDS = (1e-06, 1e-05, 0.0001, 0.005, 0.025, 0.1, 0.5, 2.5, 12.5)
+AGENT_DIAL_BOUNDS = (0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 30.0)
+CONNECTION_BOUNDS = (1.0, 5, 15, 30, 60, 300, 900, 1800, 3600, 14400, 43200, 86400)
+
+
+class Histogram:
+    """Cumulative-on-read histogram; `counts[i]` holds observations <= `bounds[i]`, the last the
+    rest."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one observation (negative ones, from a clock set back, count as 0)."""
+        seconds = max(seconds, 0.0)
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.sum += seconds
+
+
+class Ledger:
+    """
+    All counters of one proxy or agent. Attributes are read by `konnect.ops.metrics`.
+
+    :param now: the caller's clock, in seconds; read once when a tunnel dials, opens and closes.
+    """
+
+    def __init__(self, now: Callable[[], float], *, agent: bool = False) -> None:
+        self.now = now
+        # Tunnels
+        self.opened = 0
+        self.closed = 0
+        self.closed_by_reason: dict[str, int] = defaultdict(int)
+        self.pending_dials = 0
+        self.dial_failures: dict[str, int] = defaultdict(int)
+        self.failed_by_reason: dict[str, int] = defaultdict(int)
+        self.dial_seconds = Histogram(AGENT_DIAL_BOUNDS if agent else DIAL_BOUNDS)
+        self.connection_seconds = Histogram(CONNECTION_BOUNDS)
+        self.buffered = 0
+        """Bytes that wait in backlogs for slow readers."""
+        self.bytes: dict[str, int] = {"to_destination": 0, "to_client": 0}
+        # Links and streams
+        self.packets: dict[tuple[str, str], int] = defaultdict(int)
+        self.malformed_packets = 0
+        self.stream_errors: dict[tuple[str, str, str], int] = defaultdict(int)
+        self.grpc_streams: dict[str, int] = {}
+        # Proxy
+        self.http_connections = 0
+        self.ready_backends: dict[str, int] = {}
+        self.frontend_write_seconds = Histogram(DIAL_BOUNDS)
+        self.full_receive_channels: dict[str, int] = {}
+        # Agent
+        self.endpoint_dial_failures: dict[str, int] = defaultdict(int)
+        self.open_server_connections: int | None = None
+        self.known_server_count = 1
+        self.open_endpoint_connections = 0
+
+    @property
+    def live(self) -> int:
+        """Tunnels open now."""
+        return self.opened - self.closed
+
+    def stream_opened(self, method: str) -> None:
+        """Count a gRPC stream of `method` (`Proxy` or `Connect`)."""
+        self.grpc_streams[method] = self.grpc_streams.get(method, 0) + 1
+
+    def stream_closed(self, method: str) -> None:
+        """The stream counted by `stream_opened` is over."""
+        self.grpc_streams[method] -= 1
+
+    def stream_error(self, segment: str, code: str) -> None:
+        """Count a stream that ended with an error; `code` is a `konnect.wire.status.Status.label`."""
+        self.stream_errors[segment, code, "Unknown"] += 1

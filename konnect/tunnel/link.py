@@ -1,0 +1,277 @@
+"""One agent's connection to one proxy, as both programs see it: many tunnels over one stream of
+packets.
+
+`Link` keeps the table of the tunnels' ends by connectID, which is scoped to this very stream, sends
+their bytes as DATA and gives each received DATA to its end. What differs between the two programs
+(who may dial, what an unknown id is answered with) is in `konnect.proxy.link` and
+`konnect.agent.link`.
+
+Sending: when the stream takes no more, the end that wrote is paused and parked; parked ends are
+woken in turn (first in, first out), a few at a time, which is the fairness between tunnels.
+
+What a tunnel may hold of the link's window, and its credit, is in `konnect.tunnel.link_end`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from konnect.tunnel.link_end import LinkEnd
+from konnect.tunnel.reasons import Reason
+from konnect.wire import data_packet, packets
+from konnect.wire.features import Features, common
+from konnect.wire.packets import MalformedPacket, Packet, PacketType
+
+if TYPE_CHECKING:
+    from konnect.tunnel.ledger import Ledger
+
+CHUNK = 65536
+"""Largest payload of one DATA packet that we make."""
+
+STREAM_WINDOW = 16 * 1024 * 1024
+"""Receive window announced for a link's stream (what a stock peer's grows to)."""
+
+MAX_FRAME = 128 * 1024
+"""Largest HTTP/2 frame that a link takes: one for each of our DATA packets, so that fewer heads are
+read. Stock peers go on with 16 KiB."""
+
+REMEMBERED = 65536
+"""How many ended connectIDs a link remembers while the peer has not confirmed their end."""
+
+WAKE_PER_TURN = 4
+"""Parked ends woken in one turn: each may read up to CHUNK before the stream says stop again."""
+
+
+class MessageStream(Protocol):
+    """What a link needs of `konnect.net.grpc.GrpcStream`."""
+
+    def send(self, payload: bytes) -> bool:
+        """Queue one message; False: no more bulk until `Link.writable()` is called."""
+
+    def acknowledge(self, cost: int) -> None:
+        """Give `cost` bytes of receive window back."""
+
+
+def chunks(data: bytes) -> Sequence[bytes]:
+    """`data` in pieces that fit a DATA packet of ours; the usual single piece is not copied."""
+    if len(data) <= CHUNK:
+        return (data,)
+    return [data[i : i + CHUNK] for i in range(0, len(data), CHUNK)]
+
+
+FEATURES = Features(credit=512 * 1024, half_close=True)
+"""What a konnect half announces unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """How a link holds its tunnels; bytes and seconds, each a flag of both programs."""
+
+    features: Features = FEATURES
+    """What we announce."""
+    budget: int = 1024 * 1024
+    """Without credit: what a tunnel with a full socket may hold before it keeps the window shut."""
+    stall_timeout: float = 30.0
+    """Without credit: how long such a tunnel may make no progress."""
+    linger: float = 10.0
+    """How long the last bytes of a closed tunnel may wait for credit."""
+
+
+class Link:
+    """
+    The tunnels of one stream of packets. Subclasses say what each packet means in their role.
+
+    :param stream: where messages are sent; it must call `message` and `writable` in turn.
+    :param outward: `segment` label of what is sent here, `inward` of what is received.
+    :param carries: which direction of a tunnel is sent here, `to_client` or `to_destination`.
+    :param later: runs a callable after so many seconds; what it returns can be cancelled.
+    """
+
+    handlers: dict[int, Callable[[Any, Packet], None]] = {}
+
+    def __init__(
+        self,
+        stream: MessageStream,
+        ledger: Ledger,
+        *,
+        outward: str,
+        inward: str,
+        carries: str,
+        later: Callable[[float, Callable[[], None]], Any],
+        flow: Flow,
+    ) -> None:
+        self.stream = stream
+        self.ledger = ledger
+        self.later = later
+        self.flow = flow
+        self.ends: dict[int, LinkEnd] = {}
+        self.lost = False
+        self.send_credit = 0
+        self.receive_credit = 0
+        self.half_close = False
+        self._outward = outward
+        self._inward = inward
+        self._carries = carries
+        self._brings = "to_client" if carries == "to_destination" else "to_destination"
+        self._parked: deque[LinkEnd] = deque()
+        self._waking = False
+        self._full = False
+
+    def agree(self, peer: Features) -> None:
+        """The peer has announced its features: from now on, tunnels use what both have."""
+        self.send_credit, self.receive_credit, self.half_close = common(self.flow.features, peer)
+
+    # -- receiving
+
+    def message(self, payload: bytes, cost: int) -> None:
+        """One packet has come; a malformed one is counted and does nothing else."""
+        plain = data_packet.read(payload)
+        if plain is not None:
+            self._data(*plain, cost)
+            return
+        try:
+            packet = packets.parse(payload)
+        except MalformedPacket as error:
+            self.ledger.malformed_packets += 1
+            self.stream.acknowledge(cost)
+            self.malformed(error)
+            return
+        kind = int(packet.type)
+        if kind == PacketType.DATA:
+            self._data(packet.data.connectID, packet.data.data, cost)
+            return
+        self.ledger.packets[self._inward, packets.type_name(kind)] += 1
+        self.stream.acknowledge(cost)
+        handler = self.handlers.get(kind)
+        if handler is not None:
+            handler(self, packet)
+        elif kind == PacketType.CREDIT and self.send_credit:
+            end = self.ends.get(packet.credit.connectID)
+            if end is not None:
+                end.credited(packet.credit.increment)
+        elif kind == PacketType.HALF_CLOSE and self.half_close:
+            end = self.ends.get(packet.halfClose.connectID)
+            if end is not None:
+                end.half_close_received = True
+                if end.tunnel is not None:
+                    end.tunnel.ended(end, self.far_side_closed)
+
+    def _data(self, connect_id: int, data: bytes, cost: int) -> None:
+        self.ledger.packets[self._inward, "DATA"] += 1
+        end = self.ends.get(connect_id)
+        if end is not None and data:
+            self.ledger.bytes[self._brings] += len(data)
+            end.received(data, cost)
+            return
+        self.stream.acknowledge(cost)
+        if end is None and connect_id:
+            self.unknown_data(connect_id)
+
+    far_side_closed: Reason
+    """The reason of a tunnel whose far side, seen from this link's program, ended first."""
+
+    # -- sending
+
+    def send(self, kind: PacketType, packet: bytes) -> None:
+        """Send a control packet; it never waits for room."""
+        if not self.lost:
+            self.ledger.packets[self._outward, kind.name] += 1
+            self.stream.send(packet)
+
+    def send_credit_packet(self, end: LinkEnd, increment: int) -> None:
+        """Allow the peer `increment` more bytes of a tunnel."""
+        self.send(PacketType.CREDIT, packets.credit(end.connect_id, increment))
+
+    def send_half_close(self, end: LinkEnd) -> None:
+        """Tell the peer that a tunnel's direction has ended."""
+        end.half_close_sent = True
+        self.send(PacketType.HALF_CLOSE, packets.half_close(end.connect_id))
+
+    def send_data(self, end: LinkEnd, data: bytes) -> None:
+        """Send a tunnel's bytes as DATA packets of at most CHUNK; pause the tunnel when it is
+        enough."""
+        if self.lost:
+            return
+        self.ledger.bytes[self._carries] += len(data)
+        room = True
+        for piece in chunks(data):
+            self.ledger.packets[self._outward, "DATA"] += 1
+            room = self.stream.send(packets.data(end.connect_id, piece))
+        if room:
+            return
+        self._full = True
+        if not end.parked and end.other is not None:
+            end.parked = True
+            self._parked.append(end)
+            end.other.pause()
+
+    def writable(self) -> None:
+        """The stream has room again: wake parked ends in turn."""
+        self._full = False
+        if not self._waking:
+            self._wake()
+
+    def _wake(self) -> None:
+        self._waking = False
+        parked = self._parked
+        woken = 0
+        while parked and woken < WAKE_PER_TURN and not self._full:
+            end = parked.popleft()
+            if end.other is not None:
+                woken += 1
+            end.unparked()
+        if parked and not self._full:
+            # A woken source may have nothing to say, so the rest cannot wait for the next drain
+            # alone. (A stream that is full again does drain, and says so.)
+            self._waking = True
+            self.later(0, self._wake)
+
+    # -- the end of the link
+
+    def end_all(self, reason: Reason) -> None:
+        """The stream is gone: end every tunnel."""
+        self.lost = True
+        ends, self.ends = list(self.ends.values()), {}
+        self._parked.clear()
+        for end in ends:
+            if end.tunnel is not None:
+                end.tunnel.close(reason)
+            end.gone()
+
+    # -- the role's part
+
+    def malformed(self, error: MalformedPacket) -> None:
+        """A packet could not be read (it has been counted)."""
+        raise NotImplementedError
+
+    def stalled(self, end: LinkEnd) -> None:
+        """A tunnel holds up the link and makes no progress; it is about to be cut."""
+        raise NotImplementedError
+
+    def overrun(self, end: LinkEnd) -> None:
+        """The peer has sent more than its credit."""
+        if end.tunnel is not None:
+            end.tunnel.close(Reason.PROTOCOL)
+
+    def unknown_data(self, connect_id: int) -> None:
+        """DATA came for an id that this link does not have."""
+        raise NotImplementedError
+
+    def dial_opened(self, end: LinkEnd) -> None:
+        """Answer a dial that came over this link."""
+        raise NotImplementedError
+
+    def dial_failed(self, end: LinkEnd, reason: Reason, text: str) -> None:
+        """Answer a dial that came over this link."""
+        raise NotImplementedError
+
+    def finish(self, end: LinkEnd) -> None:
+        """The other side of a tunnel has given its last byte."""
+        raise NotImplementedError
+
+    def close_end(self, end: LinkEnd, reason: Reason) -> None:
+        """A tunnel is over: say so to the peer."""
+        raise NotImplementedError

@@ -1,0 +1,251 @@
+"""A tunnel's share of a link: its credit, its backlog, its part of the link's window.
+
+Sending with credit (the peer announced it): never more than the peer has allowed; what the source
+still gives after it was paused waits in the backlog. Without credit only the link's own window and
+the turns of the parked ends hold a source back.
+
+Receiving with credit: bytes that have left for the socket are given back to the peer in bulk; the
+link's window is always given back at once, since credit bounds the memory. Without credit: the
+link's window is given back at once too while the tunnel holds less than its budget, and behind that
+only as the bytes leave; a tunnel that makes no progress for the stall timeout while it holds up the
+link is cut.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from konnect.tunnel.backlog import Backlog
+from konnect.tunnel.ends import End
+from konnect.tunnel.reasons import Reason
+
+if TYPE_CHECKING:
+    from konnect.tunnel.link import Link
+
+CREDIT_SLACK = 4 * 1024 * 1024
+"""Bytes beyond its credit that cost a peer the tunnel (one packet may be this large)."""
+
+
+class LinkEnd(End):
+    """One tunnel's end on a link; what is sent at its end is the link's (the role's) choice."""
+
+    __slots__ = (
+        "_allowed",
+        "_backlog",
+        "_credit",
+        "_ending",
+        "_held",
+        "_linger_call",
+        "_owed",
+        "_paused",
+        "_progress",
+        "_stall_call",
+        "_starved",
+        "_unreturned",
+        "connect_id",
+        "half_close_received",
+        "half_close_sent",
+        "link",
+        "parked",
+        "random",
+    )
+
+    def __init__(self, link: Link, connect_id: int, random: int = 0) -> None:
+        super().__init__()
+        self.link = link
+        self.connect_id = connect_id
+        self.random = random
+        self.parked = False
+        self.half_close_sent = False
+        self.half_close_received = False
+        # Sending
+        self._credit: int | None = link.send_credit or None
+        self._starved = False
+        self._backlog = Backlog(link.ledger)
+        self._ending: Reason | None = None
+        self._linger_call: Any = None
+        # Receiving
+        self._paused = False
+        self._held = 0
+        self._owed = 0
+        self._unreturned = 0
+        self._allowed = link.receive_credit + CREDIT_SLACK
+        self._progress = False
+        self._stall_call: Any = None
+
+    @property
+    def can_finish(self) -> bool:  # type: ignore[override]
+        """As the two halves have agreed."""
+        return self.link.half_close
+
+    # -- sending
+
+    def write(self, data: bytes) -> None:
+        credit = self._credit
+        if credit is None:
+            self.link.send_data(self, data)
+        elif self._starved or len(data) >= credit:
+            self._backlog.put(data)
+            self._send_backlog()
+        else:
+            self._credit = credit - len(data)
+            self.link.send_data(self, data)
+
+    def credited(self, increment: int) -> None:
+        """The peer allows `increment` more bytes."""
+        if self._credit is not None and increment > 0:
+            self._credit += increment
+            self._send_backlog()
+
+    def _send_backlog(self) -> None:
+        backlog = self._backlog
+        assert self._credit is not None
+        while self._credit and backlog.size:
+            data = backlog.take(self._credit)
+            self._credit -= len(data)
+            self.link.send_data(self, data)
+        starved = not self._credit
+        if starved != self._starved:
+            self._starved = starved
+            if self.other is not None:
+                if starved:
+                    self.other.pause()
+                elif not self.parked:
+                    self.other.resume()
+        if not backlog.size and self._ending is not None:
+            self._end_now(self._ending)
+
+    def unparked(self) -> None:
+        """The link has room again: the source may go on, if there is credit."""
+        self.parked = False
+        if self.other is not None and not self._starved:
+            self.other.resume()
+
+    # -- receiving
+
+    def received(self, data: bytes, cost: int) -> None:
+        """Give `data` to the other end; `cost` bytes of the link's window are owed for it."""
+        other = self.other
+        link = self.link
+        if other is None or self.half_close_received:
+            # Nobody wants it, or the peer said that no more would come.
+            link.stream.acknowledge(cost)
+            return
+        if link.receive_credit:
+            link.stream.acknowledge(cost)
+            self._allowed -= len(data)
+            if self._allowed < 0:
+                link.overrun(self)
+                return
+            other.write(data)
+            if self._paused:
+                self._held += len(data)
+            elif self.other is not None:
+                self._give_back(len(data))
+            return
+        other.write(data)
+        if self._paused and self.other is not None:
+            self._held += cost
+            if self._held > link.flow.budget:
+                self._owed += cost
+                if self._stall_call is None:
+                    self._stall_call = link.later(link.flow.stall_timeout, self._stalled)
+                return
+        link.stream.acknowledge(cost)
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def drained(self, count: int) -> None:
+        self._progress = True
+        count = min(count, self._held)
+        self._held -= count
+        self._leave(count)
+
+    def resume(self) -> None:
+        self._paused = False
+        held, self._held = self._held, 0
+        # Heads of packets are owed as well as their payload.
+        self._leave(max(held, self._owed))
+        self._stop_stall()
+
+    def _leave(self, count: int) -> None:
+        if self.link.receive_credit:
+            self._give_back(count)
+        elif self._owed:
+            count = min(count, self._owed)
+            self._owed -= count
+            self.link.stream.acknowledge(count)
+
+    def _give_back(self, count: int) -> None:
+        self._unreturned += count
+        if self._unreturned * 2 >= self.link.receive_credit:
+            self._allowed += self._unreturned
+            self.link.send_credit_packet(self, self._unreturned)
+            self._unreturned = 0
+
+    def _stalled(self) -> None:
+        self._stall_call = None
+        if self._progress or not self._owed:
+            self._progress = False
+            if self._owed:
+                self._stall_call = self.link.later(self.link.flow.stall_timeout, self._stalled)
+        else:
+            assert self.tunnel is not None  # or `close` would have stopped the timer
+            self.link.stalled(self)
+            self.tunnel.close(Reason.STALLED)
+
+    def _stop_stall(self) -> None:
+        if self._stall_call is not None:
+            self._stall_call.cancel()
+            self._stall_call = None
+
+    # -- beginning and ending
+
+    def opened(self) -> None:
+        self.link.dial_opened(self)
+
+    def failed(self, reason: Reason, text: str) -> None:
+        self.link.dial_failed(self, reason, text)
+
+    def finish(self) -> None:
+        if self._backlog.size:
+            self._ending = Reason.CLIENT_CLOSED
+        else:
+            self.link.finish(self)
+
+    def close(self, reason: Reason) -> None:
+        self._stop_stall()
+        owed, self._owed = self._owed, 0
+        if owed:
+            self.link.stream.acknowledge(owed)
+        if self._backlog.size and not reason.abortive and not self.link.lost:
+            # Nothing of what was read before the end is lost, if the peer takes it in time.
+            self._ending = reason
+            self._linger_call = self.link.later(self.link.flow.linger, self._lingered)
+        else:
+            self.gone()
+            self.link.close_end(self, reason)
+
+    def _end_now(self, reason: Reason) -> None:
+        self._ending = None
+        if self.tunnel is not None:
+            self.link.finish(self)
+        else:
+            self.gone()
+            self.link.close_end(self, reason)
+
+    def _lingered(self) -> None:
+        self._linger_call = None
+        reason, self._ending = self._ending, None
+        self.gone()
+        self.link.close_end(self, reason or Reason.LINGER)
+
+    def gone(self) -> None:
+        """The peer, or the link, has ended this tunnel: leave nothing."""
+        self._backlog.drop()
+        self._ending = None
+        self._stop_stall()
+        if self._linger_call is not None:
+            self._linger_call.cancel()
+            self._linger_call = None

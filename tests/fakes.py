@@ -1,0 +1,282 @@
+"""What the tests of tunnels put in the place of networks: streams, sockets, ends and dials.
+
+The fakes keep what was done to them in a form that reads well in an assertion, and they refuse what
+no peer may ever be sent: `FakeStream` a malformed packet, an empty DATA or one over 4 MiB,
+`FakeSocket` a write behind its own end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IProtocol, ISSLTransport
+from twisted.python.failure import Failure
+from zope.interface import alsoProvides
+
+from konnect.net.grpc_stream import GrpcStream, Metadata
+from konnect.tunnel.ends import End
+from konnect.tunnel.reasons import Reason
+from konnect.wire import packets
+from konnect.wire.packets import PacketType
+from konnect.wire.status import OK, Status
+
+Readable = tuple[Any, ...]
+
+
+def readable(payload: bytes) -> Readable:
+    """A packet as a tuple of its type's name and its fields."""
+    packet = packets.parse(payload)
+    match packet.type:
+        case PacketType.DIAL_REQ:
+            request = packet.dialRequest
+            return "DIAL_REQ", request.protocol, request.address, request.random
+        case PacketType.DIAL_RSP:
+            response = packet.dialResponse
+            return "DIAL_RSP", response.random, response.connectID, response.error
+        case PacketType.DATA:
+            return "DATA", packet.data.connectID, packet.data.data
+        case PacketType.CLOSE_REQ:
+            return "CLOSE_REQ", packet.closeRequest.connectID
+        case PacketType.CLOSE_RSP:
+            return "CLOSE_RSP", packet.closeResponse.connectID, packet.closeResponse.error
+        case PacketType.DIAL_CLS:
+            return "DIAL_CLS", packet.closeDial.random
+        case PacketType.CREDIT:
+            return "CREDIT", packet.credit.connectID, packet.credit.increment
+        case PacketType.HALF_CLOSE:
+            return "HALF_CLOSE", packet.halfClose.connectID
+    return (packets.type_name(packet.type),)
+
+
+class FakeStream(GrpcStream):
+    """A gRPC stream whose peer is the test. `room` is what `send` answers."""
+
+    def __init__(self) -> None:
+        self.id = 1
+        self.listener = None
+        self.sent: list[Readable] = []
+        self.room = True
+        self.acknowledged = 0
+        self.owed = 0
+        self.metadata: Metadata | None = None
+        self.ending: tuple[Status, str] | None = None
+        self.was_reset = False
+
+    @property
+    def over(self) -> bool:
+        """Whether our side has ended it."""
+        return self.ending is not None or self.was_reset
+
+    def send(self, payload: bytes) -> bool:
+        if self.over:
+            return False
+        packet = readable(payload)
+        if len(payload) > packets.MAX_PACKET or (packet[0] == "DATA" and not packet[2]):
+            raise AssertionError(f"a packet that no peer may get: {packet[:2]}, {len(payload)}")
+        self.sent.append(packet)
+        return self.room
+
+    def take(self) -> list[Readable]:
+        """What was sent since the last look."""
+        sent, self.sent = self.sent, []
+        return sent
+
+    def deliver(self, payload: bytes, cost: int | None = None) -> None:
+        """Give one message to the listener; its prefix is owed for as well."""
+        cost = len(payload) + 5 if cost is None else cost
+        self.owed += cost
+        assert self.listener is not None
+        self.listener.message(payload, cost)
+
+    def acknowledge(self, cost: int) -> None:
+        if cost <= 0:
+            raise AssertionError("an acknowledgement of nothing")
+        self.acknowledged += cost
+
+    def send_headers(self, metadata: Metadata) -> None:
+        if self.metadata is not None or self.sent:
+            raise AssertionError("headers come first, and once")
+        self.metadata = metadata
+
+    def end(self, status: Status = OK, text: str = "") -> None:
+        if not self.over:
+            self.ending = (status, text)
+
+    def half_close(self) -> None:
+        raise AssertionError("nothing here half-closes a stream")
+
+    def reset(self) -> None:
+        self.was_reset = True
+
+    @property
+    def queued(self) -> int:
+        return 0
+
+    @property
+    def peer(self) -> str:
+        return "192.0.2.7:4321"
+
+    @property
+    def transport(self) -> Any:
+        return None
+
+
+class FakeEnd(End):
+    """One end of a tunnel. `calls` holds what it was told; `close` and `fail` can be answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Readable] = []
+
+    def take(self) -> list[Readable]:
+        """What it was told since the last look."""
+        calls, self.calls = self.calls, []
+        return calls
+
+    def write(self, data: bytes) -> None:
+        self.calls.append(("write", data))
+
+    def finish(self) -> None:
+        self.calls.append(("finish",))
+
+    def pause(self) -> None:
+        self.calls.append(("pause",))
+
+    def resume(self) -> None:
+        self.calls.append(("resume",))
+
+    def opened(self) -> None:
+        self.calls.append(("opened",))
+
+    def failed(self, reason: Reason, text: str) -> None:
+        self.calls.append(("failed", reason, text))
+
+    def close(self, reason: Reason) -> None:
+        if self.tunnel is not None or self.other is not None:
+            raise AssertionError("a closed end still knows its tunnel")
+        self.calls.append(("close", reason))
+
+
+class FakeDial:
+    """A dial on its way."""
+
+    def __init__(self) -> None:
+        self.cancelled = 0
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+
+class FakeSocket:
+    """
+    A transport whose kernel is the test.
+
+    `log` holds, in order, `("write", data)`, `"FIN"`, `"close"` and `"abort"`. Writing more than
+    `limit` bytes pauses the producer, as Twisted's transports do, until `drain`.
+    """
+
+    def __init__(self, *, tls: bool = False, limit: int = 65536) -> None:
+        self.log: list[Any] = []
+        self.limit = limit
+        self.buffered = 0
+        self.reading = True
+        self.producer: Any = None
+        self.protocol: Any = None
+        self.gone = False
+        self.ended = False
+        """Whether our side has ended it."""
+        self._producer_paused = False
+        if tls:
+            alsoProvides(self, ISSLTransport)
+
+    def connect(self, protocol: IProtocol) -> None:
+        """Be the transport of `protocol`."""
+        self.protocol = protocol
+        protocol.makeConnection(self)  # type: ignore[arg-type]
+
+    # -- what the peer does
+
+    def deliver(self, data: bytes) -> None:
+        """The peer's bytes have come; only a transport that reads gets them."""
+        assert self.reading and not self.gone, "nobody reads"
+        self.protocol.dataReceived(data)
+
+    def deliver_fin(self) -> None:
+        """The peer has closed its side."""
+        assert self.reading and not self.gone, "nobody reads"
+        self.protocol.readConnectionLost()
+
+    def lose(self, error: Exception | None = None) -> None:
+        """The connection is gone."""
+        assert not self.gone
+        self.gone = True
+        self.protocol.connectionLost(Failure(error or ConnectionDone()))
+
+    def drain(self) -> None:
+        """The peer has read everything."""
+        self.buffered = 0
+        if self._producer_paused:
+            self._producer_paused = False
+            if self.producer is not None:
+                self.producer.resumeProducing()
+
+    def take(self) -> list[Any]:
+        """The log since the last look."""
+        log, self.log = self.log, []
+        return log
+
+    @property
+    def written(self) -> bytes:
+        """All bytes in the log."""
+        return b"".join(entry[1] for entry in self.log if entry[0] == "write")
+
+    # -- the transport
+
+    def write(self, data: bytes) -> None:
+        if not data or self.ended:
+            raise AssertionError(f"a write of {data!r} behind {self.log}")
+        self.log.append(("write", bytes(data)))
+        self.buffered += len(data)
+        if self.buffered > self.limit and self.producer is not None and not self._producer_paused:
+            self._producer_paused = True
+            self.producer.pauseProducing()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        assert streaming and self.producer is None
+        self.producer = producer
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
+
+    def pauseProducing(self) -> None:
+        self.reading = False
+
+    def resumeProducing(self) -> None:
+        self.reading = True
+
+    def loseWriteConnection(self) -> None:
+        if not self.ended:
+            self.ended = True
+            self.log.append("FIN")
+
+    def loseConnection(self) -> None:
+        if "close" not in self.log:
+            self.ended = True
+            self.log.append("close")
+
+    def abortConnection(self) -> None:
+        self.ended = True
+        self.log.append("abort")
+        if not self.gone:
+            self.lose()
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        assert enabled
+
+    def getPeer(self) -> IPv4Address:
+        return IPv4Address("TCP", "192.0.2.8", 5678)
+
+    def getHost(self) -> IPv4Address:
+        return IPv4Address("TCP", "192.0.2.1", 8090)

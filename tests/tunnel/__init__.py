@@ -1,0 +1,1 @@
+"""Tests of konnect.tunnel. None needs a reactor or a socket."""

@@ -1,0 +1,169 @@
+"""The endpoint type ``mtls:``, for servers and clients: TLS with certificates on both sides.
+
+Twisted's own ``ssl:`` and ``tls:`` servers can neither demand a client certificate nor offer ALPN.
+In endpoint strings::
+
+    mtls:8090:cert=FILE:key=FILE:ca=FILE:alpn=h2:interface=10.0.0.1
+    mtls:HOST:PORT:ca=FILE:cert=FILE:key=FILE:alpn=h2:servername=NAME
+
+The parsers' instances that Twisted discovers are in twisted/plugins/konnect_endpoints.py. Nothing
+here checks which ALPN protocol was chosen, or limits the time of a handshake.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ServerEndpoint,
+    TCP6ServerEndpoint,
+    wrapClientTLS,
+    wrapServerTLS,
+)
+from twisted.internet.interfaces import (
+    IStreamClientEndpoint,
+    IStreamClientEndpointStringParserWithReactor,
+    IStreamServerEndpoint,
+    IStreamServerEndpointStringParser,
+)
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from konnect.net.tls import client_context, server_context
+
+DEFAULT_BACKLOG = 1024
+"""Connections that may wait for accept. Twisted's 50 loses some of a burst of tunnels."""
+
+DEFAULT_CONNECT_TIMEOUT = 20.0
+"""Seconds for a TCP connection to a proxy, as in upstream's transport."""
+
+
+def tcp_server_endpoint(
+    reactor: Any, port: int, interface: str = "", backlog: int = DEFAULT_BACKLOG
+) -> IStreamServerEndpoint:
+    """A TCP listener on one address, or on all of IPv4's (as ``tcp:``) if `interface` is empty."""
+    kind = TCP6ServerEndpoint if ":" in interface else TCP4ServerEndpoint
+    endpoint: IStreamServerEndpoint = kind(reactor, port, backlog, interface)
+    return endpoint
+
+
+@implementer(IPlugin, IStreamServerEndpointStringParser)
+class MtlsServerParser:
+    """``mtls:PORT:cert=FILE:key=FILE`` with optionally ``ca=FILE`` (then a client certificate is
+    demanded), ``interface=``, ``alpn=`` (comma-separated, best first), ``minimum=`` (1.2 or 1.3)
+    and ``backlog=``.
+
+    Raises TlsFileError for files that cannot be used and ValueError for the rest.
+    """
+
+    prefix = "mtls"
+
+    def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> IStreamServerEndpoint:
+        """See IStreamServerEndpointStringParser; the signature is what zope.interface checks."""
+        _check_arguments(self._parse, "server", args, kwargs)
+        return self._parse(reactor, *args, **kwargs)
+
+    @staticmethod
+    def _parse(
+        reactor: Any,
+        port: str,
+        cert: str = "",
+        key: str = "",
+        ca: str = "",
+        interface: str = "",
+        alpn: str = "",
+        minimum: str = "1.2",
+        backlog: str = str(DEFAULT_BACKLOG),
+    ) -> IStreamServerEndpoint:
+        if not cert or not key:
+            raise ValueError("an mtls: server needs cert=FILE and key=FILE")
+        context = server_context(cert, key, ca or None, _list(alpn), minimum=minimum)
+        plain = tcp_server_endpoint(
+            reactor, _whole("port", port, 0, 65535), interface, _whole("backlog", backlog, 1, 65535)
+        )
+        return wrapServerTLS(context, plain, clock=reactor)
+
+
+@implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
+class MtlsClientParser:
+    """``mtls:HOST:PORT:ca=FILE`` with optionally ``cert=FILE`` and ``key=FILE``, ``alpn=``
+    (comma-separated, best first), ``servername=`` (what the certificate must be valid for, if not
+    HOST), ``minimum=`` (1.2 or 1.3), ``timeout=`` (seconds for the TCP connection) and
+    ``bindAddress=``.
+
+    Raises TlsFileError for files that cannot be used and ValueError for the rest.
+    """
+
+    prefix = "mtls"
+
+    def parseStreamClient(self, reactor: Any, *args: Any, **kwargs: Any) -> IStreamClientEndpoint:
+        """See IStreamClientEndpointStringParserWithReactor; the signature is what zope.interface
+        checks.
+        """
+        _check_arguments(self._parse, "client", args, kwargs)
+        return self._parse(reactor, *args, **kwargs)
+
+    @staticmethod
+    def _parse(
+        reactor: Any,
+        host: str,
+        port: str,
+        ca: str = "",
+        cert: str = "",
+        key: str = "",
+        alpn: str = "",
+        servername: str = "",
+        minimum: str = "1.2",
+        timeout: str = str(DEFAULT_CONNECT_TIMEOUT),
+        bindAddress: str = "",
+    ) -> IStreamClientEndpoint:
+        if not host:
+            raise ValueError("an mtls: client needs a host")
+        if not ca:
+            raise ValueError(
+                "an mtls: client needs ca=FILE, the authority of the server's certificate"
+            )
+        context = client_context(
+            servername or host, ca, cert or None, key or None, _list(alpn), minimum=minimum
+        )
+        plain = HostnameEndpoint(
+            reactor,
+            host,
+            _whole("port", port, 1, 65535),
+            _seconds(timeout),
+            (bindAddress, 0) if bindAddress else None,
+        )
+        return wrapClientTLS(context, plain, clock=reactor)
+
+
+def _check_arguments(parse: Callable[..., Any], side: str, args: Any, kwargs: Any) -> None:
+    """Raise ValueError about the endpoint string if its settings are not what `parse` takes."""
+    try:
+        inspect.signature(parse).bind(None, *args, **kwargs)
+    except TypeError as error:
+        raise ValueError(f"bad mtls: {side} endpoint: {error}") from None
+
+
+def _list(text: str) -> list[str]:
+    return [item for item in text.split(",") if item]
+
+
+def _whole(what: str, text: str, lowest: int, highest: int) -> int:
+    """A whole number. Raises ValueError with a text for people."""
+    if text.isascii() and text.isdigit() and lowest <= int(text) <= highest:
+        return int(text)
+    raise ValueError(f"{what} {text!r} is not a number from {lowest} to {highest}")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if 0 < seconds < math.inf:
+        return seconds
+    raise ValueError(f"timeout {text!r} is not a number of seconds")

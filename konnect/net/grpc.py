@@ -1,0 +1,319 @@
+"""gRPC over a Twisted transport: the sans-IO connection of `konnect.wire.grpc`, pumped.
+
+`GrpcProtocol` owns one transport and one `GrpcConnection`. It moves bytes between the two, turns
+transport back-pressure into "this stream takes no more" and gives every stream an object,
+`GrpcStream`, so that nothing above this file sees a stream number. What a stream *means* is said by
+its `StreamListener` (the proxy's links and frontends, the agent's links, the Python client).
+
+It does not know packets, tunnels or services; `konnect.net.grpc_server` routes paths to listeners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IHandshakeListener,
+    IPushProducer,
+    IReactorTime,
+    ISSLTransport,
+)
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from konnect.log import make_logger
+from konnect.net.closing import ended_below
+from konnect.net.diagnosis import explain, peer_address
+from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.net.keepalive import Keepalive
+from konnect.wire.events import (
+    ConnectionEnded,
+    Event,
+    GoingAway,
+    HalfClosed,
+    HeadersReceived,
+    MessageReceived,
+    Ponged,
+    StreamEnded,
+    StreamOpened,
+    Writable,
+)
+from konnect.wire.grpc import GrpcConnection, Limits, Role
+from konnect.wire.status import Status
+
+log = make_logger(__name__)
+
+CLOSE_TIMEOUT = 15.0
+"""Seconds that a closing connection may take to flush before it is aborted."""
+
+
+@implementer(IPushProducer, IHandshakeListener)
+class GrpcProtocol(Protocol):
+    """
+    One HTTP/2 connection that carries gRPC streams, in either role.
+
+    `accept(stream, path, metadata)` is called for each stream that the peer opens (server role) and
+    returns the stream's listener, or None when it has ended the stream itself.
+    """
+
+    peer = "?"
+
+    def __init__(
+        self,
+        role: Role,
+        clock: IReactorTime,
+        *,
+        limits: Limits | None = None,
+        accept: Callable[[GrpcStream, str, Metadata], StreamListener | None] | None = None,
+        keepalive_time: float = 3600.0,
+        on_lost: Callable[[GrpcProtocol, str], None] | None = None,
+    ) -> None:
+        self._wire = GrpcConnection(role, limits or Limits())
+        self._clock = clock
+        self._accept = accept
+        self._on_lost = on_lost
+        self._streams: dict[int, GrpcStream] = {}
+        self._receiving = False
+        self._blocked = False
+        self._started = False
+        self._closing: str | None = None
+        self._abort_call: Any = None
+        self._keepalive = Keepalive(clock, keepalive_time, self._ping, self._silent)
+        self.ready: Deferred[None] = Deferred()
+        """Fires when streams may be opened (after the TLS handshake); fails with the reason."""
+        self.going_away = False
+        self.unusual_end = False
+        """After the end: whether it deserves a log line (we closed it for a reason, or TLS
+        failed)."""
+
+    # -- the transport's side
+
+    def connectionMade(self) -> None:
+        transport = cast(Any, self.transport)
+        self.peer = peer_address(transport) or "an unknown peer"
+        set_no_delay = getattr(transport, "setTcpNoDelay", None)
+        if set_no_delay is not None:
+            set_no_delay(True)
+        transport.registerProducer(self, True)
+        if not ISSLTransport.providedBy(transport):
+            self._start()
+
+    def handshakeCompleted(self) -> None:
+        """TLS is up: gRPC demands that both sides agreed on `h2` (RFC 7540 section 3.4)."""
+        if getattr(self.transport, "negotiatedProtocol", None) != b"h2":
+            self.close("the peer did not agree on HTTP/2 by ALPN (h2)", abort=True)
+        else:
+            self._start()
+
+    def _start(self) -> None:
+        self._started = True
+        self._wire.start()
+        self._flush()
+        self._keepalive.start()
+        self.ready.callback(None)
+
+    def dataReceived(self, data: bytes) -> None:
+        if not self._started:
+            return
+        self._keepalive.heard = True
+        self._receiving = True
+        try:
+            for event in self._wire.receive(data):
+                _EVENTS[type(event)](self, event)
+        finally:
+            self._receiving = False
+        self._flush()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._keepalive.stop()
+        if self._abort_call is not None:
+            self._abort_call.cancel()
+            self._abort_call = None
+        self.unusual_end = self._closing is not None or not (
+            self._started or reason.check(ConnectionDone)
+        )
+        text = self._closing or explain(reason, self.transport)
+        self._closing = text
+        # The wire's own events say the same with less: it does not know why.
+        self._wire.connection_lost()
+        for stream in list(self._streams.values()):
+            self._tell_ended(stream, Status.UNAVAILABLE, text, reset=True)
+        if not self.ready.called:
+            self.ready.errback(Failure(ConnectionError(text)))
+        # A server has nobody who waits for readiness; its failure is the line logged by on_lost.
+        self.ready.addErrback(lambda _: None)
+        on_lost, self._on_lost, self._accept = self._on_lost, None, None
+        if on_lost is not None:
+            on_lost(self, text)
+
+    def pauseProducing(self) -> None:
+        """The transport's buffer is full: what is queued waits in the wire's stream queues."""
+        self._blocked = True
+
+    def resumeProducing(self) -> None:
+        if ended_below(self.transport):
+            cast(Any, self.transport).unregisterProducer()
+            return
+        self._blocked = False
+        self._flush()
+
+    def stopProducing(self) -> None:
+        self._blocked = True
+
+    # -- the streams' side
+
+    def open(
+        self, path: str, metadata: Metadata, listener: StreamListener, *, authority: str
+    ) -> GrpcStream:
+        """
+        Client role: open a stream.
+
+        Raises `konnect.wire.grpc.StreamRefused` when the connection takes no new streams.
+        """
+        scheme = "https" if ISSLTransport.providedBy(self.transport) else "http"
+        stream_id = self._wire.open_stream(path, metadata, authority=authority, scheme=scheme)
+        stream = self._streams[stream_id] = GrpcStream(self, stream_id)
+        stream.listener = listener
+        self._flush()
+        return stream
+
+    @property
+    def live_streams(self) -> int:
+        """How many streams have not ended."""
+        return len(self._streams)
+
+    def goaway(self) -> None:
+        """Tell the peer to open no new streams here; live ones go on."""
+        self._wire.goaway()
+        self._flush()
+
+    def close(self, why: str, *, abort: bool = False) -> None:
+        """Flush and close the connection; `why` is what `on_lost` and the listeners are told."""
+        if self._closing is not None or self.transport is None:
+            return
+        self._closing = why
+        transport = cast(Any, self.transport)
+        transport.unregisterProducer()
+        if abort:
+            transport.abortConnection()
+            return
+        data = self._wire.output()
+        if data:
+            transport.write(data)
+        self._abort_call = self._clock.callLater(CLOSE_TIMEOUT, self._close_late)
+        transport.loseConnection()
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        if self.transport is not None:
+            cast(Any, self.transport).abortConnection()
+
+    def _close_late(self) -> None:
+        self._abort_call = None
+        self.abort()
+
+    def _send(self, stream: GrpcStream, payload: bytes) -> bool:
+        wire = self._wire
+        wire.send_message(stream.id, payload)
+        if not self._receiving:
+            self._flush()
+        return wire.writable(stream.id)
+
+    def _end(self, stream: GrpcStream, status: Status, text: str) -> None:
+        if self._streams.pop(stream.id, None) is None:
+            return
+        stream.listener = None
+        self._wire.end_stream(stream.id, status, text)
+        self._flush()
+
+    def _reset(self, stream: GrpcStream) -> None:
+        if self._streams.pop(stream.id, None) is None:
+            return
+        stream.listener = None
+        self._wire.reset_stream(stream.id)
+        self._flush()
+
+    def _flush(self) -> None:
+        """Hand over what may be sent: one write a turn; then tell the streams of their room."""
+        if self._receiving or self._blocked or self._closing is not None:
+            return
+        data = self._wire.output()
+        if data:
+            cast(Any, self.transport).write(data)
+        for event in self._wire.pending():
+            _EVENTS[type(event)](self, event)
+
+    def _ping(self) -> None:
+        self._wire.ping(b"keepaliv")
+        self._flush()
+
+    def _silent(self) -> None:
+        self.close("the peer did not answer the keepalive ping", abort=True)
+
+    # -- events
+
+    def _stream_opened(self, event: StreamOpened) -> None:
+        stream = self._streams[event.stream_id] = GrpcStream(self, event.stream_id)
+        assert self._accept is not None
+        stream.listener = self._accept(stream, event.path, event.metadata)
+
+    def _headers_received(self, event: HeadersReceived) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None and stream.listener is not None:
+            stream.listener.headers(event.metadata)
+
+    def _message_received(self, event: MessageReceived) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None and stream.listener is not None:
+            stream.listener.message(event.payload, event.cost)
+        else:
+            self._wire.acknowledge(event.stream_id, event.cost)
+
+    def _half_closed(self, event: HalfClosed) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None and stream.listener is not None:
+            stream.listener.half_closed()
+
+    def _stream_ended(self, event: StreamEnded) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            self._tell_ended(stream, event.status, event.message, event.reset)
+
+    def _tell_ended(self, stream: GrpcStream, status: Status, text: str, reset: bool) -> None:
+        self._streams.pop(stream.id, None)
+        listener, stream.listener = stream.listener, None
+        if listener is not None:
+            listener.ended(status, text, reset)
+
+    def _writable(self, event: Writable) -> None:
+        stream = self._streams.get(event.stream_id)
+        if stream is not None and stream.listener is not None:
+            stream.listener.writable()
+
+    def _ponged(self, event: Ponged) -> None:
+        """Any byte counts as a sign of life, see `dataReceived`."""
+
+    def _going_away(self, event: GoingAway) -> None:
+        self.going_away = True
+        log.debug("{peer} sent GOAWAY ({debug})", peer=self.peer, debug=event.debug)
+
+    def _connection_ended(self, event: ConnectionEnded) -> None:
+        self._receiving = False
+        self.close(event.text)
+
+
+_EVENTS: dict[type[Event], Callable[[GrpcProtocol, Any], None]] = {
+    StreamOpened: GrpcProtocol._stream_opened,
+    HeadersReceived: GrpcProtocol._headers_received,
+    MessageReceived: GrpcProtocol._message_received,
+    HalfClosed: GrpcProtocol._half_closed,
+    StreamEnded: GrpcProtocol._stream_ended,
+    Writable: GrpcProtocol._writable,
+    Ponged: GrpcProtocol._ponged,
+    GoingAway: GrpcProtocol._going_away,
+    ConnectionEnded: GrpcProtocol._connection_ended,
+}

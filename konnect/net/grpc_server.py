@@ -1,0 +1,144 @@
+"""A gRPC listener: accepts connections, tells nonsense from HTTP/2, routes streams by path.
+
+A connection has `PREFACE_TIMEOUT` seconds for its TLS handshake and the HTTP/2 preface. What is no
+HTTP/2 at all is named in one log line; plain HTTP/1 is also answered, since a person with a browser
+or curl sent it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.python.failure import Failure
+
+from konnect.log import make_logger
+from konnect.net.grpc import GrpcProtocol
+from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.wire.grpc import Limits, Role
+from konnect.wire.status import Status
+
+log = make_logger(__name__)
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+PREFACE_TIMEOUT = 20.0
+
+Accept = Callable[[GrpcStream, Metadata], StreamListener | None]
+
+_ANSWER = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+    b"Content-Length: 43\r\n\r\n"
+    b"This port speaks gRPC (HTTP/2), not HTTP/1\n"
+)
+
+
+class GrpcServerProtocol(GrpcProtocol):
+    """One accepted connection."""
+
+    _head: bytes | None = b""
+    _preface_limit: Any = None
+    _told_problem = False
+
+    def connectionMade(self) -> None:
+        self._preface_limit = self._clock.callLater(PREFACE_TIMEOUT, self._preface_late)
+        super().connectionMade()
+
+    def _start(self) -> None:
+        """Say nothing before the client's preface: who speaks HTTP/1 is to read our answer."""
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._closing is not None:
+            return
+        head = self._head
+        if head is not None:
+            head += data
+            if not (head.startswith(PREFACE) or PREFACE.startswith(head)):
+                self._nonsense(head)
+                return
+            if len(head) < len(PREFACE):
+                self._head = head
+                return
+            self._head = None
+            self._stop_limit()
+            super()._start()
+            data = head
+        super().dataReceived(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._stop_limit()
+        super().connectionLost(reason)
+
+    def _stop_limit(self) -> None:
+        if self._preface_limit is not None:
+            self._preface_limit.cancel()
+            self._preface_limit = None
+
+    def _preface_late(self) -> None:
+        self._preface_limit = None
+        self.close("the peer did not begin HTTP/2 in time", abort=True)
+
+    def _nonsense(self, head: bytes) -> None:
+        if head[:2] == b"\x16\x03":
+            why = "TLS was spoken to a plain gRPC port"
+        elif head.split(b" ", 1)[0].isalpha() and head[:1].isupper():
+            why = "HTTP/1 was spoken to a gRPC port"
+            cast(Any, self.transport).write(_ANSWER)
+        else:
+            why = "the peer spoke neither HTTP/2 nor anything known"
+        self.close(why)
+
+
+class GrpcServerFactory(Factory):
+    """
+    Makes the protocols of one listener.
+
+    :param name: the listener in log lines ("agent listener", "gRPC frontend").
+    :param routes: what serves each path; others are UNIMPLEMENTED.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        name: str,
+        routes: Mapping[str, Accept],
+        clock: IReactorTime,
+        *,
+        limits: Limits | None = None,
+        keepalive_time: float = 3600.0,
+    ) -> None:
+        self._name = name
+        self._routes = routes
+        self._clock = clock
+        self._limits = limits
+        self._keepalive_time = keepalive_time
+        self.connections: set[GrpcProtocol] = set()
+
+    def buildProtocol(self, addr: Any) -> GrpcProtocol:
+        protocol = GrpcServerProtocol(
+            Role.SERVER,
+            self._clock,
+            limits=self._limits,
+            accept=self._accept,
+            keepalive_time=self._keepalive_time,
+            on_lost=self._lost,
+        )
+        self.connections.add(protocol)
+        return protocol
+
+    def _accept(self, stream: GrpcStream, path: str, metadata: Metadata) -> StreamListener | None:
+        accept = self._routes.get(path)
+        if accept is not None:
+            return accept(stream, metadata)
+        service, _, method = path.lstrip("/").rpartition("/")
+        known = any(route.startswith(f"/{service}/") for route in self._routes)
+        what = f"method {method} for service {service}" if known else f"service {service}"
+        stream.end(Status.UNIMPLEMENTED, f"unknown {what}")
+        return None
+
+    def _lost(self, protocol: GrpcProtocol, why: str) -> None:
+        self.connections.discard(protocol)
+        if protocol.unusual_end:
+            log.info("{name}: lost {peer}: {why}", name=self._name, peer=protocol.peer, why=why)

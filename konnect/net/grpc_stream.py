@@ -1,0 +1,90 @@
+"""One gRPC stream, as the layers above `konnect.net.grpc` see it.
+
+A listener is told what comes; a `GrpcStream` is what it speaks through. Neither knows packets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, cast
+
+from twisted.internet.interfaces import ITransport
+
+from konnect.wire.status import OK, Status
+
+if TYPE_CHECKING:
+    from konnect.net.grpc import GrpcProtocol
+
+Metadata = Sequence[tuple[str, str]]
+
+
+class StreamListener(Protocol):
+    """What the owner of a stream is told. Calls come from the reactor thread, in wire order."""
+
+    def headers(self, metadata: Metadata) -> None:
+        """Client role: the response headers have come."""
+
+    def message(self, payload: bytes, cost: int) -> None:
+        """One whole message; `cost` bytes are owed to `GrpcStream.acknowledge`."""
+
+    def half_closed(self) -> None:
+        """Server role: the client will send no more messages."""
+
+    def ended(self, status: Status, text: str, reset: bool) -> None:
+        """The stream is over by the peer, a limit or a lost connection; told exactly once."""
+
+    def writable(self) -> None:
+        """`GrpcStream.send` had answered False; there is room again."""
+
+
+class GrpcStream:
+    """One live stream: what a listener speaks through. All calls are harmless after its end."""
+
+    __slots__ = ("_protocol", "id", "listener")
+
+    def __init__(self, protocol: GrpcProtocol, stream_id: int) -> None:
+        self._protocol = protocol
+        self.id = stream_id
+        self.listener: StreamListener | None = None
+
+    def send(self, payload: bytes) -> bool:
+        """Queue one message. False: send nothing more of bulk until `writable()` is told."""
+        return self._protocol._send(self, payload)
+
+    def send_headers(self, metadata: Metadata) -> None:
+        """Server role: send the response headers now."""
+        self._protocol._wire.send_headers(self.id, metadata)
+        self._protocol._flush()
+
+    def acknowledge(self, cost: int) -> None:
+        """Give `cost` bytes of receive window back to the peer."""
+        self._protocol._wire.acknowledge(self.id, cost)
+        self._protocol._flush()
+
+    def end(self, status: Status = OK, text: str = "") -> None:
+        """Server: trailers behind what is queued. Client: half-close. The stream is let go."""
+        self._protocol._end(self, status, text)
+
+    def half_close(self) -> None:
+        """Client role: no more messages will be sent; the stream lives on for the answers."""
+        self._protocol._wire.end_stream(self.id)
+        self._protocol._flush()
+
+    def reset(self) -> None:
+        """Cancel the stream; what is queued is dropped."""
+        self._protocol._reset(self)
+
+    @property
+    def queued(self) -> int:
+        """Bytes queued and not yet handed to the transport."""
+        return self._protocol._wire.queued(self.id)
+
+    @property
+    def peer(self) -> str:
+        """The peer of the connection as `host:port`, or the word for a unix socket."""
+        return self._protocol.peer
+
+    @property
+    def transport(self) -> ITransport:
+        """The transport that carries the stream (for the peer's certificate)."""
+        return cast(ITransport, self._protocol.transport)

@@ -1,0 +1,248 @@
+"""A tunnel's end that is a Twisted transport: a client's socket or the socket to a destination.
+
+Back-pressure: the end is the push producer of its own transport, so "the kernel takes no more"
+becomes `other.pause()`; what the other end still gives waits in the backlog, and is fed on as the
+transport empties. Closing: everything written is flushed, the peer is told (FIN, close_notify, or a
+reset after an abortive reason), and the socket stays only until the peer has closed too, has sent
+too much that nobody wants, or the linger time is over. Closing at once would make the kernel answer
+unread bytes with a reset, which can cost the peer the last bytes we sent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from konnect.net.closing import AbortWhenSent, can_half_close, ended_below, hung_up
+from konnect.tunnel.backlog import Backlog
+from konnect.tunnel.ends import End
+from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.reasons import Reason
+
+FEED = 65536
+"""Bytes of the backlog given to the transport at a time."""
+
+DISCARD = 256 * 1024
+"""Bytes read and thrown away from a peer that goes on sending after the tunnel's end."""
+
+LINGER = 10.0
+"""Default seconds that a closed tunnel's socket may take to flush and to see the peer's end."""
+
+
+@implementer(IPushProducer)
+class SocketEnd(End):
+    """
+    The end at `transport`; its protocol calls `received`, `read_ended` and `lost`.
+
+    :param ended_reason: the tunnel's reason when this socket's peer closes.
+    :param lost_reason: the tunnel's reason when the socket breaks.
+    """
+
+    __slots__ = (
+        "_abort_when_sent",
+        "_backlog",
+        "_clock",
+        "_discarded",
+        "_full",
+        "_linger",
+        "_linger_call",
+        "_read_ended",
+        "ended_reason",
+        "lost_reason",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        transport: Any,
+        ledger: Ledger,
+        clock: IReactorTime,
+        *,
+        ended_reason: Reason,
+        lost_reason: Reason,
+        linger: float = LINGER,
+    ) -> None:
+        super().__init__()
+        self.transport = transport
+        self.ended_reason = ended_reason
+        self.lost_reason = lost_reason
+        self._clock = clock
+        self._backlog = Backlog(ledger)
+        self._full = False
+        self._linger = linger
+        self._linger_call: Any = None
+        self._abort_when_sent: AbortWhenSent | None = None
+        self._read_ended = False
+        self._discarded = 0
+        set_no_delay = getattr(transport, "setTcpNoDelay", None)
+        if set_no_delay is not None:
+            set_no_delay(True)
+
+    def attach(self) -> None:
+        """Begin to take part in back-pressure: once, before the first `write`."""
+        self.transport.registerProducer(self, True)
+
+    # -- as the producer of its own transport: what the kernel takes
+
+    def pauseProducing(self) -> None:
+        """The transport's buffer is full."""
+        self._full = True
+        if self.other is not None:
+            self.other.pause()
+
+    def resumeProducing(self) -> None:
+        """The transport's buffer is empty again."""
+        if ended_below(self.transport):
+            self.transport.unregisterProducer()
+            return
+        self._full = False
+        backlog = self._backlog
+        while backlog.size and not self._full:
+            data = backlog.take(FEED)
+            self.transport.write(data)
+            if self.other is not None:
+                self.other.drained(len(data))
+        if not self._full and self.other is not None:
+            self.other.resume()
+
+    def stopProducing(self) -> None:
+        """The transport is gone; `lost` says so."""
+
+    # -- as a tunnel's end
+
+    def write(self, data: bytes) -> None:
+        if self._full:
+            self._backlog.put(data)
+        else:
+            self.transport.write(data)
+
+    def pause(self) -> None:
+        if self.transport is not None:
+            self.transport.pauseProducing()
+
+    def resume(self) -> None:
+        if self.transport is not None and not self._read_ended:
+            self.transport.resumeProducing()
+
+    def finish(self) -> None:
+        if self.transport is not None and can_half_close(self.transport):
+            self._flush()
+            self.transport.loseWriteConnection()
+            if self.other is not None:
+                self.other.resume()
+        elif self.tunnel is not None:
+            self.tunnel.close(self.tunnel.reason or self.ended_reason)
+
+    def close(self, reason: Reason) -> None:
+        transport = self.transport
+        if transport is None:
+            return
+        self._flush()
+        self._limit(self._abort)
+        if reason.abortive:
+            self._abort_when_sent = AbortWhenSent(transport, self._clock, self.abort)
+            self._abort_when_sent.start()
+            return
+        if self._read_ended or not can_half_close(transport):
+            transport.loseConnection()
+        else:
+            transport.loseWriteConnection()
+        if not self._read_ended:
+            transport.resumeProducing()
+
+    def _flush(self) -> None:
+        """Hand everything over, whatever the transport says: no more will follow."""
+        # A registered producer that is paused would keep Twisted from ever sending the FIN.
+        self.transport.unregisterProducer()
+        while self._backlog.size:
+            self.transport.write(self._backlog.take(FEED))
+
+    def _limit(self, then: Any) -> None:
+        if self._linger_call is not None:
+            self._linger_call.cancel()
+        self._linger_call = self._clock.callLater(self._linger, then)
+
+    def _abort(self) -> None:
+        self._linger_call = None
+        self.abort()
+
+    def abort(self) -> None:
+        """Drop the socket at once, with whatever it still holds."""
+        if self.transport is not None:
+            self.transport.abortConnection()
+
+    def limit_close(self) -> None:
+        """Our peer has sent its last byte and the other side cannot be told so (no half-close):
+        give the answer the linger time to come."""
+        if self._linger_call is None:
+            self._limit(self._answer_late)
+
+    def _answer_late(self) -> None:
+        self._linger_call = None
+        if self.tunnel is not None:
+            self.tunnel.close(Reason.LINGER)
+
+    # -- what the protocol tells
+
+    def received(self, data: bytes) -> None:
+        """Bytes were read: give them on, or throw them away (bounded) when the tunnel is over."""
+        other = self.other
+        if other is not None:
+            other.write(data)
+            return
+        self._discarded += len(data)
+        if self._discarded > DISCARD:
+            self.abort()
+
+    def read_ended(self) -> None:
+        """The peer has sent its last byte (FIN); the transport can perhaps still be written to."""
+        self._read_ended = True
+        tunnel = self.tunnel
+        if tunnel is None:
+            if self.transport is not None and self._abort_when_sent is None:
+                self.transport.loseConnection()
+        elif hung_up(self.transport):
+            tunnel.close(self.ended_reason)
+        else:
+            tunnel.ended(self, self.ended_reason)
+
+    def lost(self, clean: bool) -> None:
+        """The transport is gone."""
+        if self._linger_call is not None:
+            self._linger_call.cancel()
+            self._linger_call = None
+        if self._abort_when_sent is not None:
+            self._abort_when_sent.stop()
+        self.transport = None
+        self._read_ended = True
+        self._backlog.drop()
+        if self.tunnel is not None:
+            self.tunnel.close(self.ended_reason if clean else self.lost_reason)
+
+
+@implementer(IHalfCloseableProtocol)
+class RelayProtocol(Protocol):
+    """The protocol of a socket that is a tunnel's end from its first byte on."""
+
+    end: SocketEnd | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.end is not None:
+            self.end.received(data)
+
+    def readConnectionLost(self) -> None:
+        if self.end is not None:
+            self.end.read_ended()
+
+    def writeConnectionLost(self) -> None:
+        """Our own FIN is out: nothing to do."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        end, self.end = self.end, None
+        if end is not None:
+            end.lost(reason.check(ConnectionDone) is not None)

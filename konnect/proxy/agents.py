@@ -1,0 +1,70 @@
+"""The proxy's agent listener: admits `AgentService/Connect` streams and registers their links."""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+
+from konnect.log import make_logger
+from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.proxy.link import AgentLink
+from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.link import Flow
+from konnect.tunnel.routing import Registry
+from konnect.wire import features
+from konnect.wire.metadata import AdmissionError, parse_agent_hello, proxy_hello
+from konnect.wire.status import Status
+
+log = make_logger(__name__)
+
+CONNECT_PATH = "/AgentService/Connect"
+
+
+class Admission:
+    """Turns a new `Connect` stream into a link, or ends it with the reason."""
+
+    def __init__(
+        self,
+        registry: Registry[AgentLink],
+        ledger: Ledger,
+        *,
+        server_id: str,
+        server_count: int,
+        clock: IReactorTime,
+        flow: Flow,
+    ) -> None:
+        self._registry = registry
+        self._ledger = ledger
+        self._hello = (*proxy_hello(server_id, server_count), *flow.features.metadata())
+        self._flow = flow
+        self._clock = clock
+
+    def accept(self, stream: GrpcStream, metadata: Metadata) -> StreamListener | None:
+        """Admit or refuse; refusals carry upstream's status and text."""
+        try:
+            hello = parse_agent_hello(metadata)
+        except AdmissionError as error:
+            log.warn("refused an agent from {peer}: {error}", peer=stream.peer, error=error)
+            stream.end(Status.UNKNOWN, str(error))
+            return None
+        link = AgentLink(
+            stream, hello, self._ledger, clock=self._clock, flow=self._flow, on_end=self._ended
+        )
+        announced, ignored = features.parse(metadata)
+        if ignored:
+            log.warn("{link} announced what is not known here: {what}", link=link, what=ignored)
+        link.agree(announced)
+        # Agents wait for these headers before anything else, so they go out at once.
+        stream.send_headers(self._hello)
+        self._registry.add(link)
+        self._ledger.stream_opened("Connect")
+        self._count()
+        log.info("{link} is connected", link=link)
+        return link
+
+    def _ended(self, link: AgentLink) -> None:
+        self._registry.remove(link)
+        self._ledger.stream_closed("Connect")
+        self._count()
+
+    def _count(self) -> None:
+        self._ledger.ready_backends["default"] = len(self._registry)

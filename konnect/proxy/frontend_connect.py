@@ -1,0 +1,316 @@
+"""The HTTP CONNECT frontend: one connection, one tunnel.
+
+    reading    the request head, bounded in size and time
+    dialing    the agent is asked; the client is watched, and what it says early is kept (bounded)
+    relaying   200 is out, the socket is the near end of the tunnel
+    over       answered with an error, or the tunnel has ended
+
+Upstream's statuses and texts. Different on purpose: error answers have a Content-Length, the 200
+line is out before any byte of the destination, and a client that leaves during the dial cancels it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from konnect.log import make_logger
+from konnect.net.closing import can_half_close
+from konnect.net.diagnosis import explain, peer_address
+from konnect.net.sockets import LINGER, SocketEnd
+from konnect.proxy.dialing import Switchboard
+from konnect.proxy.hold import Hold
+from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.reasons import Reason
+from konnect.tunnel.tunnel import State
+from konnect.wire import packets
+from konnect.wire.connect import ESTABLISHED, ConnectRequest, HeadReader, Refused, error_response
+
+log = make_logger(__name__)
+
+HEAD_TIMEOUT = 60.0
+"""Seconds for a TLS handshake and a whole request head (upstream's)."""
+
+REFUSALS = 16
+"""Requests that are no CONNECT, answered on one connection before it is closed."""
+
+EARLY_LIMIT = 65536
+"""Bytes kept of a client that speaks before its tunnel is open; then it is read no further."""
+
+
+class ConnectEnd(SocketEnd):
+    """The client's socket as the near end of its tunnel."""
+
+    __slots__ = ("_early", "_early_size", "_hold", "ended_early", "protocol")
+
+    def __init__(
+        self, protocol: ConnectProtocol, transport: Any, clock: IReactorTime, linger: float
+    ) -> None:
+        super().__init__(
+            transport,
+            protocol.ledger,
+            clock,
+            ended_reason=Reason.CLIENT_CLOSED,
+            lost_reason=Reason.CLIENT_LOST,
+            linger=linger,
+        )
+        self.protocol: ConnectProtocol | None = protocol
+        self.ended_early = False
+        self._hold = Hold(clock)
+        self._early: list[bytes] = []
+        self._early_size = 0
+
+    @property
+    def has_early(self) -> bool:
+        """Whether the client has said anything behind its request head."""
+        return self._early_size > 0
+
+    def keep_early(self, data: bytes) -> None:
+        """Keep what the client says before the tunnel is open."""
+        self._early.append(data)
+        self._early_size += len(data)
+        if self._early_size >= EARLY_LIMIT:
+            self.pause()
+
+    def opened(self) -> None:
+        self.transport.write(ESTABLISHED)
+        self.attach()
+        early, self._early = self._early, []
+        self.resume()
+        # Not this class's own methods: what was said before the 200 line does not show that the
+        # client has read it.
+        for data in early:
+            super().received(data)
+        if self.ended_early:
+            super().read_ended()
+            self.limit_answer()
+
+    def failed(self, reason: Reason, text: str) -> None:
+        if self.protocol is not None:
+            self.protocol.dial_failed(reason, text)
+
+    def received(self, data: bytes) -> None:
+        if not self._hold.over:
+            self._hold.release()
+        super().received(data)
+
+    def read_ended(self) -> None:
+        if not self._hold.over:
+            self._hold.release()
+        super().read_ended()
+
+    def limit_answer(self) -> None:
+        """The client has sent its last byte: an agent that cannot be told so gets some time for
+        the rest of the answer."""
+        if self.tunnel is not None and not self.tunnel.can_finish_far:
+            self.limit_close()
+
+    def write(self, data: bytes) -> None:
+        if self._hold.over:
+            super().write(data)
+        elif self.other is not None:
+            # The source stands still, so what is held is bounded by what was on its way.
+            self.other.pause()
+            self._hold.after(lambda: self._write_held(data))
+
+    def _write_held(self, data: bytes) -> None:
+        super().write(data)
+        if self._hold.empty and not self._full and self.other is not None:
+            self.other.resume()
+
+    def finish(self) -> None:
+        if self._hold.empty:
+            super().finish()
+        else:
+            self._hold.after(super().finish)
+
+    def close(self, reason: Reason) -> None:
+        if self._hold.empty:
+            self._hold.drop()
+            super().close(reason)
+        else:
+            close = super().close
+            self._hold.after(lambda: close(reason))
+
+    def lost(self, clean: bool) -> None:
+        self._hold.drop()
+        self.protocol = None
+        super().lost(clean)
+
+
+@implementer(IHalfCloseableProtocol)
+class ConnectProtocol(Protocol):
+    """One client's connection."""
+
+    def __init__(self, factory: ConnectFactory) -> None:
+        self._owner = factory
+        self.ledger = factory.ledger
+        self._end: ConnectEnd | None = None
+        self._head: HeadReader | None = HeadReader()
+        self._head_limit: Any = None
+        self._counted = False
+        self._refused = 0
+        self.peer = "?"
+
+    def connectionMade(self) -> None:
+        owner = self._owner
+        self.peer = peer_address(self.transport) or "an unknown peer"
+        self._end = ConnectEnd(self, self.transport, owner.clock, owner.linger)
+        self._watch_head()
+        owner.connections.add(self)
+
+    def _watch_head(self) -> None:
+        self._head_limit = self._owner.clock.callLater(HEAD_TIMEOUT, self._head_late)
+
+    def _head_late(self) -> None:
+        self._head_limit = None
+        log.info("client {peer} sent no whole CONNECT request in time", peer=self.peer)
+        if self._end is not None:
+            self._end.abort()
+
+    def dataReceived(self, data: bytes) -> None:
+        end = self._end
+        if end is None:
+            return
+        if self._head is not None:
+            self._read_head(data)
+        elif end.tunnel is not None and end.tunnel.state is State.DIALING:
+            end.keep_early(data)
+        else:
+            end.received(data)
+
+    def _read_head(self, data: bytes) -> None:
+        while self._head is not None:
+            result = self._head.receive(data)
+            if result is None:
+                return
+            if self._head_limit is not None:
+                self._head_limit.cancel()
+                self._head_limit = None
+            self._head = None
+            if isinstance(result, ConnectRequest):
+                self._dial(result)
+                return
+            self._refuse(result)
+            data = result.rest
+
+    def _refuse(self, refused: Refused) -> None:
+        log.info("refused client {peer}: {why}", peer=self.peer, why=refused.why)
+        self._refused += 1
+        keep_alive = refused.keep_alive and self._refused < REFUSALS
+        self._answer(refused.response, keep_alive=keep_alive)
+        if keep_alive:
+            self._head = HeadReader()
+            self._watch_head()
+
+    def _dial(self, request: ConnectRequest) -> None:
+        end = self._end
+        assert end is not None
+        self._counted = True
+        self._owner.ledger.http_connections += 1
+        if request.early:
+            end.keep_early(request.early)
+        packet = packets.parse(packets.dial_req("tcp", request.address, 0))
+        self._owner.switchboard.dial(end, packet)
+
+    def dial_failed(self, reason: Reason, text: str) -> None:
+        """Answer the CONNECT with the reason."""
+        body = _BODIES.get(reason, "{text}").format(text=text)
+        self._answer(error_response(reason.status, body), keep_alive=False)
+
+    def _answer(self, response: bytes, *, keep_alive: bool) -> None:
+        end = self._end
+        if end is None or end.transport is None:
+            return
+        end.transport.write(response)
+        if not keep_alive:
+            end.close(Reason.CLIENT_CLOSED)
+
+    def readConnectionLost(self) -> None:
+        """The client has sent its last byte; it may still want to read."""
+        end = self._end
+        if end is None:
+            return
+        tunnel = end.tunnel
+        if tunnel is None or tunnel.state is not State.DIALING:
+            end.read_ended()
+            end.limit_answer()
+        elif end.has_early and can_half_close(end.transport):
+            # It has said all it wants to say (`nc -N`): it waits for the answer.
+            end.ended_early = True
+        else:
+            # It has said nothing and never will: it has left.
+            tunnel.close(Reason.CLIENT_LEFT)
+            end.read_ended()
+
+    def writeConnectionLost(self) -> None:
+        """Our own FIN is out: nothing to do."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        owner = self._owner
+        owner.connections.discard(self)
+        if self._head_limit is not None:
+            self._head_limit.cancel()
+            self._head_limit = None
+        if self._counted:
+            owner.ledger.http_connections -= 1
+        clean = reason.check(ConnectionDone) is not None
+        if self._head is not None and not clean:
+            log.info(
+                "lost client {peer}: {why}", peer=self.peer, why=explain(reason, self.transport)
+            )
+        end, self._end = self._end, None
+        if end is None:
+            return
+        tunnel = end.tunnel
+        if tunnel is not None and tunnel.state is State.DIALING:
+            end.transport = None
+            tunnel.close(Reason.CLIENT_LEFT)
+        end.lost(clean)
+
+    def close(self, why: str) -> None:
+        """Flush and close (for the proxy's shutdown)."""
+        end = self._end
+        if end is not None and end.tunnel is None:
+            end.close(Reason.SHUTDOWN)
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        if self._end is not None:
+            self._end.abort()
+
+
+# Upstream's words around the texts; the texts of dials that an agent answered go out as they are.
+_BODIES = {
+    Reason.NO_AGENT: "currently no tunnels available: {text}",
+    Reason.BACKEND_TIMEOUT: "Backend dial timeout: {text}\r\n",
+    Reason.AGENT_LOST: "Backend context error: context canceled: {text}\r\n",
+}
+
+
+class ConnectFactory(Factory):
+    """Makes the CONNECT frontend's protocols."""
+
+    noisy = False
+
+    def __init__(
+        self,
+        switchboard: Switchboard,
+        ledger: Ledger,
+        clock: IReactorTime,
+        *,
+        linger: float = LINGER,
+    ) -> None:
+        self.switchboard = switchboard
+        self.ledger = ledger
+        self.clock = clock
+        self.linger = linger
+        self.connections: set[ConnectProtocol] = set()
+
+    def buildProtocol(self, addr: Any) -> ConnectProtocol:
+        return ConnectProtocol(self)

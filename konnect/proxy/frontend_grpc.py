@@ -1,0 +1,287 @@
+"""The gRPC frontend: `ProxyService/Proxy` streams, one tunnel each as a rule.
+
+A stream knows only tunnels of its own: dials by the client's `random`, open ones by the connectID
+that the client was told. Any other id from the client is answered or ignored here and never reaches
+an agent.
+
+A stream that has nothing left to do (its tunnel is over, its dial failed, the client broke the
+protocol) ignores what still comes, as upstream does, but not for ever: after `LINGER` seconds it is
+ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+
+from konnect.log import make_logger
+from konnect.net.grpc_stream import GrpcStream, Metadata
+from konnect.proxy.dialing import Switchboard
+from konnect.proxy.stream_end import StreamEnd
+from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.link import chunks
+from konnect.tunnel.link_end import LinkEnd
+from konnect.tunnel.reasons import Reason
+from konnect.wire import packets
+from konnect.wire.packets import MalformedPacket, Packet, PacketType
+from konnect.wire.status import Status
+
+log = make_logger(__name__)
+
+PROXY_PATH = "/ProxyService/Proxy"
+
+LINGER = 30.0
+"""Seconds that a finished stream waits for its client to end it (a Go client does at once)."""
+
+TUNNELS = 256
+"""Tunnels and dials that one stream may have at a time; stock clients have one."""
+
+CLOSED_IDS = 1024
+"""Ended connectIDs that a stream remembers, so that late DATA for them is no protocol error."""
+
+MISMATCH = "mismatched connection IDs"
+
+
+class ProxyStream:
+    """One client's `Proxy` stream."""
+
+    def __init__(
+        self,
+        stream: GrpcStream,
+        switchboard: Switchboard,
+        ledger: Ledger,
+        clock: IReactorTime,
+    ) -> None:
+        self._stream = stream
+        self._switchboard = switchboard
+        self._ledger = ledger
+        self._clock = clock
+        self._dials: dict[int, StreamEnd] = {}
+        self._open: dict[int, StreamEnd] = {}
+        self._closed_ids: dict[int, None] = {}
+        self._blocked: list[StreamEnd] = []
+        self._paused: set[StreamEnd] = set()
+        self._owed = 0
+        self._dialed = False
+        self._ignoring = False
+        self._linger_call: Any = None
+        ledger.stream_opened("Proxy")
+
+    # -- the stream's listener
+
+    def headers(self, metadata: Metadata) -> None:
+        """Only clients receive headers."""
+
+    def message(self, payload: bytes, cost: int) -> None:
+        stream = self._stream
+        if self._ignoring:
+            stream.acknowledge(cost)
+            return
+        try:
+            packet = packets.parse(payload)
+        except MalformedPacket as error:
+            self._ledger.malformed_packets += 1
+            log.warn(
+                "client {peer} sent a malformed packet: {error}", peer=stream.peer, error=error
+            )
+            stream.acknowledge(cost)
+            return
+        kind = packet.type
+        self._ledger.packets["from_client", packets.type_name(kind)] += 1
+        handler = _HANDLERS.get(kind)
+        if handler is not None:
+            handler(self, packet)
+        if self._paused:
+            self._owed += cost
+        else:
+            stream.acknowledge(cost)
+
+    def half_closed(self) -> None:
+        """The client has ended its side: upstream ends the stream with OK and closes its
+        tunnels."""
+        self._over(Reason.CLIENT_CLOSED)
+        self._stream.end()
+
+    def ended(self, status: Status, text: str, reset: bool) -> None:
+        self._ledger.stream_error("from_client", status.label)
+        self._over(Reason.CLIENT_LOST)
+
+    def writable(self) -> None:
+        blocked, self._blocked = self._blocked, []
+        for end in blocked:
+            end.writable()
+
+    # -- packets
+
+    def _dial_req(self, packet: Packet) -> None:
+        random = packet.dialRequest.random
+        self._dialed = True
+        self._stop_linger()
+        if random in self._dials:
+            self._dial_rsp(random, error="duplicate dial id")
+        elif len(self._dials) + len(self._open) >= TUNNELS:
+            self._dial_rsp(random, error=f"more than {TUNNELS} tunnels on one stream")
+        else:
+            end = self._dials[random] = StreamEnd(self, random, self._ledger, self._clock)
+            self._switchboard.dial(end, packet)
+
+    def _data(self, packet: Packet) -> None:
+        connect_id = packet.data.connectID
+        end = self._open.get(connect_id)
+        if end is not None:
+            end.spoken()
+            if packet.data.data and end.other is not None:
+                end.other.write(packet.data.data)
+        elif not connect_id or connect_id in self._closed_ids:
+            # Id 0 means nothing (upstream drops it too); DATA may cross our CLOSE_RSP on the wire.
+            pass
+        elif not self._dialed:
+            self._close_rsp(connect_id, "backend not initialized")
+            self._ignore()
+        elif self._open:
+            log.warn(
+                "client {peer} sent DATA for an id that is not its own", peer=self._stream.peer
+            )
+            self._close_rsp(connect_id, MISMATCH)
+            for end in list(self._open.values()):
+                end.spoken()
+                if end.tunnel is not None:
+                    end.tunnel.close(Reason.PROTOCOL)
+            self._ignore()
+        else:
+            self._close_rsp(connect_id, "unrecognized connectID")
+
+    def _close_req(self, packet: Packet) -> None:
+        connect_id = packet.closeRequest.connectID
+        end = self._open.get(connect_id)
+        if end is not None:
+            end.spoken()
+            if end.tunnel is not None:
+                end.tunnel.close(Reason.CLIENT_CLOSED)
+        elif not self._dialed:
+            self._close_rsp(connect_id, "backend uninitialized")
+        elif connect_id not in self._closed_ids:
+            self._close_rsp(connect_id, "Unknown connectID")
+
+    def _dial_cls(self, packet: Packet) -> None:
+        end = self._dials.get(packet.closeDial.random)
+        if end is not None and end.tunnel is not None:
+            end.tunnel.close(Reason.CLIENT_LEFT)
+            return
+        # The client gave up just as the dial succeeded: the connection has no owner any more.
+        for end in list(self._open.values()):
+            if end.random == packet.closeDial.random and end.tunnel is not None:
+                end.spoken()
+                end.tunnel.close(Reason.CLIENT_LEFT)
+
+    # -- what the ends say
+
+    def dial_opened(self, end: StreamEnd) -> None:
+        """A dial has succeeded: the client learns its connectID (the agent's, when it is free
+        here)."""
+        del self._dials[end.random]
+        far = end.other
+        connect_id = far.connect_id if isinstance(far, LinkEnd) else 1
+        while connect_id in self._open or connect_id in self._closed_ids:
+            connect_id += 1 << 32
+        end.connect_id = connect_id
+        self._open[connect_id] = end
+        self._dial_rsp(end.random, connect_id=connect_id)
+
+    def dial_failed(self, end: StreamEnd, text: str) -> None:
+        """A dial has failed."""
+        self._dials.pop(end.random, None)
+        self._dial_rsp(end.random, error=text)
+        self._rest()
+
+    def dial_dropped(self, end: StreamEnd) -> None:
+        """A dial was given up by the client."""
+        self._dials.pop(end.random, None)
+        self._rest()
+
+    def send_data(self, end: StreamEnd, data: bytes) -> bool:
+        """Send a destination's bytes; False: the end's `writable` will say when there is room."""
+        room = True
+        for piece in chunks(data):
+            self._ledger.packets["to_client", "DATA"] += 1
+            room = self._stream.send(packets.data(end.connect_id, piece))
+        if not room and end not in self._blocked:
+            self._blocked.append(end)
+        return room
+
+    def tunnel_closed(self, end: StreamEnd, reason: Reason) -> None:
+        """A tunnel is over: exactly one CLOSE_RSP."""
+        connect_id = end.connect_id
+        if self._open.pop(connect_id, None) is None:
+            return
+        self._closed_ids[connect_id] = None
+        if len(self._closed_ids) > CLOSED_IDS:
+            del self._closed_ids[next(iter(self._closed_ids))]
+        error = MISMATCH if reason is Reason.PROTOCOL else reason.text if reason.abortive else ""
+        self._close_rsp(connect_id, error)
+        self._rest()
+
+    def pause(self, end: StreamEnd) -> None:
+        """A tunnel takes no more: the stream's window stays shut."""
+        self._paused.add(end)
+
+    def resume(self, end: StreamEnd) -> None:
+        """Undo `pause`."""
+        self._paused.discard(end)
+        if not self._paused and self._owed:
+            owed, self._owed = self._owed, 0
+            self._stream.acknowledge(owed)
+
+    # -- sending and ending
+
+    def _dial_rsp(self, random: int, *, connect_id: int = 0, error: str = "") -> None:
+        self._ledger.packets["to_client", "DIAL_RSP"] += 1
+        self._stream.send(packets.dial_rsp(random, connect_id=connect_id, error=error))
+
+    def _close_rsp(self, connect_id: int, error: str) -> None:
+        self._ledger.packets["to_client", "CLOSE_RSP"] += 1
+        self._stream.send(packets.close_rsp(connect_id, error))
+
+    def _ignore(self) -> None:
+        self._ignoring = True
+        self._rest()
+
+    def _rest(self) -> None:
+        """Without a tunnel or a dial the stream waits for its client to end it, but not for
+        ever."""
+        if (self._ignoring or not (self._dials or self._open)) and self._linger_call is None:
+            self._linger_call = self._clock.callLater(LINGER, self._lingered)
+
+    def _stop_linger(self) -> None:
+        if self._linger_call is not None:
+            self._linger_call.cancel()
+            self._linger_call = None
+
+    def _lingered(self) -> None:
+        self._linger_call = None
+        self.half_closed()
+
+    def _over(self, reason: Reason) -> None:
+        """The stream is gone: cancel its dials, close its tunnels, leave nothing."""
+        self._ledger.stream_closed("Proxy")
+        self._ignoring = True
+        for end in list(self._dials.values()):
+            if end.tunnel is not None:
+                end.tunnel.close(Reason.CLIENT_LEFT)
+        for end in list(self._open.values()):
+            end.drop()
+            if end.tunnel is not None:
+                end.tunnel.close(reason)
+        self._open.clear()
+        self._blocked.clear()
+        self._stop_linger()
+
+
+_HANDLERS: dict[int, Callable[[ProxyStream, Packet], None]] = {
+    PacketType.DIAL_REQ: ProxyStream._dial_req,
+    PacketType.DATA: ProxyStream._data,
+    PacketType.CLOSE_REQ: ProxyStream._close_req,
+    PacketType.DIAL_CLS: ProxyStream._dial_cls,
+}

@@ -1,0 +1,252 @@
+"""A link as the proxy sees it: dials go out over it, their tunnels live on it.
+
+A pending dial is known by a random number of our own, unpredictable and scoped to this link, so no
+agent can answer another's dial and no client's choice of a number matters. Sequences are
+upstream's.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from konnect.log import make_logger
+from konnect.net.grpc_stream import GrpcStream, Metadata
+from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.link import REMEMBERED, Flow, Link
+from konnect.tunnel.link_end import LinkEnd
+from konnect.tunnel.reasons import Reason, classify, from_label
+from konnect.tunnel.tunnel import Tunnel
+from konnect.wire import packets
+from konnect.wire.metadata import AgentHello
+from konnect.wire.packets import MalformedPacket, Packet, PacketType
+from konnect.wire.status import Status
+
+log = make_logger(__name__)
+
+
+class PendingDial:
+    """A DIAL_REQ on its way over a link, with the limit of its wait; the tunnel's `Dial`."""
+
+    __slots__ = ("limit", "link", "random", "tunnel")
+
+    def __init__(self, link: AgentLink, random: int, tunnel: Tunnel) -> None:
+        self.link = link
+        self.random = random
+        self.tunnel = tunnel
+        self.limit: IDelayedCall | None = None
+
+    def cancel(self) -> None:
+        """Forget the dial and tell the agent (DIAL_CLS); a late answer is closed on arrival."""
+        if self.link.take_dial(self.random) is not None and not self.link.lost:
+            self.link.send(PacketType.DIAL_CLS, packets.dial_cls(self.random))
+
+    def expired(self) -> None:
+        """The agent has not answered in time."""
+        self.limit = None
+        log.warn(
+            "{link} did not answer a dial to {a} in time", link=self.link, a=self.tunnel.address
+        )
+        self.tunnel.fail(Reason.BACKEND_TIMEOUT)
+
+
+class AgentLink(Link):
+    """One agent's `AgentService/Connect` stream."""
+
+    stream: GrpcStream
+
+    def __init__(
+        self,
+        stream: GrpcStream,
+        hello: AgentHello,
+        ledger: Ledger,
+        *,
+        clock: IReactorTime,
+        flow: Flow,
+        on_end: Callable[[AgentLink], None],
+    ) -> None:
+        super().__init__(
+            stream,
+            ledger,
+            outward="to_agent",
+            inward="from_agent",
+            carries="to_destination",
+            later=clock.callLater,
+            flow=flow,
+        )
+        self._clock = clock
+        self.agent_id = hello.agent_id
+        self.identifiers = hello.identifiers
+        self.draining = False
+        self.peer = stream.peer
+        self.dials: dict[int, PendingDial] = {}
+        self._on_end = on_end
+        # connectIDs whose CLOSE_REQ went out and whose CLOSE_RSP has not come: late DATA of theirs
+        # is not worth another CLOSE_REQ. A dict, for its order.
+        self._closing: dict[int, None] = {}
+
+    def __str__(self) -> str:
+        return f"agent {self.agent_id} at {self.peer}"
+
+    def dial(self, tunnel: Tunnel, request: Packet, timeout: float) -> None:
+        """
+        Ask the agent for `tunnel`, which fails after `timeout` seconds (0: never) without an
+        answer.
+
+        `request` is a DIAL_REQ; its `random` is replaced by ours, the rest (also fields that we do
+        not know) goes on as it is.
+        """
+        random = secrets.randbits(63)
+        dial = self.dials[random] = PendingDial(self, random, tunnel)
+        tunnel.dial = dial
+        if timeout:
+            dial.limit = self._clock.callLater(timeout, dial.expired)
+        request.dialRequest.random = random
+        self.send(PacketType.DIAL_REQ, request.SerializeToString())
+
+    def take_dial(self, random: int) -> PendingDial | None:
+        """Remove a pending dial from the table; its time limit is off."""
+        dial = self.dials.pop(random, None)
+        if dial is not None and dial.limit is not None:
+            dial.limit.cancel()
+            dial.limit = None
+        return dial
+
+    def shut_down(self) -> None:
+        """The proxy is going: give up the dials and close the tunnels, while the agent can still
+        be told."""
+        for dial in list(self.dials.values()):
+            dial.tunnel.fail(Reason.SHUTDOWN, "the proxy is shutting down")
+        for end in list(self.ends.values()):
+            if end.tunnel is not None:
+                end.tunnel.close(Reason.SHUTDOWN)
+
+    def end(self, reason: Reason) -> None:
+        """The stream is over: fail the pending dials at once and end the tunnels."""
+        self.lost = True
+        self._on_end(self)
+        for dial in list(self.dials.values()):
+            dial.tunnel.fail(reason, f"{reason.text} during the dial")
+        self.end_all(reason)
+
+    # -- the stream's listener
+
+    def headers(self, metadata: Metadata) -> None:
+        """Only clients receive headers."""
+
+    def half_closed(self) -> None:
+        """The agent has ended its side: so do we."""
+        self.stream.end()
+        self.end(Reason.AGENT_LOST)
+
+    def ended(self, status: Status, text: str, reset: bool) -> None:
+        log.info("{link} is gone: {text}", link=self, text=text or status.name)
+        self.ledger.stream_error("from_agent", status.label)
+        self.end(Reason.AGENT_LOST)
+
+    # -- packets
+
+    def _dial_rsp(self, packet: Packet) -> None:
+        response = packet.dialResponse
+        dial = self.take_dial(response.random)
+        connect_id = response.connectID
+        if dial is None:
+            self.ledger.dial_failures["unrecognized_response"] += 1
+            # Late (cancelled, timed out) or invented. A duplicate for a live tunnel must not kill
+            # it.
+            if connect_id and connect_id not in self.ends:
+                self._send_close(connect_id)
+            return
+        tunnel = dial.tunnel
+        if response.error:
+            tunnel.fail(classify(response.error), response.error)
+        elif not connect_id or connect_id in self.ends:
+            log.warn(
+                "{link} answered a dial with the unusable connectID {id}", link=self, id=connect_id
+            )
+            tunnel.fail(
+                Reason.PROTOCOL, f"the agent answered with the unusable connectID {connect_id}"
+            )
+        else:
+            self._closing.pop(connect_id, None)
+            end = self.ends[connect_id] = LinkEnd(self, connect_id)
+            tunnel.opened(end)
+
+    def _close_rsp(self, packet: Packet) -> None:
+        connect_id = packet.closeResponse.connectID
+        self._closing.pop(connect_id, None)
+        end = self.ends.pop(connect_id, None)
+        if end is None:
+            return
+        tunnel = end.tunnel
+        if tunnel is not None:
+            # Between two konnect halves the error is the label of the agent's reason.
+            told = from_label(packet.closeResponse.error) if self.half_close else None
+            tunnel.close(told or tunnel.reason or Reason.DESTINATION_CLOSED)
+        end.gone()
+
+    def _dial_cls(self, packet: Packet) -> None:
+        dial = self.take_dial(packet.closeDial.random)
+        if dial is not None:
+            dial.tunnel.fail(Reason.DIAL_CLOSED)
+
+    def _drain(self, packet: Packet) -> None:
+        if not self.draining:
+            self.draining = True
+            log.info("{link} is draining: new dials prefer others", link=self)
+
+    handlers = {
+        PacketType.DIAL_RSP: _dial_rsp,
+        PacketType.CLOSE_RSP: _close_rsp,
+        PacketType.DIAL_CLS: _dial_cls,
+        PacketType.DRAIN: _drain,
+    }
+
+    # -- the role's part
+
+    def malformed(self, error: MalformedPacket) -> None:
+        log.warn("{link} sent a malformed packet: {error}", link=self, error=error)
+
+    def unknown_data(self, connect_id: int) -> None:
+        if connect_id not in self._closing:
+            self._send_close(connect_id)
+
+    far_side_closed = Reason.DESTINATION_CLOSED
+
+    def stalled(self, end: LinkEnd) -> None:
+        address = end.tunnel.address if end.tunnel is not None else "?"
+        log.warn(
+            "{link}: cutting the tunnel to {address}: its client reads nothing, and the agent"
+            " knows no credit, so that others would wait for it",
+            link=self,
+            address=address,
+        )
+
+    def finish(self, end: LinkEnd) -> None:
+        if self.half_close:
+            self.send_half_close(end)
+        else:
+            # The agent answers CLOSE_RSP behind what it has read; until then the client still gets
+            # the destination's bytes.
+            self._send_close(end.connect_id)
+
+    def close_end(self, end: LinkEnd, reason: Reason) -> None:
+        if self.ends.pop(end.connect_id, None) is None or end.connect_id in self._closing:
+            return
+        if end.half_close_sent and end.half_close_received:
+            # Both directions have ended: the agent closes too, and its CLOSE_RSP is on its way.
+            self._remember(end.connect_id)
+        else:
+            self._send_close(end.connect_id)
+
+    def _send_close(self, connect_id: int) -> None:
+        self._remember(connect_id)
+        self.send(PacketType.CLOSE_REQ, packets.close_req(connect_id))
+
+    def _remember(self, connect_id: int) -> None:
+        closing = self._closing
+        closing[connect_id] = None
+        if len(closing) > REMEMBERED:
+            del closing[next(iter(closing))]

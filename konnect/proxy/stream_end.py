@@ -1,0 +1,108 @@
+"""The near end of a tunnel that a gRPC client asked for: its share of the client's stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import IReactorTime
+
+from konnect.proxy.hold import Hold
+from konnect.tunnel.backlog import Backlog
+from konnect.tunnel.ends import End
+from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.link import CHUNK
+from konnect.tunnel.reasons import Reason
+
+if TYPE_CHECKING:
+    from konnect.proxy.frontend_grpc import ProxyStream
+
+
+class StreamEnd(End):
+    """One tunnel of a client's stream: its near end."""
+
+    __slots__ = ("_backlog", "_full", "_hold", "_stream", "connect_id", "random")
+
+    def __init__(
+        self, stream: ProxyStream, random: int, ledger: Ledger, clock: IReactorTime
+    ) -> None:
+        super().__init__()
+        self._stream = stream
+        self._hold = Hold(clock)
+        self._backlog = Backlog(ledger)
+        self._full = False
+        self.random = random
+        self.connect_id = 0
+
+    def opened(self) -> None:
+        self._stream.dial_opened(self)
+
+    def failed(self, reason: Reason, text: str) -> None:
+        self._stream.dial_failed(self, text)
+
+    def spoken(self) -> None:
+        """The client has used the connection: it is ready for what we send."""
+        if not self._hold.over:
+            self._hold.release()
+
+    def drop(self) -> None:
+        """The stream is gone: nothing held is worth sending."""
+        self._hold.drop()
+        self._backlog.drop()
+
+    def write(self, data: bytes) -> None:
+        if self._full:
+            self._backlog.put(data)
+        elif self._hold.over:
+            self._send(data)
+        elif self.other is not None:
+            # The source stands still, so what is held is bounded by what was on its way.
+            self.other.pause()
+            self._hold.after(lambda: self._write_held(data))
+
+    def _write_held(self, data: bytes) -> None:
+        self.write(data)
+        if self._hold.empty and not self._full and self.other is not None:
+            self.other.resume()
+
+    def _send(self, data: bytes) -> None:
+        if not self._stream.send_data(self, data):
+            self._full = True
+            if self.other is not None:
+                self.other.pause()
+
+    def writable(self) -> None:
+        """The stream takes more: feed the backlog, then let the source go on."""
+        self._full = False
+        while self._backlog.size and not self._full:
+            data = self._backlog.take(CHUNK)
+            self._send(data)
+            if self.other is not None:
+                self.other.drained(len(data))
+        if not self._full and self.other is not None:
+            self.other.resume()
+
+    def pause(self) -> None:
+        self._stream.pause(self)
+
+    def resume(self) -> None:
+        self._stream.resume(self)
+
+    def finish(self) -> None:
+        # The client has no half-close: the destination's end is the tunnel's.
+        if self.tunnel is not None:
+            self.tunnel.close(self.tunnel.reason or Reason.DESTINATION_CLOSED)
+
+    def close(self, reason: Reason) -> None:
+        self._stream.resume(self)
+        if self.connect_id:
+            # Behind what is held or waits; a Go client also ignores a close that comes before it is
+            # ready.
+            self._hold.after(lambda: self._close(reason))
+        else:
+            self._stream.dial_dropped(self)
+
+    def _close(self, reason: Reason) -> None:
+        # No more will come: the rest goes into the stream's own queue.
+        while self._backlog.size:
+            self._stream.send_data(self, self._backlog.take(CHUNK))
+        self._stream.tunnel_closed(self, reason)

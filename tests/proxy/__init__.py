@@ -1,0 +1,1 @@
+"""Tests of konnect.proxy, in memory: a clock, fake streams and fake sockets."""

@@ -1,0 +1,85 @@
+"""Tests of konnect.proxy.dialing: which link is asked, and who is refused before that."""
+
+from __future__ import annotations
+
+from konnect.tunnel.reasons import Reason
+from konnect.tunnel.tunnel import State
+from konnect.wire import packets
+from tests.fakes import FakeEnd
+from tests.proxy.rig import ADDRESS, ProxyTestCase
+
+
+class SwitchboardTests(ProxyTestCase):
+    """Dials of a frontend."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.near = FakeEnd()
+
+    def dial(self) -> State:
+        """Ask for a tunnel; returns its state."""
+        request = packets.parse(packets.dial_req("tcp", ADDRESS, 5))
+        self.tunnel = self.switchboard.dial(self.near, request)
+        return self.tunnel.state
+
+    def test_no_agent(self) -> None:
+        """Without an agent a dial fails at once, with upstream's text and label."""
+        self.assertIs(self.dial(), State.CLOSED)
+        self.assertEqual(self.near.take(), [("failed", Reason.NO_AGENT, "No agent available")])
+        self.assertEqual(self.failures(), {"no_agent": 1})
+
+    def test_asked(self) -> None:
+        """The chosen link is asked with a random of the proxy's own, not the client's."""
+        agent = self.agent()
+        self.assertIs(self.dial(), State.DIALING)
+        self.assertEqual(self.tunnel.address, ADDRESS)
+        self.assertNotEqual(agent.asked(), 5)
+        self.tunnel.close(Reason.CLIENT_LEFT)
+
+    def test_what_we_do_not_know_is_relayed(self) -> None:
+        """Other protocols and fields of a DIAL_REQ reach the agent as they are."""
+        agent = self.agent()
+        payload = packets.dial_req("udp", "[::1]:x", 5) + b"\xfa\x01\x03new"
+        tunnel = self.switchboard.dial(self.near, packets.parse(payload))
+        request = agent.take()[0]
+        self.assertEqual(request[:3], ("DIAL_REQ", "udp", "[::1]:x"))
+        (random,) = agent.link.dials
+        self.assertEqual(request[3], random)
+        tunnel.close(Reason.CLIENT_LEFT)
+
+    def test_closing(self) -> None:
+        """A proxy that is going refuses dials and asks nobody."""
+        agent = self.agent()
+        self.switchboard.closing = True
+        self.assertIs(self.dial(), State.CLOSED)
+        self.assertEqual(
+            self.near.take(), [("failed", Reason.SHUTDOWN, "the proxy is shutting down")]
+        )
+        self.assertEqual(agent.take(), [])
+
+    def test_overloaded(self) -> None:
+        """Above the limit of waiting bytes new dials are refused, at the limit they are not."""
+        agent = self.agent()
+        self.ledger.buffered = 1 << 20
+        self.assertIs(self.dial(), State.DIALING)
+        self.tunnel.close(Reason.CLIENT_LEFT)
+        self.near.take(), agent.take()
+        self.ledger.buffered += 1
+        self.assertIs(self.dial(), State.CLOSED)
+        self.assertEqual(self.near.take()[0][:2], ("failed", Reason.OVERLOADED))
+        self.assertEqual(agent.take(), [])
+        self.ledger.buffered = 0
+
+    def test_draining(self) -> None:
+        """A draining agent is asked only when there is no other."""
+        first, second = self.agent("a"), self.agent("b")
+        first.says(packets.drain())
+        first.says(packets.drain())
+        for _ in range(20):
+            self.dial()
+            self.tunnel.close(Reason.CLIENT_LEFT)
+        self.assertEqual(first.take(), [])
+        second.leaves()
+        self.dial()
+        self.assertEqual(len(first.take()), 1)
+        self.tunnel.close(Reason.CLIENT_LEFT)

@@ -1,0 +1,428 @@
+"""Tests of konnect.proxy.link: what an agent may answer, and what it cannot do."""
+
+from __future__ import annotations
+
+from konnect.proxy import link as link_module
+from konnect.tunnel.reasons import Reason
+from konnect.tunnel.tunnel import Tunnel
+from konnect.wire import packets
+from konnect.wire.features import Features
+from konnect.wire.status import OK, Status
+from tests.fakes import FakeEnd
+from tests.proxy.rig import Agent, ProxyTestCase
+
+
+class _Links(ProxyTestCase):
+    """An agent, and dials with fake near ends."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.a = self.agent()
+
+    def dial(self, agent: Agent | None = None, timeout: float = 0.0) -> FakeEnd:
+        """Ask an agent for a tunnel."""
+        near = FakeEnd()
+        tunnel = Tunnel(self.ledger, near, "host:80")
+        request = packets.parse(packets.dial_req("tcp", "host:80", 0))
+        (agent or self.a).link.dial(tunnel, request, timeout)
+        return near
+
+    def open(self, connect_id: int = 1) -> FakeEnd:
+        """A tunnel that the agent has accepted."""
+        near = self.dial()
+        self.a.accepts(connect_id)
+        near.take()
+        return near
+
+    def close(self, *ends: FakeEnd) -> None:
+        """The clients leave."""
+        for end in ends:
+            if end.tunnel is not None:
+                end.tunnel.close(Reason.CLIENT_CLOSED)
+
+
+class DialTests(_Links):
+    """The answers to a dial."""
+
+    def test_accepted(self) -> None:
+        """DIAL_RSP opens the tunnel under the agent's connectID."""
+        near = self.dial()
+        self.a.accepts(9)
+        self.assertEqual(near.take(), [("opened",)])
+        self.assertEqual(list(self.a.link.ends), [9])
+        self.assertEqual(self.a.link.dials, {})
+        self.close(near)
+        self.assertEqual(self.a.take(), [("CLOSE_REQ", 9)])
+
+    def test_refused(self) -> None:
+        """The agent's error text reaches the asker word for word, with its reason."""
+        near = self.dial()
+        text = "dial tcp 127.0.0.1:1: connect: connection refused"
+        self.a.refuses(text)
+        self.assertEqual(near.take(), [("failed", Reason.REFUSED, text)])
+        self.assertEqual(self.failures(), {"error_response": 1})
+        self.assertEqual(self.a.take(), [], "a failed dial needs no CLOSE_REQ or DIAL_CLS")
+
+    def test_answers_out_of_order(self) -> None:
+        """Each answer finds its own dial by its random."""
+        first, second = self.dial(), self.dial()
+        randoms = [packet[3] for packet in self.a.take()]
+        self.assertNotEqual(*randoms)
+        self.a.says(packets.dial_rsp(randoms[1], connect_id=1))
+        self.assertEqual((first.take(), second.take()), ([], [("opened",)]))
+        self.a.says(packets.dial_rsp(randoms[0], error="no such host"))
+        self.assertEqual(first.take()[0][:2], ("failed", Reason.NO_SUCH_HOST))
+        self.close(second)
+
+    def test_unknown_random(self) -> None:
+        """An invented answer is counted, and its connection closed at the agent."""
+        self.a.says(packets.dial_rsp(123, connect_id=4))
+        self.assertEqual(self.a.take(), [("CLOSE_REQ", 4)])
+        self.assertEqual(self.failures(), {"unrecognized_response": 1})
+        self.a.says(packets.dial_rsp(123, error="late failure"))
+        self.assertEqual(self.a.take(), [], "a failure has no connection to close")
+
+    def test_duplicate_answer(self) -> None:
+        """A second DIAL_RSP for a live tunnel does not kill it."""
+        near = self.dial()
+        random = self.a.accepts(1)
+        near.take()
+        self.a.says(packets.dial_rsp(random, connect_id=1))
+        self.assertEqual(self.a.take(), [])
+        self.assertEqual(near.take(), [])
+        self.a.says(packets.data(1, b"alive"))
+        self.assertEqual(near.take(), [("write", b"alive")])
+        self.assertEqual(self.failures(), {"unrecognized_response": 1})
+        self.close(near)
+
+    def test_another_agents_dial(self) -> None:
+        """An agent cannot answer what was asked of another."""
+        other = self.agent("b")
+        near = self.dial()
+        random = self.a.asked()
+        other.says(packets.dial_rsp(random, connect_id=3))
+        self.assertEqual(near.take(), [])
+        self.assertEqual(other.take(), [("CLOSE_REQ", 3)])
+        self.a.says(packets.dial_rsp(random, connect_id=1))
+        self.assertEqual(near.take(), [("opened",)])
+        self.close(near)
+
+    def test_unusable_ids(self) -> None:
+        """Success with id 0, or with an id in use, fails the dial and harms no other tunnel."""
+        live = self.open(5)
+        for connect_id in (0, 5):
+            near = self.dial()
+            self.a.accepts(connect_id)
+            self.assertEqual(near.take()[0][:2], ("failed", Reason.PROTOCOL))
+        self.a.says(packets.data(5, b"alive"))
+        self.assertEqual(live.take(), [("write", b"alive")])
+        self.close(live)
+
+    def test_id_used_again(self) -> None:
+        """A connectID may be used again when its tunnel is over."""
+        self.close(self.open(1))
+        self.a.take()
+        near = self.open(1)
+        self.a.says(packets.data(1, b"new"))
+        self.assertEqual(near.take(), [("write", b"new")])
+        self.close(near)
+        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
+
+    def test_cancelled(self) -> None:
+        """A client that leaves during the dial cancels it: the agent gets DIAL_CLS, once."""
+        near = self.dial()
+        random = self.a.asked()
+        self.close(near)
+        self.assertEqual(self.a.take(), [("DIAL_CLS", random)])
+        self.assertEqual(self.a.link.dials, {})
+
+    def test_answer_to_a_cancelled_dial(self) -> None:
+        """A success that crosses DIAL_CLS is closed at the agent, whose close is then ignored."""
+        near = self.dial()
+        random = self.a.asked()
+        self.close(near)
+        near.take(), self.a.take()
+        self.a.says(packets.dial_rsp(random, connect_id=2))
+        self.assertEqual(self.a.take(), [("CLOSE_REQ", 2)])
+        self.a.says(packets.data(2, b"greeting"))
+        self.a.says(packets.close_rsp(2))
+        self.a.says(packets.close_rsp(2, "Unknown connectID"))
+        self.assertEqual(self.a.take(), [])
+        self.assertEqual(near.take(), [])
+
+    def test_timeout(self) -> None:
+        """A dial that is not answered in time fails, and is withdrawn from the agent."""
+        near = self.dial(timeout=5.0)
+        random = self.a.asked()
+        self.clock.advance(4.9)
+        self.assertEqual(near.take(), [])
+        self.clock.advance(0.2)
+        self.assertEqual(
+            near.take(),
+            [("failed", Reason.BACKEND_TIMEOUT, "timed out waiting for backend dial")],
+        )
+        self.assertEqual(self.a.take(), [("DIAL_CLS", random)])
+        self.assertEqual(self.failures(), {"backend_dial_timeout": 1})
+        self.a.says(packets.dial_rsp(random, connect_id=8))
+        self.assertEqual(self.a.take(), [("CLOSE_REQ", 8)])
+
+    def test_answered_in_time(self) -> None:
+        """An answer, of either kind, ends the limit."""
+        near, other = self.dial(timeout=5.0), self.dial(timeout=5.0)
+        first, second = (packet[3] for packet in self.a.take())
+        self.a.says(packets.dial_rsp(first, connect_id=1))
+        self.a.says(packets.dial_rsp(second, error="no route to host"))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.close(near)
+        self.assertEqual(len(other.take()), 1)
+
+    def test_dial_cls(self) -> None:
+        """An agent may close the dial: the asker is told; an unknown one is ignored."""
+        near = self.dial()
+        random = self.a.asked()
+        self.a.says(packets.dial_cls(random + 1))
+        self.assertEqual(near.take(), [])
+        self.a.says(packets.dial_cls(random))
+        self.assertEqual(near.take()[0][:2], ("failed", Reason.DIAL_CLOSED))
+        self.assertEqual(self.a.take(), [])
+        self.assertEqual(self.failures(), {"backend_close": 1})
+
+
+class CloseTests(_Links):
+    """The end of tunnels."""
+
+    def test_by_the_agent(self) -> None:
+        """CLOSE_RSP ends the tunnel; nothing is answered, and a second one does nothing."""
+        near = self.open(1)
+        self.a.says(packets.data(1, b"last"))
+        self.a.says(packets.close_rsp(1))
+        self.assertEqual(near.take(), [("write", b"last"), ("close", Reason.DESTINATION_CLOSED)])
+        self.a.says(packets.close_rsp(1))
+        self.a.says(packets.close_rsp(77))
+        self.assertEqual(self.a.take(), [])
+
+    def test_a_stock_agents_error_is_no_label(self) -> None:
+        """The error of a stock agent's CLOSE_RSP is text, even if it looks like a reason."""
+        near = self.open(1)
+        self.a.says(packets.close_rsp(1, "stalled"))
+        self.assertEqual(near.take(), [("close", Reason.DESTINATION_CLOSED)])
+
+    def test_by_the_client(self) -> None:
+        """A client's close is one CLOSE_REQ; late DATA asks for no second one until CLOSE_RSP."""
+        self.close(self.open(1))
+        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
+        self.a.says(packets.data(1, b"late"))
+        self.assertEqual(self.a.take(), [])
+        self.a.says(packets.close_rsp(1))
+        self.a.says(packets.data(1, b"too late"))
+        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
+
+    def test_last_byte_of_the_client(self) -> None:
+        """A stock agent hears of a client's EOF by CLOSE_REQ; its answer is delivered until
+        CLOSE_RSP, which needs no other CLOSE_REQ."""
+        near = self.open(1)
+        assert near.tunnel is not None
+        near.tunnel.ended(near, Reason.CLIENT_CLOSED)
+        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
+        self.a.says(packets.data(1, b"answer"))
+        self.a.says(packets.close_rsp(1))
+        self.assertEqual(near.take(), [("write", b"answer"), ("close", Reason.CLIENT_CLOSED)])
+        self.assertEqual(self.a.take(), [])
+
+    def test_client_gone_after_its_last_byte(self) -> None:
+        """The CLOSE_REQ of an EOF is also that of the close behind it."""
+        near = self.open(1)
+        assert near.tunnel is not None
+        near.tunnel.ended(near, Reason.CLIENT_CLOSED)
+        self.close(near)
+        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
+        self.a.says(packets.data(1, b"late"))
+        self.assertEqual(self.a.take(), [])
+
+    def test_ids_of_other_links(self) -> None:
+        """Two agents have the same ids: packets of one never touch the tunnels of the other."""
+        other = self.agent("b")
+        near = self.open(1)
+        theirs = self.dial(other)
+        other.accepts(1)
+        theirs.take()
+        other.says(packets.data(1, b"b's"))
+        other.says(packets.close_rsp(1))
+        self.assertEqual(near.take(), [])
+        self.assertEqual(theirs.take()[0], ("write", b"b's"))
+        self.a.says(packets.data(1, b"a's"))
+        self.assertEqual(near.take(), [("write", b"a's")])
+        self.close(near)
+
+    def test_forgotten_ids(self) -> None:
+        """An agent that never confirms a close does not fill the proxy's memory."""
+        self.patch(link_module, "REMEMBERED", 3)
+        for connect_id in range(1, 10):
+            self.close(self.open(connect_id))
+            self.a.take()
+        self.a.says(packets.data(9, b"x"))
+        self.assertEqual(self.a.take(), [], "remembered")
+        self.a.says(packets.data(1, b"x"))
+        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
+
+    def test_what_agents_have_no_say_in(self) -> None:
+        """CLOSE_REQ, DIAL_REQ, headers and unknown types of an agent do nothing."""
+        near = self.open(1)
+        self.a.says(packets.close_req(1))
+        self.a.says(packets.dial_req("tcp", "host:80", 4))
+        self.a.says(b"\x08\x63")
+        self.a.link.headers([])
+        self.assertEqual(self.a.take(), [])
+        self.assertEqual(near.take(), [])
+        self.close(near)
+
+    def test_malformed(self) -> None:
+        """Malformed packets of an agent are counted and cost nothing else."""
+        near = self.open(1)
+        for payload in (b"", b"\x08\x01", b"\x08\x04", b"\x08\x03", b"\x08\x05", b"\xff"):
+            self.a.says(payload)
+        self.assertEqual(self.ledger.malformed_packets, 6)
+        self.assertEqual(self.a.take(), [])
+        self.a.says(packets.data(1, b"alive"))
+        self.assertEqual(near.take(), [("write", b"alive")])
+        self.close(near)
+
+
+class LostTests(_Links):
+    """The end of the link."""
+
+    def test_dials_and_tunnels(self) -> None:
+        """A lost agent fails its dials and ends its tunnels at once, and nobody else's."""
+        other = self.agent("b")
+        live, theirs = self.open(1), self.dial(other)
+        pending = self.dial(timeout=60.0)
+        self.a.leaves()
+        self.assertEqual(live.take(), [("close", Reason.AGENT_LOST)])
+        self.assertEqual(
+            pending.take(),
+            [
+                (
+                    "failed",
+                    Reason.AGENT_LOST,
+                    "the agent's connection was lost during the dial",
+                )
+            ],
+        )
+        self.assertEqual(theirs.take(), [])
+        self.assertEqual(self.failures(), {"backend_close": 1})
+        self.assertEqual(self.registry.links(), [other.link])
+        self.assertEqual(dict(self.ledger.stream_errors), {("from_agent", "Unavailable", "Unknown"): 1})
+        self.close(theirs)
+
+    def test_nothing_is_sent(self) -> None:
+        """A lost link is sent and counted nothing more."""
+        live, pending = self.open(1), self.dial()
+        self.a.take()
+        before = dict(self.ledger.packets)
+        self.a.leaves()
+        self.close(live, pending)
+        self.assertEqual(self.a.take(), [])
+        self.assertEqual(dict(self.ledger.packets), before)
+
+    def test_half_closed(self) -> None:
+        """An agent that ends its side of the stream is answered OK and is gone."""
+        live = self.open(1)
+        self.a.link.half_closed()
+        self.assertEqual(self.a.stream.ending, (OK, ""))
+        self.assertEqual(live.take(), [("close", Reason.AGENT_LOST)])
+        self.assertEqual(self.registry.links(), [])
+
+    def test_name(self) -> None:
+        """Log lines name the agent by its id and where it comes from."""
+        self.assertEqual(str(self.a.link), "agent a at 192.0.2.7:4321")
+
+    def test_text_is_optional(self) -> None:
+        """A stream that ends without a text is named by its status."""
+        self.a.link.ended(Status.INTERNAL, "", False)
+        self.assertEqual(dict(self.ledger.stream_errors), {("from_agent", "Internal", "Unknown"): 1})
+
+
+class ShutdownTests(_Links):
+    """The proxy is going."""
+
+    def test_shut_down(self) -> None:
+        """Dials are withdrawn and tunnels closed while the agent can be told."""
+        live, pending = self.open(1), self.dial(timeout=60.0)
+        random = self.a.asked()
+        self.a.link.shut_down()
+        self.assertEqual(live.take(), [("close", Reason.SHUTDOWN)])
+        self.assertEqual(
+            pending.take(), [("failed", Reason.SHUTDOWN, "the proxy is shutting down")]
+        )
+        self.assertEqual(self.a.take(), [("DIAL_CLS", random), ("CLOSE_REQ", 1)])
+        self.a.link.shut_down()
+        self.assertEqual(self.a.take(), [])
+
+
+class KonnectAgentTests(_Links):
+    """An agent that has announced credit and half-close."""
+
+    features = Features(credit=65536, half_close=True)
+
+    def test_reason(self) -> None:
+        """The reason that the agent gives is the tunnel's."""
+        near = self.open(1)
+        self.a.says(packets.close_rsp(1, "destination_lost"))
+        self.assertEqual(near.take(), [("close", Reason.DESTINATION_LOST)])
+
+    def test_client_first(self) -> None:
+        """A client's EOF is a HALF_CLOSE, and the agent's CLOSE_RSP ends the tunnel."""
+        near = self.open(1)
+        assert near.tunnel is not None
+        near.tunnel.ended(near, Reason.CLIENT_CLOSED)
+        self.assertEqual(self.a.take(), [("HALF_CLOSE", 1)])
+        self.a.says(packets.data(1, b"answer"))
+        self.a.says(packets.close_rsp(1, "client_closed"))
+        self.assertEqual(near.take(), [("write", b"answer"), ("close", Reason.CLIENT_CLOSED)])
+        self.assertEqual(self.a.take(), [])
+
+    def test_destination_first(self) -> None:
+        """A destination's EOF finishes the client; the client's then needs a CLOSE_REQ."""
+        near = self.open(1)
+        self.a.says(packets.half_close(1))
+        self.assertEqual(near.take(), [("finish",)])
+        assert near.tunnel is not None
+        near.tunnel.ended(near, Reason.CLIENT_CLOSED)
+        self.assertEqual(near.take(), [("close", Reason.DESTINATION_CLOSED)])
+        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
+
+    def test_crossing(self) -> None:
+        """Two half-closes that cross need no CLOSE_REQ: the agent's CLOSE_RSP is on its way."""
+        near = self.open(1)
+        assert near.tunnel is not None
+        near.tunnel.ended(near, Reason.CLIENT_CLOSED)
+        self.a.says(packets.half_close(1))
+        self.assertEqual(near.take(), [("close", Reason.CLIENT_CLOSED)])
+        self.assertEqual(self.a.take(), [("HALF_CLOSE", 1)])
+        self.a.says(packets.close_rsp(1, "client_closed"))
+        self.assertEqual(self.a.take(), [])
+
+    def test_closed_behind_a_backlog(self) -> None:
+        """A CLOSE_RSP drops what still waits for credit."""
+        near = self.open(1)
+        self.a.link.ends[1].write(b"x" * 65536 + b"tail")
+        self.close(near)
+        self.assertEqual(self.ledger.buffered, 4)
+        self.a.says(packets.close_rsp(1, "destination_closed"))
+        self.assertEqual(self.ledger.buffered, 0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class StalledTests(_Links):
+    """A client that reads nothing, behind an agent without credit."""
+
+    def test_cut(self) -> None:
+        """It is cut after the stall timeout, with or without a tunnel to name in the log."""
+        near = self.open(1)
+        end = self.a.link.ends[1]
+        end.pause()
+        self.a.stream.deliver(packets.data(1, b"x"), self.flow.budget + 1)
+        self.clock.advance(self.flow.stall_timeout)
+        self.assertEqual(near.take()[-1], ("close", Reason.STALLED))
+        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
+        self.a.link.stalled(end)

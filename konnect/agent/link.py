@@ -1,0 +1,242 @@
+"""A link as the agent sees it: the proxy asks for dials, their destinations are tunnelled over it.
+
+connectIDs are the agent's, counted from 1 on each link and used up by failed dials too (upstream's
+way).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.python.failure import Failure
+
+from konnect.agent.dialer import Dialer, DialError
+from konnect.log import make_logger
+from konnect.net.grpc_stream import GrpcStream
+from konnect.net.sockets import RelayProtocol, SocketEnd
+from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.link import Flow, Link
+from konnect.tunnel.link_end import LinkEnd
+from konnect.tunnel.reasons import Reason, classify
+from konnect.tunnel.tunnel import State, Tunnel
+from konnect.wire import packets
+from konnect.wire.packets import MalformedPacket, Packet, PacketType
+
+log = make_logger(__name__)
+
+PENDING = 4096
+"""Dials that one link may have on their way; more are refused at once."""
+
+
+class DestinationProtocol(RelayProtocol):
+    """The socket to a destination, counted while it is open."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def connectionMade(self) -> None:
+        self._ledger.open_endpoint_connections += 1
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self._ledger.open_endpoint_connections -= 1
+        super().connectionLost(reason)
+
+
+class DestinationDial:
+    """A dial of a destination on its way; the tunnel's `Dial`."""
+
+    __slots__ = ("_attempt", "_link", "_random")
+
+    def __init__(self, link: ProxyLink, random: int) -> None:
+        self._link = link
+        self._random = random
+        self._attempt: Deferred[Any] | None = None
+
+    def start(self, attempt: Deferred[Any]) -> None:
+        """`attempt` is what `cancel` cancels."""
+        self._attempt = attempt
+
+    def cancel(self) -> None:
+        self._link.dials.pop(self._random, None)
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            attempt.cancel()
+
+
+class ProxyLink(Link):
+    """The agent's side of one `AgentService/Connect` stream."""
+
+    stream: GrpcStream
+
+    def __init__(
+        self,
+        stream: GrpcStream,
+        ledger: Ledger,
+        dialer: Dialer,
+        clock: IReactorTime,
+        *,
+        flow: Flow,
+    ) -> None:
+        super().__init__(
+            stream,
+            ledger,
+            outward="from_agent",
+            inward="to_agent",
+            carries="to_client",
+            later=clock.callLater,
+            flow=flow,
+        )
+        self._dialer = dialer
+        self._clock = clock
+        self._last_id = 0
+        self.dials: dict[int, Tunnel] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether the link has tunnels or dials."""
+        return bool(self.ends or self.dials)
+
+    def drain(self) -> None:
+        """Ask the proxy to prefer other agents for new dials."""
+        self.send(PacketType.DRAIN, packets.drain())
+
+    def end(self) -> None:
+        """The stream is over: cancel the dials, end the tunnels."""
+        self.lost = True
+        for tunnel in list(self.dials.values()):
+            tunnel.close(Reason.PROXY_LOST)
+        self.end_all(Reason.PROXY_LOST)
+
+    # -- packets
+
+    def _dial_req(self, packet: Packet) -> None:
+        request = packet.dialRequest
+        random = request.random
+        self._last_id += 1
+        if random in self.dials or len(self.dials) >= PENDING:
+            why = "duplicate dial id" if random in self.dials else "too many dials on their way"
+            log.warn("refused a dial to {address}: {why}", address=request.address, why=why)
+            self.send(PacketType.DIAL_RSP, packets.dial_rsp(random, error=why))
+            return
+        tunnel = Tunnel(self.ledger, LinkEnd(self, self._last_id, random), request.address)
+        self.dials[random] = tunnel
+        dial = DestinationDial(self, random)
+        tunnel.dial = dial
+        factory = Factory.forProtocol(lambda: DestinationProtocol(self.ledger))
+        factory.noisy = False
+        attempt = self._dialer.dial(request.protocol, request.address, factory)
+        dial.start(attempt)
+        attempt.addCallbacks(
+            self._reached, self._unreached, callbackArgs=(tunnel,), errbackArgs=(tunnel,)
+        )
+        attempt.addErrback(
+            lambda failure: log.failure("a dial's outcome could not be used", failure)
+        )
+
+    def _reached(self, protocol: DestinationProtocol, tunnel: Tunnel) -> None:
+        end = SocketEnd(
+            protocol.transport,
+            self.ledger,
+            self._clock,
+            ended_reason=Reason.DESTINATION_CLOSED,
+            lost_reason=Reason.DESTINATION_LOST,
+            linger=self.flow.linger,
+        )
+        protocol.end = end
+        end.attach()
+        tunnel.opened(end)
+
+    def _unreached(self, failure: Failure, tunnel: Tunnel) -> None:
+        error = failure.value
+        if not isinstance(error, DialError):
+            if not failure.check(CancelledError):
+                log.failure("dialing {address} failed", failure, address=tunnel.address)
+            text, timed_out = str(error), False
+        else:
+            text, timed_out = error.text, error.timed_out
+        if tunnel.state is State.DIALING:
+            self.ledger.endpoint_dial_failures["timeout" if timed_out else "unknown"] += 1
+            log.debug("dial failed: {text}", text=text)
+            tunnel.fail(classify(text), text)
+
+    def _close_req(self, packet: Packet) -> None:
+        connect_id = packet.closeRequest.connectID
+        end = self.ends.get(connect_id)
+        if end is None:
+            self._close_rsp(connect_id, "Unknown connectID")
+            return
+        closed_before = end.tunnel is None
+        if end.tunnel is not None:
+            end.tunnel.close(Reason.CLIENT_CLOSED)
+        if connect_id in self.ends and (closed_before or self.half_close):
+            # Its last bytes wait for credit that nobody will give any more: a proxy that knows
+            # half-close asks for the end of a tunnel only when it has let go of it.
+            end.gone()
+            self.close_end(end, Reason.CLIENT_CLOSED)
+
+    def _dial_cls(self, packet: Packet) -> None:
+        random = packet.closeDial.random
+        tunnel = self.dials.get(random)
+        if tunnel is not None:
+            tunnel.close(Reason.CLIENT_LEFT)
+            return
+        # It crossed our DIAL_RSP on the wire: the connection has no owner.
+        for end in list(self.ends.values()):
+            if end.random == random and end.tunnel is not None:
+                end.tunnel.close(Reason.CLIENT_LEFT)
+                return
+
+    handlers = {
+        PacketType.DIAL_REQ: _dial_req,
+        PacketType.CLOSE_REQ: _close_req,
+        PacketType.DIAL_CLS: _dial_cls,
+    }
+
+    # -- the role's part
+
+    def malformed(self, error: MalformedPacket) -> None:
+        log.warn(
+            "the proxy at {peer} sent a malformed packet: {error}",
+            peer=self.stream.peer,
+            error=error,
+        )
+
+    def unknown_data(self, connect_id: int) -> None:
+        self._close_rsp(connect_id, "unrecognized connectID")
+
+    def dial_opened(self, end: LinkEnd) -> None:
+        self.dials.pop(end.random, None)
+        self.ends[end.connect_id] = end
+        self.send(PacketType.DIAL_RSP, packets.dial_rsp(end.random, connect_id=end.connect_id))
+
+    def dial_failed(self, end: LinkEnd, reason: Reason, text: str) -> None:
+        self.dials.pop(end.random, None)
+        self.send(PacketType.DIAL_RSP, packets.dial_rsp(end.random, error=text))
+
+    far_side_closed = Reason.CLIENT_CLOSED
+
+    def stalled(self, end: LinkEnd) -> None:
+        address = end.tunnel.address if end.tunnel is not None else "?"
+        log.warn(
+            "cutting the tunnel to {address}: it reads nothing, and the proxy at {peer} knows no"
+            " credit, so that others would wait for it",
+            address=address,
+            peer=self.stream.peer,
+        )
+
+    def finish(self, end: LinkEnd) -> None:
+        if self.half_close:
+            self.send_half_close(end)
+        elif end.tunnel is not None:
+            # A stock proxy takes the destination's end for the tunnel's, behind its last DATA.
+            end.tunnel.close(Reason.DESTINATION_CLOSED)
+
+    def close_end(self, end: LinkEnd, reason: Reason) -> None:
+        if self.ends.pop(end.connect_id, None) is not None:
+            self._close_rsp(end.connect_id, reason.label if self.half_close else "")
+
+    def _close_rsp(self, connect_id: int, error: str) -> None:
+        self.send(PacketType.CLOSE_RSP, packets.close_rsp(connect_id, error))

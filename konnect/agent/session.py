@@ -1,0 +1,153 @@
+"""One connection of the agent to one proxy, from the first byte to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.python.failure import Failure
+
+from konnect.agent.dialer import Dialer
+from konnect.agent.link import ProxyLink
+from konnect.log import make_logger
+from konnect.net.grpc import GrpcProtocol
+from konnect.net.grpc_stream import GrpcStream, Metadata
+from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.link import MAX_FRAME, STREAM_WINDOW, Flow
+from konnect.wire import features
+from konnect.wire.grpc import Limits, Role
+from konnect.wire.metadata import HelloError, ProxyHello, parse_proxy_hello
+from konnect.wire.status import Status
+
+log = make_logger(__name__)
+
+CONNECT_PATH = "/AgentService/Connect"
+
+HELLO_TIMEOUT = 20.0
+"""Seconds that a proxy has to accept the connection, and again to say who it is."""
+
+
+LIMITS = Limits(stream_window=STREAM_WINDOW, connection_window=STREAM_WINDOW, max_frame=MAX_FRAME)
+
+
+class Refused(Exception):
+    """The proxy ended the stream before it said who it is; the text is its status and reason."""
+
+
+class Session:
+    """
+    A link and the connection under it.
+
+    `hello` fires with the proxy's introduction, or fails with `Refused`, `HelloError` or what ended
+    the connection. `on_end(session, text)` is called once, when a session whose hello had come is
+    over.
+    """
+
+    def __init__(
+        self,
+        protocol: GrpcProtocol,
+        ledger: Ledger,
+        dialer: Dialer,
+        clock: IReactorTime,
+        *,
+        flow: Flow,
+        on_end: Callable[[Session, str], None],
+    ) -> None:
+        self.protocol = protocol
+        self.hello: Deferred[ProxyHello] = Deferred()
+        self.server_id = ""
+        self._on_end = on_end
+        self._said_hello = False
+        self._make_link: Callable[[GrpcStream], ProxyLink] = lambda stream: ProxyLink(
+            stream, ledger, dialer, clock, flow=flow
+        )
+        self._link: ProxyLink | None = None
+
+    def start(self, metadata: Metadata, authority: str) -> None:
+        """Open the stream and present the agent's metadata."""
+        stream = self.protocol.open(CONNECT_PATH, metadata, self, authority=authority)
+        self._link = self._make_link(stream)
+
+    @property
+    def link(self) -> ProxyLink:
+        """The link; there from `start` on."""
+        assert self._link is not None
+        return self._link
+
+    # -- the stream's listener
+
+    def headers(self, metadata: Metadata) -> None:
+        if self._said_hello:
+            return
+        try:
+            hello = parse_proxy_hello(metadata)
+        except HelloError as error:
+            self.hello.errback(Failure(error))
+            return
+        announced, ignored = features.parse(metadata)
+        if ignored:
+            log.warn("the proxy announced what is not known here: {what}", what=ignored)
+        self.link.agree(announced)
+        self._said_hello = True
+        self.server_id = hello.server_id
+        self.hello.callback(hello)
+
+    def message(self, payload: bytes, cost: int) -> None:
+        self.link.message(payload, cost)
+
+    def half_closed(self) -> None:
+        """Only servers see a half-close; a server's end comes as `ended`."""
+
+    def writable(self) -> None:
+        self.link.writable()
+
+    def ended(self, status: Status, text: str, reset: bool) -> None:
+        self.link.end()
+        reason = f"{status.name}: {text}" if text else status.name
+        if self._said_hello:
+            self._on_end(self, reason)
+        elif not self.hello.called:
+            self.hello.errback(Failure(Refused(reason)))
+        self.protocol.close("the link has ended")
+
+
+async def connect(
+    endpoint: IStreamClientEndpoint,
+    clock: IReactorTime,
+    keepalive_time: float,
+    connections: set[GrpcProtocol],
+) -> GrpcProtocol:
+    """
+    A connection that is ready for streams; cancelling or a failure leaves nothing open.
+
+    It is one of `connections` from when it is made until it is gone.
+    """
+
+    def build() -> GrpcProtocol:
+        return GrpcProtocol(
+            Role.CLIENT,
+            clock,
+            limits=LIMITS,
+            keepalive_time=keepalive_time,
+            on_lost=lambda protocol, _: connections.discard(protocol),
+        )
+
+    factory = Factory.forProtocol(build)
+    factory.noisy = False
+    attempt = endpoint.connect(factory)
+    attempt.addTimeout(HELLO_TIMEOUT, clock)
+    protocol = cast(GrpcProtocol, await attempt)
+    connections.add(protocol)
+    try:
+        # A Deferred of its own, so that a timeout does not cancel the protocol's.
+        ready: Deferred[None] = Deferred()
+        protocol.ready.addCallbacks(ready.callback, ready.errback)
+        ready.addTimeout(HELLO_TIMEOUT, clock)
+        await ready
+    except BaseException:
+        protocol.close("the connection did not become ready", abort=True)
+        raise
+    return protocol

@@ -1,0 +1,1 @@
+"""What people and machines watch konnect by: health, readiness, metrics. It only reads."""

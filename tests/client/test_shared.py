@@ -1,0 +1,159 @@
+"""Tests of konnect.client.shared."""
+
+from __future__ import annotations
+
+from twisted.internet.error import ConnectionLost, ConnectionRefusedError
+
+from konnect.client.errors import DialCancelled, StreamSetupFailed, TunnelClosed
+from konnect.client.shared import SharedConnection
+from konnect.wire import packets
+from konnect.wire.packets import PacketType
+from tests.client.grpc_case import GrpcCase
+from tests.client.scripted import CONNECT_ID, CountingFactory
+
+
+class SharedTests(GrpcCase):
+    """Many tunnels, one connection."""
+
+    connections = SharedConnection
+
+    def test_every_dial_has_its_stream(self) -> None:
+        """Tunnels run on streams of one connection, and end one by one."""
+        first, second = self.open(stream=1), self.open(stream=3)
+        self.assertEqual(len(self.endpoint.peers), 1)
+        self.proxy.send(packets.data(CONNECT_ID, b"to the first"), stream=1)
+        self.proxy.send(packets.data(CONNECT_ID, b"to the second"), stream=3)
+        self.endpoint.flush()
+        self.assertEqual((first.bytes, second.bytes), (b"to the first", b"to the second"))
+        first.tunnel.loseConnection()
+        self.proxy.send(packets.close_rsp(CONNECT_ID), stream=1)
+        self.endpoint.flush()
+        self.assertEqual((len(first.lost), second.lost), (1, []))
+        self.assertFalse(self.proxy.lost)
+        self.finish()
+
+    def test_dials_wait_for_one_attempt(self) -> None:
+        """Dials made while the connection is opened wait for it together."""
+        self.endpoint.slow = True
+        dials = [self.dial() for _ in range(3)]
+        self.assertEqual(len(self.endpoint.waiting), 1)
+        self.endpoint.complete()
+        self.endpoint.flush()
+        self.assertEqual(len(self.proxy.opened), 3)
+        for stream, dialed in zip((1, 3, 5), dials, strict=True):
+            self.proxy.accept(stream=stream)
+            self.endpoint.flush()
+            self.successResultOf(dialed)
+        self.finish()
+
+    def test_failed_attempt_fails_all(self) -> None:
+        """All waiting dials fail with the attempt, and the next dial tries anew."""
+        self.endpoint.slow = True
+        dials = [self.dial(CountingFactory()) for _ in range(2)]
+        connecting, _ = self.endpoint.waiting.pop()
+        connecting.errback(ConnectionRefusedError())
+        for dialed in dials:
+            self.failureResultOf(dialed, StreamSetupFailed)
+        self.endpoint.slow = False
+        self.open()
+        self.finish()
+
+    def test_cancelling_one_of_several(self) -> None:
+        """The attempt goes on for those who still wait."""
+        self.endpoint.slow = True
+        first, second = self.dial(), self.dial(CountingFactory())
+        first.cancel()
+        self.failureResultOf(first, DialCancelled)
+        self.assertEqual(self.endpoint.cancelled, 0)
+        self.endpoint.complete()
+        self.endpoint.flush()
+        self.assertEqual(len(self.proxy.opened), 1)
+        self.proxy.accept()
+        self.endpoint.flush()
+        self.successResultOf(second)
+        self.finish()
+
+    def test_cancelling_the_last(self) -> None:
+        """The attempt is given up with the last who waits for it."""
+        self.endpoint.slow = True
+        dials = [self.dial(CountingFactory()) for _ in range(2)]
+        for dialed in dials:
+            dialed.cancel()
+            self.failureResultOf(dialed, DialCancelled)
+        self.assertEqual(self.endpoint.cancelled, 1)
+
+    def test_cancelling_a_dial_ends_only_its_stream(self) -> None:
+        """A dial that is given up resets its stream; the others do not notice."""
+        recorder = self.open(stream=1)
+        dialed = self.dial(CountingFactory())
+        dialed.cancel()
+        self.failureResultOf(dialed, DialCancelled)
+        self.endpoint.flush()
+        self.assertEqual([end.stream_id for end in self.proxy.ended], [3])
+        self.assertEqual(len(self.proxy.of_type(PacketType.DIAL_CLS, 3)), 1)
+        self.assertEqual(recorder.lost, [])
+        self.finish()
+
+    def test_dials_anew_after_a_loss(self) -> None:
+        """A lost connection ends its tunnels; the next dial opens another."""
+        first = self.open()
+        self.proxy.transport.loseConnection()  # type: ignore[union-attr]
+        self.endpoint.flush()
+        first.lost[0].trap(ConnectionLost)
+        second = self.open()
+        self.assertEqual((len(self.endpoint.peers), second.lost), (2, []))
+        self.finish()
+
+    def test_going_away(self) -> None:
+        """After a GOAWAY new dials go elsewhere; the old connection ends with its last tunnel."""
+        first = self.open()
+        old = self.proxy
+        old.wire.goaway()
+        old.flush()
+        self.endpoint.flush()
+        second = self.open()
+        self.assertEqual(len(self.endpoint.peers), 2)
+        self.assertFalse(old.lost)
+        old.send(packets.data(CONNECT_ID, b"going on"))
+        self.endpoint.flush()
+        self.assertEqual(first.bytes, b"going on")
+        first.tunnel.loseConnection()
+        old.send(packets.close_rsp(CONNECT_ID))
+        self.endpoint.flush()
+        self.assertTrue(old.lost)
+        self.assertEqual(second.lost, [])
+        self.finish()
+
+    def test_going_away_without_tunnels(self) -> None:
+        """An idle connection that goes away is let go by the dial that replaces it."""
+        first = self.open()
+        first.tunnel.abortConnection()
+        self.endpoint.flush()
+        old = self.proxy
+        old.wire.goaway()
+        old.flush()
+        self.endpoint.flush()
+        self.open()
+        self.assertTrue(old.lost)
+        self.finish()
+
+    def test_close(self) -> None:
+        """close ends all tunnels and pending dials, waits for the end, and tells every caller."""
+        recorder = self.open(stream=1)
+        pending = self.dial(CountingFactory())
+        closings = [self.dialer.close(), self.dialer.close()]
+        self.assertNoResult(closings[0])
+        self.endpoint.flush()
+        for closing in closings:
+            self.successResultOf(closing)
+        self.assertEqual(len(recorder.lost), 1)
+        self.failureResultOf(pending, TunnelClosed)
+        self.failureResultOf(self.dial(CountingFactory()), TunnelClosed)
+
+    def test_close_while_connecting(self) -> None:
+        """close gives up an attempt that is under way."""
+        self.endpoint.slow = True
+        pending = self.dial()
+        self.successResultOf(self.dialer.close())
+        self.failureResultOf(pending, TunnelClosed)
+        self.assertEqual(self.endpoint.cancelled, 1)

@@ -1,0 +1,1 @@
+"""Options, services and the `konnect` command: the only layer that builds things."""

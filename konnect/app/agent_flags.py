@@ -1,0 +1,159 @@
+"""
+The agent's table of flags: upstream's names and defaults, and konnect's own.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from konnect.app import kinds
+from konnect.app.checks import NotYet
+from konnect.app.flags import Flag
+from konnect.app.flow_flags import FLOW_FLAGS
+from konnect.app.klog import KLOG_FLAGS
+
+_PROXY_FLAGS = (
+    Flag(
+        "agent-endpoint",
+        kinds.EACH,
+        (),
+        "A way to a proxy as a Twisted client endpoint string, besides or instead of"
+        " --proxy-server-host; may be repeated.",
+    ),
+    Flag("proxy-server-host", kinds.TEXT, "127.0.0.1", "Name or address of the proxies."),
+    Flag("proxy-server-port", kinds.INT, 8091, "The proxies' TCP port for agents."),
+    Flag("ca-cert", kinds.TEXT, "", "Authorities for the proxies' certificates (PEM)."),
+    Flag("agent-cert", kinds.TEXT, "", "Certificate shown to the proxies (PEM)."),
+    Flag("agent-key", kinds.TEXT, "", "Key of --agent-cert (PEM)."),
+    Flag(
+        "alpn-proto",
+        kinds.LIST,
+        (),
+        "Protocol names to offer before h2 in the TLS handshake, for a load balancer that"
+        " chooses by them; comma separated or repeated.",
+    ),
+    Flag(
+        "keepalive-time",
+        kinds.DURATION,
+        3600.0,
+        "How long a proxy may be silent before it is pinged; below 10s is 10s.",
+    ),
+)
+
+_IDENTITY_FLAGS = (
+    Flag(
+        "agent-id",
+        kinds.TEXT,
+        "",
+        "This agent's name; by default $PROXY_AGENT_ID, or else a random UUID.",
+        env="PROXY_AGENT_ID",
+        make_default=lambda: str(uuid.uuid4()),
+    ),
+    Flag(
+        "agent-identifiers",
+        kinds.TEXT,
+        "",
+        "What this agent is near to, as a URL query: host=NAME, ipv4=ADDRESS, ipv6=ADDRESS,"
+        " cidr=RANGE (each may be repeated) and default-route=true, joined by &.",
+    ),
+)
+
+_SYNC_FLAGS = (
+    Flag(
+        "sync-interval",
+        kinds.DURATION,
+        1.0,
+        "How often to look whether every proxy is connected, and the first wait after a failure.",
+    ),
+    Flag("sync-interval-cap", kinds.DURATION, 10.0, "The longest wait after repeated failures."),
+    Flag("probe-interval", kinds.DURATION, 1.0, "How often the state of each link is checked."),
+    Flag(
+        "sync-forever",
+        kinds.BOOL,
+        False,
+        "Keep looking for further proxies although as many as expected are connected.",
+    ),
+    Flag(
+        "server-count-source",
+        kinds.TEXT,
+        "default",
+        "Where the number of proxies is learned: default or max. Without leases both mean:"
+        " from the proxies.",
+    ),
+)
+
+_TUNNEL_FLAGS = (
+    Flag(
+        "drain-timeout",
+        kinds.DURATION,
+        25.0,
+        "How long tunnels may go on after the first signal to stop.",
+    ),
+    Flag(
+        "xfr-channel-size",
+        kinds.INT,
+        150,
+        "Accepted from upstream's manifests; konnect bounds what it holds in bytes, not packets.",
+    ),
+    Flag(
+        "warn-on-channel-limit",
+        kinds.BOOL,
+        False,
+        "Accepted from upstream's manifests, without effect.",
+    ),
+)
+
+_OPERATION_FLAGS = (
+    Flag("health-server-port", kinds.INT, 8093, "TCP port for /healthz, /readyz and /metrics."),
+    Flag("health-server-host", kinds.TEXT, "", "Address of that port; empty: all of them."),
+    Flag("admin-server-port", kinds.INT, 8094, "TCP port for operators: /metrics."),
+    Flag(
+        "admin-bind-address",
+        kinds.TEXT,
+        "127.0.0.1",
+        "Address of --admin-server-port; empty: all of them.",
+    ),
+)
+
+_LATER = "Known from upstream, not available in this version of konnect:"
+_MISSING_FLAGS = (
+    Flag("service-account-token-path", kinds.TEXT, "", note=_LATER),
+    Flag("count-server-leases", kinds.BOOL, False, note=_LATER),
+    Flag("lease-namespace", kinds.TEXT, "kube-system", note=_LATER),
+    Flag("lease-label-selector", kinds.TEXT, "k8s-app=konnectivity-server", note=_LATER),
+    Flag(
+        "lease-label",
+        kinds.TEXT,
+        "",
+        stores="lease-label-selector",
+        deprecated="Use --lease-label-selector instead",
+    ),
+    Flag("kubeconfig", kinds.TEXT, "", note=_LATER),
+    Flag("kube-api-content-type", kinds.TEXT, "application/vnd.kubernetes.protobuf", note=_LATER),
+    Flag("enable-profiling", kinds.BOOL, False, note=_LATER),
+    Flag("enable-contention-profiling", kinds.BOOL, False, note=_LATER),
+)
+
+AGENT_FLAGS = (
+    *_PROXY_FLAGS,
+    *_IDENTITY_FLAGS,
+    *_SYNC_FLAGS,
+    *_TUNNEL_FLAGS,
+    *FLOW_FLAGS,
+    *_OPERATION_FLAGS,
+    *_MISSING_FLAGS,
+    *KLOG_FLAGS,
+)
+
+MISSING_FEATURES = (
+    NotYet(
+        "an agent is known by its certificate only (--agent-cert)",
+        ("service-account-token-path",),
+    ),
+    NotYet(
+        "it does not count leases, proxies say how many they are (--server-count there)",
+        ("count-server-leases", "lease-namespace", "lease-label-selector"),
+    ),
+    NotYet("it does not talk to a Kubernetes API server", ("kubeconfig", "kube-api-content-type")),
+    NotYet("it has no profiler", ("enable-profiling", "enable-contention-profiling")),
+)

@@ -1,0 +1,119 @@
+"""The agent as a Twisted service: builds everything from a config, starts it, stops it in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString
+from twisted.python.failure import Failure
+
+from konnect.agent.connector import Connector, Membership
+from konnect.agent.dialer import Dialer
+from konnect.app.agent_options import AgentConfig
+from konnect.app.describe import describe_agent
+from konnect.app.listening import CannotListen, Listeners, where
+from konnect.log import make_logger
+from konnect.net.tls import explain
+from konnect.ops.health import admin_site, health_site
+from konnect.ops.metrics import agent_metrics
+from konnect.tunnel.ledger import Ledger
+
+log = make_logger(__name__)
+
+
+class AgentService(Service):
+    """
+    One agent.
+
+    Stopping drains: the proxies are asked to prefer other agents, what is open goes on for at most
+    `drain_timeout` seconds, then every link is closed. (Upstream's agent drains, but never exits.)
+    """
+
+    def __init__(self, config: AgentConfig, reactor: Any) -> None:
+        self.setName("konnect-agent")
+        self.config = config
+        self._reactor = reactor
+        self.ledger = Ledger(reactor.seconds, agent=True)
+        self.listeners = Listeners(reactor)
+        self.connector: Connector | None = None
+        self._draining: Deferred[None] | None = None
+
+    def privilegedStartService(self) -> None:
+        """Read the certificates and open the health and admin ports; raises `CannotListen`."""
+        super().privilegedStartService()
+        config = self.config
+        endpoints = describe_agent(config)
+        proxies = []
+        for description in endpoints.proxies:
+            try:
+                proxies.append(clientFromString(self._reactor, description))
+            except Exception as error:
+                text = f"the proxy's address ({where(description)}): {explain(Failure(error))}"
+                raise CannotListen(text) from error
+        self.connector = Connector(
+            proxies,
+            Membership(
+                agent_id=config.agent_id,
+                identifiers=config.agent_identifiers,
+                authority=config.proxy_server_host,
+                sync_interval=config.sync_interval,
+                sync_interval_cap=config.sync_interval_cap,
+                sync_forever=config.sync_forever,
+                keepalive_time=config.keepalive_time,
+                flow=config.flow,
+            ),
+            self.ledger,
+            Dialer(self._reactor),
+            self._reactor,
+        )
+        health = health_site(
+            ready=self._ready,
+            metrics=agent_metrics(self.ledger),
+            style="agent",
+            reactor=self._reactor,
+        )
+        admin = admin_site(health_port=config.health_server_port, reactor=self._reactor)
+        for name, description, site in (
+            ("health port", endpoints.health, health),
+            ("admin port", endpoints.admin, admin),
+        ):
+            # As upstream: an agent that cannot be asked for its health still does its work.
+            try:
+                self.listeners.open(name, description, site)
+            except CannotListen as error:
+                log.error("cannot listen: {error}; going on without it", error=error)
+
+    def startService(self) -> None:
+        super().startService()
+        assert self.connector is not None
+        self.connector.start()
+
+    def _ready(self) -> tuple[bool, list[tuple[str, bool, str]]]:
+        connected = self.connector is not None and bool(self.connector.sessions)
+        return connected, [
+            ("ping", True, ""),
+            ("server-connected", connected, "no servers connected"),
+        ]
+
+    def hurry(self) -> None:
+        """Make a stop that is on its way immediate."""
+        if self._draining is not None:
+            self._draining.cancel()
+
+    def stopService(self) -> Deferred[None]:
+        """Done when nothing is left: no port, connection or delayed call."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        connector = self.connector
+        if connector is not None:
+            draining = self._draining = Deferred.fromCoroutine(
+                connector.drain(self.config.drain_timeout)
+            )
+            draining.addErrback(lambda _: None)
+            await draining
+            await connector.stop()
+        await self.listeners.close()

@@ -1,0 +1,85 @@
+"""Listeners of a program: bound before anything runs, closed with everything they accepted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.python.failure import Failure
+
+from konnect.app.describe import unix_path
+from konnect.log import make_logger
+from konnect.net.tls import explain
+from konnect.net.unix import UnixPathError, prepare
+
+log = make_logger(__name__)
+
+
+class CannotListen(Exception):
+    """A listener could not be opened; the text names it and says why."""
+
+
+class Listeners:
+    """The open ports of one program."""
+
+    def __init__(self, reactor: Any, *, delete_existing_sockets: bool = True) -> None:
+        self._reactor = reactor
+        self._delete_existing = delete_existing_sockets
+        self._ports: list[tuple[str, IListeningPort]] = []
+
+    def open(self, name: str, description: str, factory: IProtocolFactory) -> None:
+        """
+        Listen where the endpoint string `description` says.
+
+        Raises `CannotListen` for what is known at once: a wrong string, an unusable certificate or
+        socket path, a taken port.
+        """
+        try:
+            path = unix_path(description)
+            if path is not None:
+                prepare(path, self._delete_existing)
+            listening = serverFromString(self._reactor, description).listen(factory)
+        except UnixPathError as error:
+            raise CannotListen(f"{name}: {error}") from error
+        except Exception as error:
+            raise CannotListen(
+                f"{name} ({where(description)}): {explain(Failure(error))}"
+            ) from error
+        failures: list[Failure] = []
+        listening.addCallbacks(lambda port: self._opened(name, port), failures.append)
+        if failures:
+            text = f"{name} ({where(description)}): {explain(failures[0])}"
+            raise CannotListen(text) from failures[0].value
+
+    def _opened(self, name: str, port: IListeningPort) -> None:
+        self._ports.append((name, port))
+        host: Any = port.getHost()
+        at = f"{host.host}:{host.port}" if hasattr(host, "port") else getattr(host, "name", host)
+        if isinstance(at, bytes):
+            at = at.decode(errors="replace")
+        log.info("{name} listens at {at}", name=name, at=at)
+
+    def ports(self, name: str) -> list[IListeningPort]:
+        """The open ports of the listener called `name`."""
+        return [port for known, port in self._ports if known == name]
+
+    def close(self, *names: str) -> Deferred[Any]:
+        """Stop listening (at all, or only the listeners called so); done when the ports are
+        closed."""
+        chosen = [item for item in self._ports if not names or item[0] in names]
+        self._ports = [item for item in self._ports if item not in chosen]
+        waits = [Deferred.fromCoroutine(_stop(port)) for _, port in chosen]
+        return DeferredList(waits, consumeErrors=True)
+
+
+async def _stop(port: IListeningPort) -> None:
+    stopped = port.stopListening()
+    if stopped is not None:
+        await stopped
+
+
+def where(description: str) -> str:
+    """The part of an endpoint string that says where, without file names: `mtls:8090`."""
+    return ":".join(description.replace("\\:", "\0").split(":")[:2]).replace("\0", ":")

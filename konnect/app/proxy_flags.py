@@ -1,0 +1,234 @@
+"""
+The proxy's table of flags: upstream's names and defaults, and konnect's own.
+
+Departures from upstream, each on purpose: `--backend-dial-timeout` is 30s and not "none", since a
+dial that nobody bounds keeps its client waiting for ever.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from konnect.app import kinds
+from konnect.app.checks import NotYet
+from konnect.app.flags import Flag
+from konnect.app.flow_flags import FLOW_FLAGS
+from konnect.app.klog import KLOG_FLAGS
+
+FRONTEND_KINDS = ("grpc", "connect")
+STRATEGIES = ("default", "destHost", "defaultRoute")
+TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
+CIPHER_SUITES = (
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+)
+
+
+def _read_frontend(text: str) -> tuple[tuple[str, str], ...]:
+    kind, equals, endpoint = text.partition("=")
+    if not equals or not endpoint:
+        raise ValueError("expect KIND=ENDPOINT, as in grpc=unix:/run/konnect.sock")
+    if kind not in FRONTEND_KINDS:
+        raise ValueError(
+            f"no such kind of frontend: {kind} (there are {', '.join(FRONTEND_KINDS)})"
+        )
+    return ((kind, endpoint),)
+
+
+_FRONTEND = kinds.Kind("KIND=ENDPOINT", _read_frontend, lambda value: "", many=True)
+
+_FRONTEND_FLAGS = (
+    Flag(
+        "frontend",
+        _FRONTEND,
+        (),
+        "A listener for clients, besides or instead of the one that --server-port or --uds-name"
+        " ask for; may be repeated. KIND is grpc or connect, ENDPOINT a Twisted server endpoint"
+        " string: unix:/run/konnect.sock, mtls:8090:cert=...:key=...:ca=...:alpn=h2.",
+    ),
+    Flag(
+        "mode", kinds.TEXT, "grpc", "What --server-port or --uds-name speak: grpc or http-connect."
+    ),
+    Flag(
+        "uds-name",
+        kinds.TEXT,
+        "",
+        "Listen for clients on this unix socket, without TLS; needs --server-port=0.",
+    ),
+    Flag(
+        "delete-existing-uds-file",
+        kinds.BOOL,
+        True,
+        "Remove a socket file that is in a listener's way. Only sockets are ever removed.",
+    ),
+    Flag("server-port", kinds.INT, 8090, "TCP port for clients; 0 with --uds-name."),
+    Flag("server-bind-address", kinds.TEXT, "", "Address of --server-port; empty: all of them."),
+    Flag("server-cert", kinds.TEXT, "", "Certificate shown to clients (PEM)."),
+    Flag("server-key", kinds.TEXT, "", "Key of --server-cert (PEM)."),
+    Flag(
+        "server-ca-cert",
+        kinds.TEXT,
+        "",
+        "Authorities for clients' certificates (PEM); a client without one is refused.",
+    ),
+    Flag(
+        "frontend-keepalive-time",
+        kinds.DURATION,
+        3600.0,
+        "How long a gRPC client may be silent before it is pinged.",
+    ),
+)
+
+_AGENT_FLAGS = (
+    Flag(
+        "agent-endpoint",
+        kinds.EACH,
+        (),
+        "A listener for agents as a Twisted server endpoint string, besides or instead of"
+        " --agent-port; may be repeated.",
+    ),
+    Flag("agent-port", kinds.INT, 8091, "TCP port for agents."),
+    Flag("agent-bind-address", kinds.TEXT, "", "Address of --agent-port; empty: all of them."),
+    Flag("cluster-cert", kinds.TEXT, "", "Certificate shown to agents (PEM)."),
+    Flag("cluster-key", kinds.TEXT, "", "Key of --cluster-cert (PEM)."),
+    Flag(
+        "cluster-ca-cert",
+        kinds.TEXT,
+        "",
+        "Authorities for agents' certificates (PEM). Empty: no certificate is asked for.",
+    ),
+    Flag(
+        "keepalive-time",
+        kinds.DURATION,
+        3600.0,
+        "How long an agent may be silent before it is pinged.",
+    ),
+    Flag(
+        "server-id",
+        kinds.TEXT,
+        "",
+        "This proxy's name for its agents; by default $PROXY_SERVER_ID, or else a random UUID.",
+        env="PROXY_SERVER_ID",
+        make_default=lambda: str(uuid.uuid4()),
+    ),
+    Flag("server-count", kinds.INT, 1, "How many proxies the agents are to look for."),
+)
+
+_TUNNEL_FLAGS = (
+    Flag(
+        "backend-dial-timeout",
+        kinds.DURATION,
+        30.0,
+        "How long a dial may take in all; 0: as long as it likes.",
+    ),
+    Flag(
+        "graceful-shutdown-timeout",
+        kinds.DURATION,
+        0.0,
+        "How long tunnels may go on after the first signal to stop; 0: they are cut.",
+    ),
+    Flag(
+        "buffer-limit",
+        kinds.INT,
+        256 * 1024 * 1024,
+        "Bytes waiting for slow readers, of all tunnels together, above which new dials are"
+        " refused; 0: no limit.",
+    ),
+    Flag(
+        "proxy-strategies",
+        kinds.TEXT,
+        "default",
+        "How an agent is chosen: a comma separated list, of which this version has default.",
+    ),
+    Flag(
+        "tls-min-version",
+        kinds.TEXT,
+        "",
+        "The oldest TLS version that listeners speak: VersionTLS12 (also when empty) or"
+        " VersionTLS13. Endpoint strings say it themselves (minimum=1.3).",
+    ),
+    Flag(
+        "xfr-channel-size",
+        kinds.INT,
+        10,
+        "Accepted from upstream's manifests; konnect bounds what it holds in bytes, not packets.",
+    ),
+    Flag(
+        "warn-on-channel-limit",
+        kinds.BOOL,
+        True,
+        deprecated="This behavior is now thread safe and always on."
+        " This flag will be removed in a future release.",
+    ),
+)
+
+_OPERATION_FLAGS = (
+    Flag("health-port", kinds.INT, 8092, "TCP port for /healthz, /readyz and /metrics."),
+    Flag("health-bind-address", kinds.TEXT, "", "Address of --health-port; empty: all of them."),
+    Flag("admin-port", kinds.INT, 8095, "TCP port for operators: /metrics."),
+    Flag(
+        "admin-bind-address",
+        kinds.TEXT,
+        "127.0.0.1",
+        "Address of --admin-port; empty: all of them.",
+    ),
+)
+
+_LATER = "Known from upstream, not available in this version of konnect:"
+_MISSING_FLAGS = (
+    Flag("agent-namespace", kinds.TEXT, "", note=_LATER),
+    Flag("agent-service-account", kinds.TEXT, "", note=_LATER),
+    Flag("authentication-audience", kinds.TEXT, "", note=_LATER),
+    Flag("kubeconfig", kinds.TEXT, "", note=_LATER),
+    Flag("kubeconfig-qps", kinds.FLOAT, 0.0, note=_LATER),
+    Flag("kubeconfig-burst", kinds.INT, 0, note=_LATER),
+    Flag("kube-api-content-type", kinds.TEXT, "application/vnd.kubernetes.protobuf", note=_LATER),
+    Flag("enable-lease-controller", kinds.BOOL, False, note=_LATER),
+    Flag("lease-namespace", kinds.TEXT, "kube-system", note=_LATER),
+    Flag("lease-label", kinds.TEXT, "k8s-app=konnectivity-server", note=_LATER),
+    Flag("cipher-suites", kinds.LIST, (), note=_LATER),
+    Flag("enable-profiling", kinds.BOOL, False, note=_LATER),
+    Flag("enable-contention-profiling", kinds.BOOL, False, note=_LATER),
+)
+
+PROXY_FLAGS = (
+    *_FRONTEND_FLAGS,
+    *_AGENT_FLAGS,
+    *_TUNNEL_FLAGS,
+    *FLOW_FLAGS,
+    *_OPERATION_FLAGS,
+    *_MISSING_FLAGS,
+    *KLOG_FLAGS,
+)
+
+MISSING_FEATURES = (
+    NotYet(
+        "agents are known by their certificates only (--cluster-ca-cert)",
+        ("agent-namespace", "agent-service-account", "authentication-audience"),
+    ),
+    NotYet(
+        "it does not publish leases, agents learn of proxies by --server-count",
+        ("enable-lease-controller", "lease-namespace", "lease-label"),
+    ),
+    NotYet(
+        "it does not talk to a Kubernetes API server",
+        ("kubeconfig", "kubeconfig-qps", "kubeconfig-burst", "kube-api-content-type"),
+    ),
+    NotYet("the default strategy is the only one", ("proxy-strategies",)),
+    NotYet(
+        "TLS 1.2 is the oldest it speaks", ("tls-min-version",), ("VersionTLS12", "VersionTLS13")
+    ),
+    NotYet("OpenSSL's secure suites are offered", ("cipher-suites",)),
+    NotYet("it has no profiler", ("enable-profiling", "enable-contention-profiling")),
+)

@@ -1,0 +1,274 @@
+"""
+The proxy's command line, judged in upstream's order and words, as a frozen config.
+
+`ProxyOptions.config` is what the rest of konnect sees. Flags of features that do not exist yet
+are refused, never ignored. What this module does not do: open anything, or decide how a listener
+is built (konnect.app.describe turns the config into endpoint strings).
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from twisted.python import usage
+
+from konnect.app.checks import (
+    every_interface,
+    refuse_missing_features,
+    require_file,
+    require_not_negative,
+    require_pair,
+)
+from konnect.app.flags import FlagOptions
+from konnect.app.flow_flags import read_flow
+from konnect.app.proxy_flags import (
+    CIPHER_SUITES,
+    MISSING_FEATURES,
+    PROXY_FLAGS,
+    STRATEGIES,
+    TLS_VERSIONS,
+)
+from konnect.app.quoting import quote
+from konnect.tunnel.link import Flow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyConfig:
+    """What a proxy is to be. Durations are seconds; an empty path or address means none given."""
+
+    frontends: tuple[tuple[str, str], ...] = ()
+    """Frontends given as endpoint strings: (kind, endpoint); kind is `grpc` or `connect`."""
+    classic_frontend: bool = True
+    """Whether upstream's flags (from `mode` to `server_ca_cert`) ask for a frontend too."""
+    mode: str = "grpc"
+    """`grpc` or `http-connect`."""
+    uds_name: str = ""
+    delete_existing_uds_file: bool = True
+    """For every frontend on a unix socket, however it was given."""
+    server_port: int = 8090
+    server_bind_address: str = ""
+    server_cert: str = ""
+    server_key: str = ""
+    server_ca_cert: str = ""
+
+    agent_endpoints: tuple[str, ...] = ()
+    """Listeners for agents given as endpoint strings."""
+    classic_agents: bool = True
+    """Whether upstream's flags (from `agent_port` to `cluster_ca_cert`) ask for one too."""
+    agent_port: int = 8091
+    agent_bind_address: str = ""
+    cluster_cert: str = ""
+    cluster_key: str = ""
+    cluster_ca_cert: str = ""
+
+    health_port: int = 8092
+    health_bind_address: str = ""
+    admin_port: int = 8095
+    admin_bind_address: str = "127.0.0.1"
+    any_interface: str = "0.0.0.0"
+    """The interface that an empty bind address of a plain listener stands for."""
+    tls_minimum: str = ""
+    """The oldest TLS version of both `mtls` listeners: `1.3`, or empty for 1.2."""
+
+    server_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    server_count: int = 1
+    """What agents are told; upstream accepts 0 and negative numbers."""
+    keepalive_time: float = 3600.0
+    """Silence of an agent before it is pinged."""
+    frontend_keepalive_time: float = 3600.0
+    """Silence of a gRPC client before it is pinged."""
+    backend_dial_timeout: float = 30.0
+    """How long a dial may take in all; 0: as long as it likes."""
+    graceful_shutdown_timeout: float = 0.0
+    """How long tunnels may go on after the first signal; 0: they are cut."""
+    buffer_limit: int = 256 * 1024 * 1024
+    """Bytes waiting for slow readers above which new dials are refused; 0: none."""
+    flow: Flow = field(default_factory=Flow)
+    """How links hold their tunnels."""
+    verbosity: int = 4
+    """klog's number; konnect.log.level_for_verbosity makes a level of it."""
+
+
+class ProxyOptions(FlagOptions):
+    """Options of konnect-proxy; `config` is there once parseOptions has returned."""
+
+    flags = PROXY_FLAGS
+    about: ClassVar[str] = (
+        "The konnect proxy: takes tunnels from clients and hands each to one of its agents."
+    )
+    config: ProxyConfig
+
+    def postOptions(self) -> None:
+        """Judge the values together and make `config`; raises usage.UsageError."""
+        try:
+            self._validate()
+        except usage.UsageError as problem:
+            raise usage.UsageError(f"failed to validate server options with {problem}") from None
+        refuse_missing_features(MISSING_FEATURES, self.flags, self)
+        self._require_certificates()
+        self.config = self._freeze()
+
+    def _classic_frontend(self) -> bool:
+        if not self["frontend"]:
+            return True
+        paths = ("uds-name", "server-cert", "server-key", "server-ca-cert")
+        port = "server-port" in self.given and self["server-port"] != 0
+        return port or any(self[name] for name in paths)
+
+    def _classic_agents(self) -> bool:
+        if not self["agent-endpoint"]:
+            return True
+        paths = ("cluster-cert", "cluster-key", "cluster-ca-cert")
+        return "agent-port" in self.given or any(self[name] for name in paths)
+
+    def _validate(self) -> None:
+        """Upstream's checks, in its order: the first complaint is the one that is shown."""
+        require_pair("server", self["server-cert"], self["server-key"])
+        if path := self["server-ca-cert"]:
+            require_file(f"error checking server CA cert {path}", path)
+        require_pair("cluster", self["cluster-cert"], self["cluster-key"])
+        if path := self["cluster-ca-cert"]:
+            require_file(f"error checking cluster CA cert {path}", path)
+        if self["mode"] not in ("grpc", "http-connect"):
+            raise usage.UsageError(
+                f"mode must be set to either 'grpc' or 'http-connect' not {quote(self['mode'])}"
+            )
+        if self._classic_frontend():
+            self._validate_frontend()
+        self._validate_ports()
+        if self["enable-contention-profiling"] and not self["enable-profiling"]:
+            raise usage.UsageError(
+                "if --enable-contention-profiling is set, --enable-profiling must also be set"
+            )
+        self._validate_token_authentication()
+        if path := self["kubeconfig"]:
+            require_file(f"checking KubeconfigPath {quote(path)}", path)
+        self._validate_strategies()
+        if self["xfr-channel-size"] <= 0:
+            raise usage.UsageError(
+                f"channel size {self['xfr-channel-size']} must be greater than 0"
+            )
+        self._validate_tls()
+        for name in ("graceful-shutdown-timeout", "backend-dial-timeout"):
+            require_not_negative(name, self[name])
+
+    def _validate_frontend(self) -> None:
+        if not self["uds-name"]:
+            if not self["server-ca-cert"]:
+                raise usage.UsageError(
+                    "server ca cert must be set when in TCP mode (uds-name is empty)"
+                )
+            return
+        if self["server-port"] != 0:
+            raise usage.UsageError(
+                f"server port should be set to 0 not {self['server-port']} for UDS"
+            )
+        for name in ("server key", "server cert", "server ca cert"):
+            if self[name.replace(" ", "-")]:
+                raise usage.UsageError(f"{name} should not be set for UDS")
+
+    def _validate_ports(self) -> None:
+        names = ["agent", "admin", "health"]
+        if self._classic_frontend():
+            names.insert(0, "server")
+        for name in names:
+            if (port := self[f"{name}-port"]) > 49151:
+                raise usage.UsageError(
+                    f"please do not try to use ephemeral port {port} for the {name} port"
+                )
+        for name in names:
+            if (port := self[f"{name}-port"]) < 1024 and not (
+                name == "server" and self["uds-name"]
+            ):
+                raise usage.UsageError(
+                    f"please do not try to use reserved port {port} for the {name} port"
+                )
+
+    def _validate_token_authentication(self) -> None:
+        names = ("agent-namespace", "agent-service-account", "authentication-audience")
+        if not any(self[name] for name in names):
+            return
+        if self["cluster-ca-cert"]:
+            raise usage.UsageError(
+                "--cluster-ca-cert can not be used when agent authentication is enabled"
+            )
+        for name in names:
+            if not self[name]:
+                raise usage.UsageError(
+                    f"--{name} cannot be empty when agent authentication is enabled"
+                )
+
+    def _validate_strategies(self) -> None:
+        if not self["proxy-strategies"]:
+            raise usage.UsageError("ProxyStrategies cannot be empty")
+        names = [name for name in self["proxy-strategies"].split(",") if name]
+        for name in names:
+            if name not in STRATEGIES:
+                raise usage.UsageError(f"invalid proxy strategies: unknown proxy strategy: {name}")
+        if not names:
+            raise usage.UsageError("invalid proxy strategies: proxy strategies cannot be empty")
+
+    def _validate_tls(self) -> None:
+        version = self["tls-min-version"]
+        if version and version not in TLS_VERSIONS:
+            raise usage.UsageError(
+                f"unsupported TLS version {quote(version)}, supported values are: "
+                + ", ".join(TLS_VERSIONS)
+            )
+        for suite in self["cipher-suites"]:
+            if suite not in CIPHER_SUITES:
+                raise usage.UsageError(
+                    f"cipher suite {suite} not supported, doesn't exist or considered as insecure"
+                )
+
+    def _require_certificates(self) -> None:
+        """What upstream finds out only when it starts to listen."""
+        tcp = self._classic_frontend() and not self["uds-name"]
+        if tcp and not self["server-cert"]:
+            raise usage.UsageError(
+                "failed to run the frontend server: it has no certificate:"
+                " set --server-cert and --server-key"
+            )
+        if self._classic_agents() and not self["cluster-cert"]:
+            raise usage.UsageError(
+                "failed to run the agent server: it has no certificate:"
+                " set --cluster-cert and --cluster-key, or give --agent-endpoint"
+            )
+
+    def _freeze(self) -> ProxyConfig:
+        return ProxyConfig(
+            frontends=self["frontend"],
+            classic_frontend=self._classic_frontend(),
+            mode=self["mode"],
+            uds_name=self["uds-name"],
+            delete_existing_uds_file=self["delete-existing-uds-file"],
+            server_port=self["server-port"],
+            server_bind_address=self["server-bind-address"],
+            server_cert=self["server-cert"],
+            server_key=self["server-key"],
+            server_ca_cert=self["server-ca-cert"],
+            agent_endpoints=self["agent-endpoint"],
+            classic_agents=self._classic_agents(),
+            agent_port=self["agent-port"],
+            agent_bind_address=self["agent-bind-address"],
+            cluster_cert=self["cluster-cert"],
+            cluster_key=self["cluster-key"],
+            cluster_ca_cert=self["cluster-ca-cert"],
+            health_port=self["health-port"],
+            health_bind_address=self["health-bind-address"],
+            admin_port=self["admin-port"],
+            admin_bind_address=self["admin-bind-address"],
+            any_interface=every_interface(),
+            tls_minimum="1.3" if self["tls-min-version"] == "VersionTLS13" else "",
+            server_id=self["server-id"],
+            server_count=self["server-count"],
+            keepalive_time=self["keepalive-time"],
+            frontend_keepalive_time=self["frontend-keepalive-time"],
+            backend_dial_timeout=self["backend-dial-timeout"],
+            graceful_shutdown_timeout=self["graceful-shutdown-timeout"],
+            buffer_limit=self["buffer-limit"],
+            flow=read_flow(self),
+            verbosity=self["v"],
+        )

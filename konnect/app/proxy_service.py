@@ -1,0 +1,183 @@
+"""The proxy as a Twisted service: builds everything from a config, starts it, stops it in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
+
+from konnect.app.describe import describe_proxy
+from konnect.app.listening import CannotListen, Listeners
+from konnect.app.proxy_options import ProxyConfig
+from konnect.log import make_logger
+from konnect.net.grpc import GrpcProtocol
+from konnect.net.grpc_server import GrpcServerFactory
+from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.ops.health import admin_site, health_site
+from konnect.ops.metrics import proxy_metrics
+from konnect.proxy.agents import CONNECT_PATH, Admission
+from konnect.proxy.dialing import Switchboard
+from konnect.proxy.frontend_connect import ConnectFactory, ConnectProtocol
+from konnect.proxy.frontend_grpc import PROXY_PATH, ProxyStream
+from konnect.proxy.link import AgentLink
+from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.link import MAX_FRAME, STREAM_WINDOW
+from konnect.tunnel.routing import Registry
+from konnect.wire.grpc import Limits
+
+log = make_logger(__name__)
+
+STOP_POLL = 0.05
+"""Seconds between two looks at whether the last tunnel is gone."""
+
+STOP_LIMIT = 5.0
+"""Seconds that closing connections may take after the tunnels are over."""
+
+
+class ProxyService(Service):
+    """
+    One proxy.
+
+    Stopping: not ready, no new dials, no new clients; tunnels may go on for
+    `graceful_shutdown_timeout`; then they are closed with a reason, and last the agents' links.
+    Agents are not told to leave before that, since a stock agent would drop its live connections at
+    once.
+    """
+
+    def __init__(self, config: ProxyConfig, reactor: Any) -> None:
+        self.setName("konnect-proxy")
+        self.config = config
+        self._reactor = reactor
+        self.ledger = Ledger(reactor.seconds)
+        self.registry: Registry[AgentLink] = Registry()
+        self.switchboard = Switchboard(
+            self.registry,
+            self.ledger,
+            dial_timeout=config.backend_dial_timeout,
+            buffer_limit=config.buffer_limit,
+        )
+        self.listeners = Listeners(reactor, delete_existing_sockets=config.delete_existing_uds_file)
+        self._factories: list[GrpcServerFactory | ConnectFactory] = []
+        self._hurried = False
+
+    # -- starting
+
+    def privilegedStartService(self) -> None:
+        """Open every listener; raises `CannotListen`."""
+        super().privilegedStartService()
+        config = self.config
+        endpoints = describe_proxy(config)
+        self.ledger.ready_backends["default"] = 0
+        for kind, description in endpoints.frontends:
+            self._open(f"{kind} frontend", description, self._frontend(kind))
+        for description in endpoints.agents:
+            self._open("agent listener", description, self._agents())
+        if config.classic_agents and not config.cluster_ca_cert:
+            log.warn(
+                "the agent port demands no client certificate: whoever reaches it can become an"
+                " agent and receive clients' traffic; --cluster-ca-cert closes it"
+            )
+        metrics = proxy_metrics(self.ledger)
+        self._open_optional(
+            "health port",
+            endpoints.health,
+            health_site(ready=self._ready, metrics=metrics, style="proxy", reactor=self._reactor),
+        )
+        self._open_optional(
+            "admin port", endpoints.admin, admin_site(metrics=metrics, reactor=self._reactor)
+        )
+
+    def _open(self, name: str, description: str, factory: Factory) -> None:
+        self.listeners.open(name, description, factory)
+
+    def _open_optional(self, name: str, description: str, site: IProtocolFactory) -> None:
+        # As upstream: a proxy that cannot be asked for its health still does its work.
+        try:
+            self.listeners.open(name, description, site)
+        except CannotListen as error:
+            log.error("cannot listen: {error}; going on without it", error=error)
+
+    def _frontend(self, kind: str) -> Factory:
+        factory: GrpcServerFactory | ConnectFactory
+        if kind == "grpc":
+            factory = GrpcServerFactory(
+                "gRPC frontend",
+                {PROXY_PATH: self._proxy_stream},
+                self._reactor,
+                keepalive_time=self.config.frontend_keepalive_time,
+            )
+        else:
+            factory = ConnectFactory(
+                self.switchboard, self.ledger, self._reactor, linger=self.config.flow.linger
+            )
+        self._factories.append(factory)
+        return factory
+
+    def _proxy_stream(self, stream: GrpcStream, metadata: Metadata) -> StreamListener:
+        return ProxyStream(stream, self.switchboard, self.ledger, self._reactor)
+
+    def _agents(self) -> Factory:
+        admission = Admission(
+            self.registry,
+            self.ledger,
+            server_id=self.config.server_id,
+            server_count=self.config.server_count,
+            clock=self._reactor,
+            flow=self.config.flow,
+        )
+        factory = GrpcServerFactory(
+            "agent listener",
+            {CONNECT_PATH: admission.accept},
+            self._reactor,
+            limits=Limits(
+                stream_window=STREAM_WINDOW, connection_window=STREAM_WINDOW, max_frame=MAX_FRAME
+            ),
+            keepalive_time=self.config.keepalive_time,
+        )
+        self._factories.append(factory)
+        return factory
+
+    def _ready(self) -> tuple[bool, list[tuple[str, bool, str]]]:
+        ready = len(self.registry) > 0 and not self.switchboard.closing
+        return ready, [("agent-connected", ready, "no connection to any proxy agent")]
+
+    # -- stopping
+
+    def hurry(self) -> None:
+        """Make a stop that is on its way immediate."""
+        self._hurried = True
+
+    def stopService(self) -> Deferred[None]:
+        """Done when nothing is left: no port, connection or delayed call."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self.switchboard.closing = True
+        await self.listeners.close("grpc frontend", "connect frontend")
+        await self._wait(lambda: not self.ledger.live, self.config.graceful_shutdown_timeout)
+        for link in self.registry.links():
+            link.shut_down()
+        await self.listeners.close("agent listener")
+        for connection in self._connections():
+            connection.close("the proxy is shutting down")
+        await self._wait(self._no_connections, STOP_LIMIT)
+        for connection in self._connections():
+            connection.abort()
+        await self._wait(self._no_connections, STOP_LIMIT)
+        await self.listeners.close()
+
+    def _connections(self) -> list[GrpcProtocol | ConnectProtocol]:
+        return [connection for factory in self._factories for connection in factory.connections]
+
+    def _no_connections(self) -> bool:
+        return not self._connections()
+
+    async def _wait(self, done: Any, seconds: float) -> None:
+        deadline = self._reactor.seconds() + seconds
+        while not done() and not self._hurried and self._reactor.seconds() < deadline:
+            await deferLater(self._reactor, STOP_POLL)

@@ -1,0 +1,54 @@
+"""SIGTERM and SIGINT: the first ends the program in order, the second at once.
+
+Twisted's own handlers would make twistd report the signal as its exit status; upstream's programs
+exit 0 after an orderly stop, and so do ours.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from konnect.log import make_logger
+
+log = make_logger(__name__)
+
+
+class Signals:
+    """
+    :param hurry: called at the second signal; it must make the stop of the program immediate.
+    :param exit_code: of a program that was hurried.
+    """
+
+    def __init__(self, reactor: Any, hurry: Callable[[], None], exit_code: int) -> None:
+        self._reactor = reactor
+        self._hurry = hurry
+        self._exit_code = exit_code
+        self._seen = 0
+
+    def install(self) -> None:
+        """Take over the two signals as soon as the reactor runs (it installs its own before)."""
+        self._reactor.callWhenRunning(self._take_over)
+
+    def _take_over(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._signalled)
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._act, signal.Signals(number).name)
+
+    def _act(self, name: str) -> None:
+        self._seen += 1
+        if self._seen == 1:
+            log.info("{name}: stopping; a second signal stops at once", name=name)
+            self._reactor.stop()
+        else:
+            log.warn("{name} again: stopping at once", name=name)
+            self._reactor.addSystemEventTrigger("after", "shutdown", self._exit)
+            self._hurry()
+
+    def _exit(self) -> None:
+        if self._exit_code:
+            raise SystemExit(self._exit_code)

@@ -1,0 +1,231 @@
+"""Tests of konnect.app.agent_options and konnect.app.agent_flags."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import uuid
+
+from twisted.python import usage
+from twisted.trial.unittest import SynchronousTestCase
+
+from konnect.app.agent_options import AgentConfig, AgentOptions
+
+PREFIX = "failed to validate agent options with "
+
+
+class AgentCase(SynchronousTestCase):
+    """A directory with a file that exists; its content is nobody's business here."""
+
+    def setUp(self) -> None:
+        """Make the file, and the one argument that is always needed."""
+        directory = self.mktemp()
+        os.makedirs(directory)
+        self.file = os.path.join(directory, "file.pem")
+        with open(self.file, "w", encoding="ascii") as file:
+            file.write("not looked at\n")
+        self.missing = os.path.join(directory, "missing.pem")
+        self.ca = f"--ca-cert={self.file}"
+
+    def parse(self, *words: str, **environ: str) -> AgentConfig:
+        """The config for a command line."""
+        options = AgentOptions(environ)
+        options.parseOptions(words)
+        return options.config
+
+    def refuses(self, problem: str, *words: str) -> None:
+        """The command line is refused with exactly this message."""
+        error = self.assertRaises(usage.UsageError, self.parse, *words)
+        self.assertEqual(str(error), problem)
+
+
+class AcceptedTests(AgentCase):
+    """Command lines that give a config."""
+
+    def test_certificates(self) -> None:
+        """Upstream's example gives an agent that shows its certificate."""
+        config = self.parse(self.ca, f"--agent-cert={self.file}", f"--agent-key={self.file}")
+        self.assertEqual((config.ca_cert, config.agent_cert), (self.file, self.file))
+        self.assertTrue(config.classic_proxy)
+
+    def test_defaults(self) -> None:
+        """Defaults are upstream's."""
+        config = self.parse(self.ca)
+        self.assertEqual((config.proxy_server_host, config.proxy_server_port), ("127.0.0.1", 8091))
+        self.assertEqual((config.health_server_port, config.admin_server_port), (8093, 8094))
+        self.assertEqual(config.admin_bind_address, "127.0.0.1")
+        self.assertEqual(
+            (config.sync_interval, config.sync_interval_cap, config.probe_interval),
+            (1.0, 10.0, 1.0),
+        )
+        self.assertEqual(config.keepalive_time, 3600.0)
+        self.assertEqual((config.drain_timeout, config.flow.linger), (25.0, 10.0))
+        self.assertIs(config.sync_forever, False)
+
+    def test_manifest(self) -> None:
+        """The flags of a production manifest, but for its token, are taken as they stand."""
+        config = self.parse(
+            "--logtostderr=true",
+            self.ca,
+            "--proxy-server-host=konnectivity-server.kube-system.svc.cluster.local",
+            "--proxy-server-port=8091",
+            "--sync-interval=5s",
+            "--sync-interval-cap=30s",
+            "--probe-interval=5s",
+            "--agent-identifiers=ipv4=${HOST_IP}",
+            "--sync-forever",
+            "--warn-on-channel-limit",
+            "--xfr-channel-size=300",
+        )
+        self.assertEqual((config.sync_interval, config.sync_interval_cap), (5.0, 30.0))
+        self.assertEqual(config.agent_identifiers, "ipv4=${HOST_IP}")
+        self.assertIs(config.sync_forever, True)
+
+    def test_agent_id(self) -> None:
+        """The id is the flag's, else the environment's, else a random UUID."""
+        self.assertEqual(self.parse(self.ca, "--agent-id=me", PROXY_AGENT_ID="env").agent_id, "me")
+        self.assertEqual(self.parse(self.ca, PROXY_AGENT_ID="env").agent_id, "env")
+        self.assertEqual(uuid.UUID(self.parse(self.ca).agent_id).version, 4)
+
+    def test_identifiers(self) -> None:
+        """Any of the five names is accepted, with any value, escaped or not."""
+        text = "host=a&host=b&ipv4=1.2.3.4&ipv6=:::::&cidr=x%2F8&default-route=maybe&&ho%73t=c"
+        self.assertEqual(self.parse(self.ca, f"--agent-identifiers={text}").agent_identifiers, text)
+
+    def test_alpn(self) -> None:
+        """Protocol names come from commas and repeats, in order."""
+        config = self.parse(self.ca, "--alpn-proto=a,b", "--alpn-proto=c")
+        self.assertEqual(config.alpn_protos, ("a", "b", "c"))
+
+    def test_keepalive_floor(self) -> None:
+        """No proxy is pinged more often than every ten seconds, as in upstream's transport."""
+        self.assertEqual(self.parse(self.ca, "--keepalive-time=1s").keepalive_time, 10.0)
+
+    def test_endpoints_replace_upstreams(self) -> None:
+        """With --agent-endpoint, upstream's flags are neither needed nor used, unless given."""
+        endpoint = "--agent-endpoint=unix:/run/agents.sock"
+        config = self.parse(endpoint)
+        self.assertEqual(config.proxy_endpoints, ("unix:/run/agents.sock",))
+        self.assertFalse(config.classic_proxy)
+        self.assertTrue(self.parse(endpoint, self.ca).classic_proxy)
+
+    def test_server_count_source(self) -> None:
+        """Without leases every source means the proxies' own answers."""
+        for source in ("", "default", "max"):
+            self.parse(self.ca, f"--server-count-source={source}")
+
+
+class RefusedTests(AgentCase):
+    """Command lines that do not, in upstream's words."""
+
+    def test_files_and_pairs(self) -> None:
+        """A missing file is named with its role; a certificate and its key come together."""
+        gone = f"got stat {self.missing}: no such file or directory"
+        self.refuses(
+            f"{PREFIX}error checking agent key {self.missing}, {gone}",
+            f"--agent-key={self.missing}",
+        )
+        self.refuses(
+            f'{PREFIX}cannot have agent cert empty when agent key is set to "{self.file}"',
+            f"--agent-key={self.file}",
+        )
+        self.refuses(
+            f'{PREFIX}cannot have agent key empty when agent cert is set to "{self.file}"',
+            f"--agent-cert={self.file}",
+        )
+        for flag, what in (
+            ("ca-cert", "agent CA cert "),
+            ("service-account-token-path", "service account token path "),
+        ):
+            self.refuses(
+                f"{PREFIX}error checking {what}{self.missing}, {gone}", f"--{flag}={self.missing}"
+            )
+        self.refuses(
+            f'{PREFIX}error checking KubeconfigPath "{self.missing}", {gone}',
+            f"--kubeconfig={self.missing}",
+        )
+
+    def test_ports(self) -> None:
+        """Ports are positive, and such that they can exist."""
+        for name in ("proxy server port", "health server port", "admin server port"):
+            flag = name.replace(" ", "-")
+            self.refuses(f"{PREFIX}{name} 0 must be greater than 0", self.ca, f"--{flag}=0")
+            self.refuses(
+                f"{PREFIX}{name} 65536 must be less than 65536", self.ca, f"--{flag}=65536"
+            )
+
+    def test_intervals(self) -> None:
+        """The first wait is not above the longest; equal is fine; none would make a busy loop."""
+        self.refuses(
+            PREFIX + "sync interval 1h30m0s must be less than sync interval cap 1ms",
+            self.ca,
+            "--sync-interval=90m",
+            "--sync-interval-cap=1ms",
+        )
+        self.parse(self.ca, "--sync-interval=10s")
+        self.refuses(PREFIX + "sync-interval must be > 0, got 0s", self.ca, "--sync-interval=0")
+        self.refuses(PREFIX + "probe-interval must be > 0, got 0s", self.ca, "--probe-interval=0")
+        self.refuses(PREFIX + "drain-timeout must be >= 0, got -1s", self.ca, "--drain-timeout=-1s")
+
+    def test_identifiers(self) -> None:
+        """Identifiers are a URL query with known names."""
+        problem = PREFIX + "agent address is invalid: "
+        for text, why in (
+            ("uid=3", "unknown address type: uid"),
+            ("ipv4=1.2.3.4&IPv4=x", "unknown address type: IPv4"),
+            ("=x", "unknown address type: "),
+            ("a;b", "invalid semicolon separator in query"),
+            ("ipv4=%zz", 'invalid URL escape "%zz"'),
+            ("ipv4=%2", 'invalid URL escape "%2"'),
+        ):
+            self.refuses(problem + why, self.ca, f"--agent-identifiers={text}")
+
+    def test_numbers_and_words(self) -> None:
+        """Sizes are positive, and a source of counts has a known name."""
+        self.refuses(
+            PREFIX + "channel size 0 must be greater than 0", self.ca, "--xfr-channel-size=0"
+        )
+        self.refuses(
+            PREFIX + "--server-count-source must be one of '', 'default', 'max', got x",
+            self.ca,
+            "--server-count-source=x",
+        )
+        self.refuses(
+            PREFIX + "if --enable-contention-profiling is set, --enable-profiling must also be set",
+            self.ca,
+            "--enable-contention-profiling",
+        )
+
+    def test_no_authority(self) -> None:
+        """Without an authority no proxy could be verified: that is said at once."""
+        self.refuses(
+            "failed to run proxy connection: nothing to verify the proxy's certificate with:"
+            " set --ca-cert, or give --agent-endpoint"
+        )
+
+    def test_features_that_are_missing(self) -> None:
+        """A flag of a feature that konnect lacks is refused, not ignored."""
+        for word, flag in (
+            (f"--service-account-token-path={self.file}", "service-account-token-path"),
+            ("--count-server-leases", "count-server-leases"),
+            ("--lease-label-selector=a=b", "lease-label-selector"),
+            (f"--kubeconfig={self.file}", "kubeconfig"),
+            ("--enable-profiling", "enable-profiling"),
+        ):
+            error = self.assertRaises(usage.UsageError, self.parse, self.ca, word)
+            self.assertTrue(
+                str(error).startswith(f"--{flag} is not available in this version of konnect: "),
+                error,
+            )
+
+    def test_deprecated_label(self) -> None:
+        """The old name of the lease selector is another name for it, and says so."""
+        stderr = io.StringIO()
+        with contextlib.redirect_stderr(stderr):
+            error = self.assertRaises(usage.UsageError, self.parse, self.ca, "--lease-label=a=b")
+        self.assertIn("--lease-label-selector is not available", str(error))
+        self.assertEqual(
+            stderr.getvalue(),
+            "Flag --lease-label has been deprecated, Use --lease-label-selector instead\n",
+        )

@@ -7,6 +7,7 @@ no peer may ever be sent: `FakeStream` a malformed packet, an empty DATA or one 
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.address import IPv4Address
@@ -188,8 +189,10 @@ class FakeSocket:
         self.ended = False
         """Whether our side has ended it."""
         self._producer_paused = False
+        self._streaming = True
         if tls:
             alsoProvides(self, ISSLTransport)
+            self.transport = SimpleNamespace(disconnecting=False)
 
     def connect(self, protocol: IProtocol) -> None:
         """Be the transport of `protocol`."""
@@ -217,10 +220,9 @@ class FakeSocket:
     def drain(self) -> None:
         """The peer has read everything."""
         self.buffered = 0
-        if self._producer_paused:
+        if self.producer is not None and (self._producer_paused or not self._streaming):
             self._producer_paused = False
-            if self.producer is not None:
-                self.producer.resumeProducing()
+            self.producer.resumeProducing()
 
     def take(self) -> list[Any]:
         """The log since the last look."""
@@ -244,11 +246,19 @@ class FakeSocket:
             self.producer.pauseProducing()
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        assert streaming and self.producer is None
+        assert self.producer is None
         self.producer = producer
+        self._streaming = streaming
+        if not streaming:
+            # As Twisted does, whatever its buffer holds.
+            producer.resumeProducing()
 
     def unregisterProducer(self) -> None:
         self.producer = None
+        self._producer_paused = False
+
+    def startWriting(self) -> None:
+        """Twisted's next turn writes: with an empty buffer that is when it asks for more."""
 
     def pauseProducing(self) -> None:
         self.reading = False
@@ -274,6 +284,9 @@ class FakeSocket:
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         assert enabled
+
+    def getHandle(self) -> None:
+        """There is no TLS connection behind this."""
 
     def getPeer(self) -> IPv4Address:
         return IPv4Address("TCP", "192.0.2.8", 5678)

@@ -97,14 +97,14 @@ class Demo:
 
 def drawing(ways: Sequence[Way], ports: Ports) -> str:
     """The path of a request."""
-    left = [f"{way.protocol:<7} over {way.carrier}  {way.address:<16}" for way in ways]
+    left = [f"{way.protocol:<7} over {way.carrier}  {way.address:<15}" for way in ways]
     tails = (
         "--+",
-        f"--+--> proxy <===(mTLS, {HOST}:{ports.agents})=== agent",
-        "--+                                            |",
-        f"--+                             destination <--+  http://{HOST}:{ports.destination}",
+        "--+-> proxy <==mTLS== agent --> destination",
+        f"--+         :{ports.agents:<19}:{ports.destination}",
+        "--+",
     )
-    body = [f"  {start}{tail}" for start, tail in zip(left, tails, strict=True)]
+    body = [f"  {start} {tail}" for start, tail in zip(left, tails, strict=True)]
     return "\n".join(["", "  client", *body, ""])
 
 

@@ -14,6 +14,7 @@ from konnect.app.checks import NotYet
 from konnect.app.flags import Flag
 from konnect.app.flow_flags import FLOW_FLAGS
 from konnect.app.klog import KLOG_FLAGS
+from konnect.net.floods import RATE
 
 FRONTEND_KINDS = ("grpc", "connect")
 STRATEGIES = ("default", "destHost", "defaultRoute")
@@ -137,6 +138,13 @@ _TUNNEL_FLAGS = (
         kinds.DURATION,
         0.0,
         "How long tunnels may go on after the first signal to stop; 0: they are cut.",
+    ),
+    Flag(
+        "control-rate",
+        kinds.INT,
+        RATE,
+        "HTTP/2 frames without payload that a peer may send in a second (ping, reset and settings"
+        " floods are made of them) before its connection is cut; 0: no limit.",
     ),
     Flag(
         "buffer-limit",

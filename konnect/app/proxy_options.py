@@ -31,6 +31,7 @@ from konnect.app.proxy_flags import (
     TLS_VERSIONS,
 )
 from konnect.app.quoting import quote
+from konnect.net.floods import RATE
 from konnect.tunnel.link import Flow
 
 
@@ -85,6 +86,8 @@ class ProxyConfig:
     """How long tunnels may go on after the first signal; 0: they are cut."""
     buffer_limit: int = 256 * 1024 * 1024
     """Bytes waiting for slow readers above which new dials are refused; 0: none."""
+    control_rate: int = RATE
+    """Frames without payload that a peer may send in a second; 0: as many as it likes."""
     flow: Flow = field(default_factory=Flow)
     """How links hold their tunnels."""
     verbosity: int = 4
@@ -269,6 +272,7 @@ class ProxyOptions(FlagOptions):
             backend_dial_timeout=self["backend-dial-timeout"],
             graceful_shutdown_timeout=self["graceful-shutdown-timeout"],
             buffer_limit=self["buffer-limit"],
+            control_rate=self["control-rate"],
             flow=read_flow(self),
             verbosity=self["v"],
         )

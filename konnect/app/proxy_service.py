@@ -109,6 +109,7 @@ class ProxyService(Service):
                 {PROXY_PATH: self._proxy_stream},
                 self._reactor,
                 keepalive_time=self.config.frontend_keepalive_time,
+                control_rate=self.config.control_rate,
             )
         else:
             factory = ConnectFactory(
@@ -137,6 +138,7 @@ class ProxyService(Service):
                 stream_window=STREAM_WINDOW, connection_window=STREAM_WINDOW, max_frame=MAX_FRAME
             ),
             keepalive_time=self.config.keepalive_time,
+            control_rate=self.config.control_rate,
         )
         self._factories.append(factory)
         return factory

@@ -23,7 +23,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from konnect import __version__
 from konnect.client.destination import Destination
@@ -180,6 +180,11 @@ class ConnectDial(Protocol):
         if set_no_delay is not None:
             set_no_delay(True)
         if not ISSLTransport.providedBy(transport):
+            # Twisted's endpoints put a wrapper around a protocol that claims only one of its
+            # interfaces, here IHandshakeListener: the end of one direction would be the end of all.
+            wrapper = getattr(transport, "protocol", self)
+            if wrapper is not self and wrapper is not None:
+                alsoProvides(wrapper, IHalfCloseableProtocol)
             self.handshakeCompleted()
 
     def handshakeCompleted(self) -> None:

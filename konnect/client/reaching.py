@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IAddress, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
@@ -50,9 +52,16 @@ def reach(endpoint: IStreamClientEndpoint, protocol: Protocol) -> Deferred[None]
 
     def failed(failure: Failure) -> None:
         if not cancelled:
-            problem = StreamSetupFailed(f"cannot reach the proxy: {explain(failure)}")
-            reached.errback(problem)
+            reached.errback(StreamSetupFailed(f"cannot reach the proxy: {_why(failure)}"))
 
     connecting = endpoint.connect(_OneProtocol(protocol))
     connecting.addCallbacks(connected, failed)
     return reached
+
+
+def _why(failure: Failure) -> str:
+    """In one line; of an error number that Twisted has no class for, what the system calls it."""
+    value = failure.value
+    if type(value) is ConnectError and isinstance(value.osError, int):
+        return os.strerror(value.osError).lower()
+    return explain(failure)

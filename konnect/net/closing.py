@@ -35,9 +35,8 @@ def ended_below(transport: Any) -> bool:
     Twisted then closes the socket's transport but keeps the producer on it, and one that is paused
     would keep the socket open for ever: whoever finds this must unregister.
     """
-    if not ISSLTransport.providedBy(transport):
-        return False
-    return bool(getattr(transport.transport, "disconnecting", False))
+    below = getattr(transport, "transport", None) if ISSLTransport.providedBy(transport) else None
+    return bool(getattr(below, "disconnecting", False))
 
 
 def hung_up(transport: Any) -> bool:
@@ -46,12 +45,21 @@ def hung_up(transport: Any) -> bool:
 
     TCP cannot tell the two apart (both are a FIN) until something is sent.
     """
+    return bool(_condition(transport) & select.POLLHUP)
+
+
+def broken(transport: Any) -> bool:
+    """Whether the peer has reset the connection; a transport that is not read does not say so."""
+    return bool(_condition(transport) & select.POLLERR)
+
+
+def _condition(transport: Any) -> int:
     try:
         poll = select.poll()
         poll.register(transport.fileno(), 0)
-        return any(event & select.POLLHUP for _, event in poll.poll(0))
+        return sum(event for _, event in poll.poll(0))
     except (AttributeError, OSError, TypeError, ValueError):
-        return False
+        return 0
 
 
 def unsent(transport: Any) -> int:

@@ -190,7 +190,8 @@ def refusal(
 def _in_handshake(transport: object) -> bool:
     """Whether this is a TLS transport that has not seen the peer's end of the handshake."""
     # A plain transport has no handle to ask any more once it is lost.
-    handle = transport.getHandle() if ISSLTransport.providedBy(transport) else None
+    get_handle = getattr(transport, "getHandle", None)
+    handle = get_handle() if get_handle and ISSLTransport.providedBy(transport) else None
     return isinstance(handle, SSL.Connection) and handle.get_peer_finished() is None
 
 

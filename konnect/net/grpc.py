@@ -28,6 +28,7 @@ from zope.interface import implementer
 from konnect.log import make_logger
 from konnect.net.closing import ended_below
 from konnect.net.diagnosis import explain, peer_address
+from konnect.net.floods import BACKLOG, RATE, FloodGauge
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.keepalive import Keepalive
 from konnect.wire.events import (
@@ -46,6 +47,8 @@ from konnect.wire.grpc import GrpcConnection, Limits, Role
 from konnect.wire.status import Status
 
 log = make_logger(__name__)
+
+FLOODED = "the peer sent too many frames without payload"
 
 CLOSE_TIMEOUT = 15.0
 """Seconds that a closing connection may take to flush before it is aborted."""
@@ -70,6 +73,7 @@ class GrpcProtocol(Protocol):
         limits: Limits | None = None,
         accept: Callable[[GrpcStream, str, Metadata], StreamListener | None] | None = None,
         keepalive_time: float = 3600.0,
+        control_rate: int = RATE,
         on_lost: Callable[[GrpcProtocol, str], None] | None = None,
     ) -> None:
         self._wire = GrpcConnection(role, limits or Limits())
@@ -83,6 +87,7 @@ class GrpcProtocol(Protocol):
         self._closing: str | None = None
         self._abort_call: Any = None
         self._keepalive = Keepalive(clock, keepalive_time, self._ping, self._silent)
+        self._floods = FloodGauge(clock, control_rate)
         self.ready: Deferred[None] = Deferred()
         """Fires when streams may be opened (after the TLS handshake); fails with the reason."""
         self.going_away = False
@@ -117,7 +122,7 @@ class GrpcProtocol(Protocol):
         self.ready.callback(None)
 
     def dataReceived(self, data: bytes) -> None:
-        if not self._started:
+        if not self._started or self._closing is not None:
             return
         self._keepalive.heard = True
         self._receiving = True
@@ -126,7 +131,16 @@ class GrpcProtocol(Protocol):
                 _EVENTS[type(event)](self, event)
         finally:
             self._receiving = False
+        self._check_floods()
         self._flush()
+
+    def _check_floods(self) -> None:
+        wire = self._wire
+        floods = self._floods
+        if (wire.overhead >= floods.mark and floods.flooded(wire.overhead)) or (
+            self._blocked and wire.backlog() > BACKLOG
+        ):
+            self.close(FLOODED, abort=True)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._keepalive.stop()

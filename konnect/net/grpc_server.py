@@ -15,6 +15,7 @@ from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 
 from konnect.log import make_logger
+from konnect.net.floods import RATE
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.wire.grpc import Limits, Role
@@ -108,7 +109,9 @@ class GrpcServerFactory(Factory):
         *,
         limits: Limits | None = None,
         keepalive_time: float = 3600.0,
+        control_rate: int = RATE,
     ) -> None:
+        self._control_rate = control_rate
         self._name = name
         self._routes = routes
         self._clock = clock
@@ -123,6 +126,7 @@ class GrpcServerFactory(Factory):
             limits=self._limits,
             accept=self._accept,
             keepalive_time=self._keepalive_time,
+            control_rate=self._control_rate,
             on_lost=self._lost,
         )
         self.connections.add(protocol)

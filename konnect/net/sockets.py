@@ -18,7 +18,7 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from konnect.net.closing import AbortWhenSent, can_half_close, ended_below, hung_up
+from konnect.net.closing import AbortWhenSent, broken, can_half_close, ended_below, hung_up
 from konnect.tunnel.backlog import Backlog
 from konnect.tunnel.ends import End
 from konnect.tunnel.ledger import Ledger
@@ -26,6 +26,9 @@ from konnect.tunnel.reasons import Reason
 
 FEED = 65536
 """Bytes of the backlog given to the transport at a time."""
+
+WATCH = 1.0
+"""Seconds between two looks at whether the peer of a socket that is not read is still there."""
 
 DISCARD = 256 * 1024
 """Bytes read and thrown away from a peer that goes on sending after the tunnel's end."""
@@ -51,7 +54,9 @@ class SocketEnd(End):
         "_full",
         "_linger",
         "_linger_call",
+        "_paused",
         "_read_ended",
+        "_watch_call",
         "ended_reason",
         "lost_reason",
         "transport",
@@ -78,6 +83,8 @@ class SocketEnd(End):
         self._linger_call: Any = None
         self._abort_when_sent: AbortWhenSent | None = None
         self._read_ended = False
+        self._paused = False
+        self._watch_call: Any = None
         self._discarded = 0
         set_no_delay = getattr(transport, "setTcpNoDelay", None)
         if set_no_delay is not None:
@@ -123,11 +130,28 @@ class SocketEnd(End):
 
     def pause(self) -> None:
         if self.transport is not None:
+            self._paused = True
             self.transport.pauseProducing()
+            if self._watch_call is None:
+                self._watch_call = self._clock.callLater(WATCH, self._watch)
 
     def resume(self) -> None:
+        self._paused = False
         if self.transport is not None and not self._read_ended:
             self.transport.resumeProducing()
+
+    def _watch(self) -> None:
+        """A socket that is not read does not tell that its peer is gone: look now and then."""
+        self._watch_call = None
+        if not self._paused or self.tunnel is None:
+            return
+        if broken(self.transport):
+            self.tunnel.close(self.lost_reason)
+        elif hung_up(self.transport):
+            # What it had said before may still be wanted, for a while.
+            self.limit_close()
+        else:
+            self._watch_call = self._clock.callLater(WATCH, self._watch)
 
     def finish(self) -> None:
         if self.transport is not None and can_half_close(self.transport):
@@ -218,6 +242,9 @@ class SocketEnd(End):
             self._linger_call = None
         if self._abort_when_sent is not None:
             self._abort_when_sent.stop()
+        if self._watch_call is not None:
+            self._watch_call.cancel()
+            self._watch_call = None
         self.transport = None
         self._read_ended = True
         self._backlog.drop()

@@ -270,11 +270,12 @@ class ProxyStream:
         for end in list(self._dials.values()):
             if end.tunnel is not None:
                 end.tunnel.close(Reason.CLIENT_LEFT)
-        for end in list(self._open.values()):
+        # Out of the table first: nobody is there for their CLOSE_RSP.
+        ends, self._open = list(self._open.values()), {}
+        for end in ends:
             end.drop()
             if end.tunnel is not None:
                 end.tunnel.close(reason)
-        self._open.clear()
         self._blocked.clear()
         self._stop_linger()
 

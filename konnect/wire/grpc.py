@@ -37,6 +37,9 @@ __all__ = ["GrpcConnection", "Limits", "Role", "StreamRefused"]
 
 _MAX_DEBUG = 256
 
+# A window widened by less than this is no help to either side.
+_TINY = 1024
+
 
 class Role(enum.Enum):
     """Which side of the connection this is."""
@@ -63,6 +66,8 @@ class GrpcConnection:
         self.limits = limits
         self.closed = False
         """True after a connection error or `connection_lost`; nothing more is processed."""
+        self.overhead = 0
+        """Frames received that carried no payload: floods are made of them."""
         self._http2 = http2.new_connection(limits, client=client)
         self._streams = Streams(self._http2, limits, client=client)
         self._splitter = frames.FrameSplitter(
@@ -97,12 +102,17 @@ class GrpcConnection:
         try:
             for part in self._splitter.split(data):
                 if isinstance(part, frames.Data):
+                    if not part.piece:
+                        self.overhead += 1
                     reactions.data(part, events)
                     if part.ended:
                         self._show_h2(frames.end_of_data(part.stream_id), events)
                 elif isinstance(part, frames.WindowUpdate):
+                    if part.increment < _TINY:
+                        self.overhead += 1
                     reactions.window_update(part, events)
                 elif isinstance(part, frames.ForH2):
+                    self.overhead += 1
                     self._show_h2(part.piece, events)
                 else:
                     reactions.goaway(part.body, events)
@@ -111,6 +121,12 @@ class GrpcConnection:
         except ProtocolError as error:
             self._fail(int(error.error_code), str(error) or type(error).__name__, events)
         return events
+
+    def backlog(self) -> int:
+        """Bytes of control frames that wait for `output`."""
+        streams = self._streams
+        streams.collect()
+        return sum(map(len, streams.out))
 
     def _show_h2(self, piece: bytes | memoryview, events: list[Event]) -> None:
         react = self._react

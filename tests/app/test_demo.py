@@ -12,10 +12,11 @@ import signal
 import socket
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ProcessDone, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.threads import deferToThread
@@ -88,12 +89,12 @@ class TextTests(SynchronousTestCase):
         self.assertEqual(names, expected)
 
     def test_drawing(self) -> None:
-        """The drawing names every part and is plain ASCII of at most 100 columns."""
+        """The drawing names every part and is plain ASCII of at most 82 columns."""
         text = drawing(self.ways, self.stage.ports)
         for word in ("client", "proxy", "agent", "destination", ":28090", "connect.sock"):
             self.assertIn(word, text)
         self.assertTrue(text.isascii())
-        self.assertLessEqual(max(len(line) for line in text.splitlines()), 100)
+        self.assertLessEqual(max(len(line) for line in text.splitlines()), 82)
 
     def test_result_lines(self) -> None:
         """A line has status, bytes and milliseconds, or what went wrong."""
@@ -145,7 +146,7 @@ class StageTests(TestCase):
         ways = ways_of(stage)
         destination = stage._destination
         assert destination is not None
-        await destination.stopListening()
+        await maybeDeferred(destination.stopListening)
         try:
             outcome = await try_way(the_reactor(), stage, ways[0])
             self.assertIn("connection refused", outcome.problem)
@@ -240,9 +241,7 @@ class CommandTests(TestCase):
         process, transport = self.start(f"--port-base={free_base()}")
         await process.up
         printed = process.out.decode().splitlines()
-        lines = [
-            line for title, line in zip(printed, printed[1:], strict=False) if title[:2] == "# "
-        ]
+        lines = [line for title, line in pairwise(printed) if title.startswith("# ")]
         self.assertGreaterEqual(len(lines), 9)
         for line in lines:
             if line.startswith("curl") and shutil.which("curl") is None:

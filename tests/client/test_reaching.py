@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionRefusedError, DNSLookupError
+from twisted.internet.error import ConnectError, ConnectionRefusedError, DNSLookupError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
@@ -55,6 +56,14 @@ class ReachTests(SynchronousTestCase):
         endpoint.connecting.errback(ConnectionRefusedError())
         problem = self.failureResultOf(reached, StreamSetupFailed).value
         self.assertEqual(str(problem), "cannot reach the proxy: connection refused")
+
+    def test_fails_with_a_number(self) -> None:
+        """A system error that Twisted has no class for is told in the system's words."""
+        endpoint = ByHand()
+        reached = reach(endpoint, Recorder())
+        endpoint.connecting.errback(ConnectError(errno.ENOENT, "No such file or directory"))
+        problem = self.failureResultOf(reached, StreamSetupFailed).value
+        self.assertEqual(str(problem), "cannot reach the proxy: no such file or directory")
 
     def test_cancelled_and_told_otherwise(self) -> None:
         """An endpoint that tells a cancellation as something else does not mislead."""

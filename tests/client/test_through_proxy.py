@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import treq
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.internet.endpoints import (
     TCP4ServerEndpoint,
     clientFromString,
@@ -175,6 +176,26 @@ class BadCertificateTests(FunctionalTestCase):
         self.reactor.callLater(0, dialed.cancel)
         problem: Any = await self.assertFailure(dialed, DialFailed)
         self.assertEqual(problem.reason, "context", str(problem))
+
+    async def test_cancelled_at_any_moment(self) -> None:
+        """Dials cancelled after random times, by every way, end or succeed and leave nothing."""
+        proxy, _ = await self.pair()
+        destination = self.destination()
+        moments = random.Random(11)
+        for way in WAYS:
+            dialers = [self.dialer(proxy, way) for _ in range(2)]
+            if way in (GRPC_TLS, GRPC_UNIX):
+                dialers.append(self.dialer(proxy, way, shared=True))
+            for dialer in dialers:
+                dials = [self.dial(dialer, destination.port) for _ in range(20)]
+                for dialed in dials:
+                    self.reactor.callLater(moments.uniform(0, 0.06), dialed.cancel)
+                for opened, result in await DeferredList(dials, consumeErrors=True):
+                    if opened:
+                        result.transport.abortConnection()
+                    else:
+                        self.assertEqual(result.value.reason, "context")  # type: ignore[attr-defined]
+        await self.nothing_left()
 
     async def test_no_proxy(self) -> None:
         """A proxy that is not there is a StreamSetupFailed at once."""

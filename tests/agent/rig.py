@@ -1,0 +1,160 @@
+"""An agent's surroundings in memory: destinations that the test dials, proxies that it scripts."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from konnect.agent.dialer import Dialer, DialError
+from konnect.net.grpc import GrpcProtocol
+from konnect.net.grpc_server import GrpcServerFactory
+from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.wire.metadata import proxy_hello
+from konnect.wire.status import Status
+from tests.fakes import FakeSocket
+from tests.net.wires import Wire
+
+
+class FakeDial:
+    """A dial of a destination, which the test ends."""
+
+    def __init__(self, protocol: str, address: str, factory: IProtocolFactory) -> None:
+        self.protocol = protocol
+        self.address = address
+        self.cancelled = False
+        self.outcome: Deferred[IProtocol] = Deferred(self._cancel)
+        self._factory = factory
+
+    def _cancel(self, _: Any) -> None:
+        self.cancelled = True
+
+    def connects(self, *, limit: int = 1 << 16) -> FakeSocket:
+        """The destination answers; returns its socket."""
+        socket = FakeSocket(limit=limit)
+        protocol = self._factory.buildProtocol(None)  # type: ignore[arg-type]
+        assert protocol is not None
+        socket.connect(protocol)
+        self.outcome.callback(protocol)
+        return socket
+
+    def fails(self, text: str, *, timed_out: bool = False) -> None:
+        """The destination cannot be reached."""
+        self.outcome.errback(DialError(text, timed_out))
+
+
+class FakeDialer(Dialer):
+    """Keeps the dials that it was asked for."""
+
+    def __init__(self) -> None:
+        self.dials: list[FakeDial] = []
+
+    def dial(self, protocol: str, address: str, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        dial = FakeDial(protocol, address, factory)
+        self.dials.append(dial)
+        return dial.outcome
+
+
+class ProxyStream:
+    """A proxy's side of one link."""
+
+    def __init__(self, stream: GrpcStream) -> None:
+        self.stream = stream
+        self.got: list[bytes] = []
+        self.over = False
+
+    def headers(self, metadata: Metadata) -> None:
+        raise AssertionError("a server gets no headers")
+
+    def message(self, payload: bytes, cost: int) -> None:
+        self.got.append(payload)
+        self.stream.acknowledge(cost)
+
+    def half_closed(self) -> None:
+        self.over = True
+
+    def ended(self, status: Status, text: str, reset: bool) -> None:
+        self.over = True
+
+    def writable(self) -> None:
+        pass
+
+
+@implementer(IStreamClientEndpoint)
+class FakeProxy:
+    """
+    A proxy, and the endpoint that leads to it.
+
+    `mode` says what the next connection meets: `up`, `refuses` (nobody listens), `hangs` (the
+    connection does not come about), `silent` (it does, and nothing is said), `rejects` (the agent
+    is not admitted), `mute` (it is admitted without a word), `strange` (the headers are not a
+    proxy's).
+    """
+
+    def __init__(self, clock: Clock, server_id: str, count: int = 1) -> None:
+        self.server_id = server_id
+        self.count = count
+        self.mode = "up"
+        self.attempts = 0
+        self.metadata: Metadata = ()
+        self.links: list[ProxyStream] = []
+        self.wires: list[Wire] = []
+        self.cancelled = 0
+        self.factory = GrpcServerFactory(
+            "proxy", {"/AgentService/Connect": self.accept}, clock, keepalive_time=0
+        )
+
+    def accept(self, stream: GrpcStream, metadata: Metadata) -> StreamListener | None:
+        """Answer a new stream."""
+        self.metadata = metadata
+        if self.mode == "rejects":
+            stream.end(Status.UNKNOWN, "too many (2) tokens are received")
+            return None
+        link = ProxyStream(stream)
+        self.links.append(link)
+        if self.mode == "strange":
+            stream.send_headers([("serverid", self.server_id)])
+        elif self.mode != "mute":
+            stream.send_headers(proxy_hello(self.server_id, self.count))
+        return link
+
+    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        self.attempts += 1
+        if self.mode == "refuses":
+            return fail(ConnectionRefusedError())
+        if self.mode == "hangs":
+
+            def cancelled(_: Any) -> None:
+                self.cancelled += 1
+
+            return Deferred(cancelled)
+        client = factory.buildProtocol(None)  # type: ignore[arg-type]
+        assert client is not None
+        wire = Wire(client, self.factory.buildProtocol(None))
+        self.wires.append(wire)
+        if self.mode == "silent":
+            wire.held.add(wire.server)
+        return succeed(client)
+
+    def run(self) -> None:
+        """Carry everything."""
+        for wire in self.wires:
+            wire.run()
+
+    def go_away(self) -> None:
+        """Send GOAWAY on every connection."""
+        for protocol in self.factory.connections:
+            protocol.goaway()
+
+    @property
+    def live(self) -> int:
+        """Connections of agents that are not gone."""
+        return sum(not wire.client.gone for wire in self.wires)
+
+    def protocols(self) -> list[GrpcProtocol]:
+        """The agents' sides of all connections."""
+        return [cast(GrpcProtocol, wire.client.protocol) for wire in self.wires]

@@ -1,0 +1,1 @@
+"""The proxy and the agent together, over real sockets, in one process."""

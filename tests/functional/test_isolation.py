@@ -1,0 +1,195 @@
+"""A tunnel that is not read costs only itself; its memory is bounded, counted, and given back.
+
+A half with `--credit=0` announces no credit: to the other side it is a stock one.
+"""
+
+from __future__ import annotations
+
+from tests.functional.peers import Destination, Peer, Source, content, deaf, digest, echo, sending
+from tests.functional.raw import raw_connect
+from tests.functional.rig import (
+    CONNECT_TLS,
+    CONNECT_UNIX,
+    GRPC_TLS,
+    GRPC_UNIX,
+    FunctionalTestCase,
+    ProxyRig,
+)
+from tests.functional.waiting import steady, until
+
+MIB = 1024 * 1024
+STALLED = 20
+CREDIT = 128 * 1024
+
+SLACK = 64 * 1024
+"""A piece that was on its way may be behind the credit's end."""
+
+
+class GrpcUnixIsolation(FunctionalTestCase):
+    """Isolation on each frontend: here gRPC over a unix socket; the others are below."""
+
+    way = GRPC_UNIX
+
+    async def others_go_on(self, proxy: ProxyRig) -> None:
+        """A new tunnel is opened, echoes, and carries some MiB whole."""
+        client, _ = await self.tunnel(proxy, self.way, self.destination(echo))
+        client.transport.write(b"ping")
+        await until(lambda: client.count == 4, "an echo beside the stalled tunnels")
+        bulk, _ = await self.tunnel(proxy, self.way, self.destination(sending(3 * MIB)))
+        await until(lambda: bulk.over, "a download beside the stalled tunnels")
+        self.assertEqual(bulk.digest, digest(3 * MIB))
+        client.transport.loseConnection()
+
+    async def test_clients_that_do_not_read(self) -> None:
+        """Endless sources for clients that read nothing hold their credit and stop nobody."""
+        proxy = self.proxy(credit=str(CREDIT))
+        self.agent(proxy)
+        await self.linked(proxy)
+        source = self.destination(sending(None))
+        stalled = [
+            await self.dial(self.dialer(proxy, self.way), source.port, deaf) for _ in range(STALLED)
+        ]
+        ledger = proxy.service.ledger
+        buffered = await steady(lambda: ledger.buffered, "what is buffered")
+        self.assertLessEqual(buffered, STALLED * (CREDIT + SLACK))
+        await self.others_go_on(proxy)
+        first = stalled[0]
+        self.assertEqual(first.count, 0)
+        first.go_on()
+        await until(lambda: first.count > 2 * MIB, "the rest of a stalled tunnel")
+        self.assertEqual(bytes(first.head), content(0, len(first.head)))
+        for client in stalled:
+            client.transport.abortConnection()
+        await self.nothing_left()
+        self.assertEqual(ledger.buffered, 0)
+
+    async def test_destinations_that_do_not_read(self) -> None:
+        """Endless clients of destinations that read nothing stop nobody either."""
+        proxy = self.proxy()
+        agent = self.agent(proxy, credit=str(CREDIT))
+        await self.linked(proxy)
+        sink = self.destination(deaf)
+
+        def endless(peer: Peer) -> None:
+            Source(peer, None)
+
+        stalled = [
+            await self.dial(self.dialer(proxy, self.way), sink.port, endless)
+            for _ in range(STALLED)
+        ]
+        ledger = agent.service.ledger
+        buffered = await steady(lambda: ledger.buffered, "what is buffered")
+        self.assertLessEqual(buffered, STALLED * (CREDIT + SLACK))
+        await self.others_go_on(proxy)
+        sink.peers[0].go_on()
+        await until(lambda: sink.peers[0].count > 2 * MIB, "the rest of a stalled tunnel")
+        for client in stalled:
+            client.transport.abortConnection()
+        # What a client said before it left is kept for its destination, for the linger time.
+        for peer in sink.peers:
+            peer.transport.abortConnection()
+        await self.nothing_left()
+        self.assertEqual(ledger.buffered, 0)
+
+
+class GrpcTlsIsolation(GrpcUnixIsolation):
+    """gRPC over mTLS."""
+
+    way = GRPC_TLS
+
+
+class ConnectUnixIsolation(GrpcUnixIsolation):
+    """CONNECT over a unix socket."""
+
+    way = CONNECT_UNIX
+
+
+class ConnectTlsIsolation(GrpcUnixIsolation):
+    """CONNECT over mTLS."""
+
+    way = CONNECT_TLS
+
+
+class WithoutCreditTests(FunctionalTestCase):
+    """One half is as a stock one: bytes are budgeted where they are received."""
+
+    way = CONNECT_UNIX
+    others_go_on = GrpcUnixIsolation.others_go_on
+
+    async def test_within_the_budget(self) -> None:
+        """A tunnel that holds less than its budget holds up nobody, for as long as it likes."""
+        proxy = self.proxy(credit="0", stall_timeout="1h")
+        self.agent(proxy)
+        await self.linked(proxy)
+        source = self.destination(sending(700_000))
+        client = await self.dial(self.dialer(proxy, self.way), source.port, deaf)
+        await self.others_go_on(proxy)
+        client.go_on()
+        await until(lambda: client.over, "everything")
+        self.assertEqual(client.digest, digest(700_000))
+        await self.nothing_left()
+
+    async def test_a_stalled_tunnel_is_cut(self) -> None:
+        """Beyond the budget and the stall timeout it is cut with a reason, and the others go on."""
+        for proxy_flags, agent_flags, who in (
+            ({"credit": "0", "tunnel_budget": "65536", "stall_timeout": "300ms"}, {}, "proxy"),
+            ({"credit": "0"}, {"tunnel_budget": "65536", "stall_timeout": "300ms"}, "agent"),
+        ):
+            proxy = self.proxy(**proxy_flags)
+            agent = self.agent(proxy, **agent_flags)
+            await self.linked(proxy)
+            if who == "proxy":
+                destination, behave = self.destination(sending(None)), deaf
+            else:
+                destination, behave = self.destination(deaf), _endless
+            await self.dial(self.dialer(proxy, self.way), destination.port, behave)
+            ledger = (proxy if who == "proxy" else agent).service.ledger
+            await until(lambda ledger=ledger: ledger.closed, "the cut")  # type: ignore[misc]
+            self.assertEqual(dict(ledger.closed_by_reason), {"stalled": 1})
+            await self.others_go_on(proxy)
+            await agent.stop()
+
+    async def test_a_slow_reader_is_not_cut(self) -> None:
+        """Progress within each stall timeout, however small, keeps a tunnel."""
+        proxy = self.proxy(credit="0", tunnel_budget="65536", stall_timeout="400ms")
+        self.agent(proxy)
+        await self.linked(proxy)
+        size = 3 * MIB
+        source = self.destination(sending(size))
+        client = await self.dial(self.dialer(proxy, self.way), source.port)
+        while not client.over:
+            client.hold()
+            await steady(lambda: client.count, "a reader that holds")
+            before = client.count
+            client.go_on()
+            await until(lambda: client.over or client.count > before + 300_000, "some more")  # noqa: B023
+        self.assertEqual(client.digest, digest(size))
+        await self.nothing_left()
+
+
+class OverloadTests(FunctionalTestCase):
+    """The bound of the whole process."""
+
+    async def test_new_dials_are_refused(self) -> None:
+        """Above the limit a new dial is refused with the reason; below it, dials succeed again."""
+        proxy = self.proxy(buffer_limit="100000")
+        self.agent(proxy)
+        await self.linked(proxy)
+        source: Destination = self.destination(sending(None))
+        client = await self.dial(self.dialer(proxy, CONNECT_UNIX), source.port, deaf)
+        await until(lambda: proxy.service.ledger.buffered > 100_000, "a full process")
+        refused = await raw_connect(proxy.endpoint(CONNECT_UNIX))
+        refused.ask(source.address)
+        self.assertEqual(await refused.answer(), 503)
+        await until(lambda: b"slow readers" in refused.body, "the reason")
+        client.transport.abortConnection()
+        await until(lambda: not proxy.service.ledger.buffered, "an empty process")
+        accepted = await raw_connect(proxy.endpoint(CONNECT_UNIX))
+        accepted.ask(source.address)
+        self.assertEqual(await accepted.answer(), 200)
+        accepted.transport.abortConnection()
+        await self.nothing_left()
+
+
+def _endless(peer: Peer) -> None:
+    Source(peer, None)

@@ -1,0 +1,108 @@
+"""A proxy that is told to stop while its tunnels are at work."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError
+
+from konnect.client.errors import DialFailed
+from tests.functional.peers import Peer, Source, arrived, closed, digest, echo, sending
+from tests.functional.rig import CONNECT_UNIX, GRPC_UNIX, WAYS, FunctionalTestCase
+from tests.functional.waiting import until
+
+MIB = 1024 * 1024
+
+
+class ShutdownTests(FunctionalTestCase):
+    """Graceful and immediate stops."""
+
+    async def test_live_traffic_goes_on(self) -> None:
+        """With time to stop, tunnels at work finish, on all frontends; the proxy ends with the
+        last."""
+        proxy, _ = await self.pair(graceful_shutdown_timeout="60s")
+        size = 8 * MIB
+
+        def both(peer: Peer) -> None:
+            Source(peer, size)
+
+        destination = self.destination(both)
+        tunnels = [await self.tunnel(proxy, way, destination, both) for way in WAYS]
+        lasting, _ = await self.tunnel(proxy, GRPC_UNIX, self.destination(echo))
+        stopping = Deferred.fromCoroutine(proxy.stop())
+        for client, server in tunnels:
+            await arrived(size, client, server)
+            self.assertEqual(client.digest, digest(size))
+            self.assertEqual(server.digest, digest(size))
+            client.transport.loseConnection()
+        self.assertFalse(stopping.called)
+        lasting.transport.write(b"one more")
+        await arrived(8, lasting)
+        lasting.transport.loseConnection()
+        await stopping
+
+    async def test_no_new_tunnels(self) -> None:
+        """A stopping proxy takes no client, and no dial on a connection that is there."""
+        proxy, _ = await self.pair(graceful_shutdown_timeout="60s")
+        destination = self.destination(echo)
+        shared = self.dialer(proxy, GRPC_UNIX, shared=True)
+        client = await self.dial(shared, destination.port)
+        stopping = Deferred.fromCoroutine(proxy.stop())
+        with self.assertRaises(DialFailed) as caught:
+            await self.dial(shared, destination.port)
+        self.assertIn("shutting down", str(caught.exception))
+        for way in WAYS:
+            with self.assertRaises(ConnectError):
+                await self.dial(self.dialer(proxy, way), destination.port)
+        client.transport.loseConnection()
+        await stopping
+
+    async def test_time_is_up(self) -> None:
+        """Tunnels that outlive the time to stop are ended on both sides, and the proxy is gone."""
+        proxy, agent = await self.pair(graceful_shutdown_timeout="300ms")
+        destination = self.destination(sending(None))
+        tunnels = [await self.tunnel(proxy, way, destination) for way in WAYS]
+        await proxy.stop()
+        for client, server in tunnels:
+            await closed(client, server)
+            self.assertEqual(client.digest, digest(client.count))
+        await until(lambda: not agent.live, "the agent's tunnels are gone")
+
+    async def test_at_once(self) -> None:
+        """Without time to stop, idle and busy tunnels of all frontends are ended at once."""
+        proxy, agent = await self.pair()
+        busy = self.destination(sending(None))
+        idle = self.destination(echo)
+        tunnels = [await self.tunnel(proxy, way, where) for way in WAYS for where in (busy, idle)]
+        await proxy.stop()
+        for client, server in tunnels:
+            await closed(client, server)
+        await until(lambda: not agent.live, "the agent's tunnels are gone")
+        self.assertEqual(proxy.service.ledger.closed_by_reason["shutdown"], len(tunnels))
+
+    async def test_clients_that_read_nothing(self) -> None:
+        """A client that reads nothing does not keep a proxy from stopping."""
+        proxy, _ = await self.pair()
+        destination = self.destination(sending(None))
+        tunnels = [
+            await self.tunnel(proxy, way, destination, lambda peer: peer.hold())
+            for way in (GRPC_UNIX, CONNECT_UNIX)
+        ]
+        await proxy.stop()
+        for client, server in tunnels:
+            await closed(server)
+            client.go_on()
+            await closed(client)
+            self.assertEqual(client.digest, digest(client.count))
+
+    async def test_agent_stops_under_load(self) -> None:
+        """An agent that is stopped without time ends its tunnels; what was read is whole."""
+        proxy, agent = await self.pair()
+        destination = self.destination(sending(None))
+        tunnels = [await self.tunnel(proxy, way, destination) for way in WAYS]
+        for client, _ in tunnels:
+            await arrived(MIB, client)
+        await agent.stop()
+        for client, server in tunnels:
+            await closed(client, server)
+            self.assertEqual(client.digest, digest(client.count))
+        await self.nothing_left()

@@ -1,0 +1,155 @@
+"""Tests of konnect.net.grpc_server: routing, and peers that speak something else."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from konnect.net import grpc_server
+from konnect.net.grpc import GrpcProtocol
+from konnect.net.grpc_server import PREFACE, PREFACE_TIMEOUT, GrpcServerFactory
+from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.wire.grpc import Role
+from tests.fakes import FakeSocket
+from tests.net.test_grpc import Listener
+from tests.net.wires import Wire
+
+
+class GrpcServerTestCase(SynchronousTestCase):
+    """A listener with one service."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.accepted: list[Metadata] = []
+        self.factory = GrpcServerFactory(
+            "the listener", {"/S/Known": self.accept}, self.clock, keepalive_time=60.0
+        )
+        self.lines: list[tuple[str, dict[str, object]]] = []
+        log = type("Log", (), {"info": lambda _, text, **fields: self.lines.append((text, fields))})
+        self.patch(grpc_server, "log", log())
+        self.sockets: list[FakeSocket] = []
+
+    def accept(self, stream: GrpcStream, metadata: Metadata) -> StreamListener | None:
+        """Take a stream of the one known method."""
+        self.accepted.append(metadata)
+        return Listener()
+
+    def tearDown(self) -> None:
+        for socket in self.sockets:
+            if not socket.gone:
+                socket.lose()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.factory.connections, set())
+
+    def connect(self, *, tls: bool = False) -> FakeSocket:
+        """A peer has connected."""
+        socket = FakeSocket(tls=tls)
+        self.sockets.append(socket)
+        socket.connect(self.factory.buildProtocol(None))
+        return socket
+
+    def reasons(self) -> list[object]:
+        """The reasons in the log lines."""
+        return [fields.get("why") for _, fields in self.lines]
+
+
+class RoutingTests(GrpcServerTestCase):
+    """Paths to listeners."""
+
+    def call(self, path: str) -> list[object]:
+        """What a client hears that opens a stream for `path`."""
+        client = GrpcProtocol(Role.CLIENT, self.clock, keepalive_time=0)
+        wire = Wire(client, self.factory.buildProtocol(None))
+        self.sockets += [wire.client, wire.server]
+        wire.run()
+        listener = Listener()
+        client.open(path, [("agentid", "a")], listener, authority="any%2Fthing")
+        wire.run()
+        return listener.take()
+
+    def test_known(self) -> None:
+        """A known path reaches its service with the metadata."""
+        self.assertEqual(self.call("/S/Known"), [])
+        self.assertEqual(dict(self.accepted[0])["agentid"], "a")
+
+    def test_unknown(self) -> None:
+        """Unknown methods and services are UNIMPLEMENTED in grpc's words."""
+        for path, text in (
+            ("/S/Other", "unknown method Other for service S"),
+            ("/Nope/Known", "unknown service Nope"),
+            ("/x", "unknown service "),
+        ):
+            self.assertEqual(self.call(path)[-1], ("ended", "UNIMPLEMENTED", text))
+        self.assertEqual(self.accepted, [])
+
+    def test_connections(self) -> None:
+        """The factory knows its connections as long as they live."""
+        socket = self.connect()
+        self.assertEqual(len(self.factory.connections), 1)
+        socket.lose()
+        self.assertEqual(self.factory.connections, set())
+        self.assertEqual(self.lines, [])
+
+
+class PrefaceTests(GrpcServerTestCase):
+    """What comes before HTTP/2."""
+
+    def test_in_pieces(self) -> None:
+        """The preface may come a byte at a time; before it, the server says nothing."""
+        socket = self.connect()
+        for i in range(len(PREFACE)):
+            self.assertEqual(socket.take(), [])
+            socket.deliver(PREFACE[i : i + 1])
+        self.assertEqual(socket.written[3], 4, "SETTINGS comes first")
+
+    def test_silence(self) -> None:
+        """A peer that says too little for too long is dropped, with a line."""
+        socket = self.connect()
+        socket.deliver(PREFACE[:5])
+        self.clock.advance(PREFACE_TIMEOUT - 0.1)
+        self.assertFalse(socket.gone)
+        self.clock.advance(0.2)
+        self.assertTrue(socket.gone)
+        self.assertEqual(self.reasons(), ["the peer did not begin HTTP/2 in time"])
+
+    def test_in_time(self) -> None:
+        """A peer that has begun has no limit any more."""
+        socket = self.connect()
+        socket.deliver(PREFACE + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+        self.clock.advance(PREFACE_TIMEOUT)
+        self.assertFalse(socket.gone)
+
+    def test_http1(self) -> None:
+        """HTTP/1 gets one readable answer and nothing else, and the port goes on."""
+        for request in (b"GET / HTTP/1.1\r\n\r\n", b"POST /x", b"PRI * HTTP/1.1\r\n"):
+            socket = self.connect()
+            socket.deliver(request)
+            head, _, body = socket.written.partition(b"\r\n\r\n")
+            self.assertTrue(head.startswith(b"HTTP/1.1 400 Bad Request\r\n"), socket.log)
+            self.assertIn(b"Content-Length: %d" % len(body), head)
+            self.assertIn("close", socket.take())
+            socket.protocol.dataReceived(b"more of it")
+            self.assertEqual(socket.take(), [])
+            socket.lose()
+        self.assertEqual(self.reasons(), ["HTTP/1 was spoken to a gRPC port"] * 3)
+        self.connect()
+
+    def test_other_nonsense(self) -> None:
+        """TLS to a plain port and garbage are named and closed without an answer."""
+        for data, why in (
+            (b"\x16\x03\x01\x02\x00", "TLS was spoken to a plain gRPC port"),
+            (b"\x00\xff\x00", "the peer spoke neither HTTP/2 nor anything known"),
+            (b"hello", "the peer spoke neither HTTP/2 nor anything known"),
+        ):
+            socket = self.connect()
+            socket.deliver(data)
+            self.assertEqual(socket.take(), ["close"])
+            socket.lose()
+            self.assertEqual(self.reasons()[-1], why)
+
+    def test_no_alpn(self) -> None:
+        """A TLS peer without h2 is dropped before a word, with a line."""
+        socket = self.connect(tls=True)
+        socket.protocol.handshakeCompleted()
+        self.assertEqual(socket.take(), ["abort"])
+        self.assertEqual(self.reasons(), ["the peer did not agree on HTTP/2 by ALPN (h2)"])

@@ -6,7 +6,10 @@ exit 0 after an orderly stop, and so do ours.
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -46,9 +49,14 @@ class Signals:
             self._reactor.stop()
         else:
             log.warn("{name} again: stopping at once", name=name)
-            self._reactor.addSystemEventTrigger("after", "shutdown", self._exit)
+            if self._exit_code:
+                # The last thing of all: twistd ends with 0 whatever its services say, and it has a
+                # pid file to remove before.
+                atexit.register(_exit, self._exit_code)
             self._hurry()
 
-    def _exit(self) -> None:
-        if self._exit_code:
-            raise SystemExit(self._exit_code)
+
+def _exit(code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -293,3 +293,18 @@ class FakeSocket:
 
     def getHost(self) -> IPv4Address:
         return IPv4Address("TCP", "192.0.2.1", 8090)
+
+
+class FakeLog:
+    """In the place of a module's `log`: keeps the lines of `info` and above."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def _keep(self, format: str, /, *_: object, **fields: Any) -> None:
+        self.lines.append(format.format(**fields))
+
+    info = warn = error = failure = _keep
+
+    def debug(self, format: str, /, **fields: Any) -> None:
+        """Not kept."""

@@ -90,7 +90,7 @@ def _frontend(config: ProxyConfig) -> tuple[str, str]:
     connect = config.mode == "http-connect"
     kind = "connect" if connect else "grpc"
     if config.uds_name:
-        return kind, _endpoint("unix", config.uds_name, mode="770", lockfile="0")
+        return kind, _endpoint("unix", config.uds_name, mode="770", lockfile="0", backlog="1024")
     return kind, _endpoint(
         "mtls",
         str(config.server_port),

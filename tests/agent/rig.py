@@ -95,7 +95,7 @@ class FakeProxy:
     proxy's).
     """
 
-    def __init__(self, clock: Clock, server_id: str, count: int = 1) -> None:
+    def __init__(self, server_id: str, count: int = 1) -> None:
         self.server_id = server_id
         self.count = count
         self.mode = "up"
@@ -105,7 +105,7 @@ class FakeProxy:
         self.wires: list[Wire] = []
         self.cancelled = 0
         self.factory = GrpcServerFactory(
-            "proxy", {"/AgentService/Connect": self.accept}, clock, keepalive_time=0
+            "proxy", {"/AgentService/Connect": self.accept}, Clock(), keepalive_time=0
         )
 
     def accept(self, stream: GrpcStream, metadata: Metadata) -> StreamListener | None:

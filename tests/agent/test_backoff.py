@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.agent import backoff
 from konnect.agent.backoff import Backoff
 
 
@@ -13,7 +14,7 @@ class BackoffTests(SynchronousTestCase):
 
     def jitter(self, value: float) -> None:
         """Make the random number between 0 and 1 this one."""
-        self.patch(backoff.random, "random", lambda: value)
+        self.patch(random, "random", lambda: value)
 
     def test_errors(self) -> None:
         """Errors wait half as long again each time, up to the cap."""

@@ -47,7 +47,6 @@ class LinkTestCase(SynchronousTestCase):
         self.assertEqual((ledger.live, ledger.pending_dials, ledger.buffered), (0, 0, 0))
         self.assertEqual(ledger.open_endpoint_connections, 0)
         self.assertEqual(self.stream.acknowledged, self.stream.owed)
-        self.flushLoggedErrors(ConnectionLost)
 
     def says(self, payload: bytes) -> None:
         """A packet of the proxy."""
@@ -91,9 +90,7 @@ class DialTests(LinkTestCase):
         self.assertEqual(self.take(), [("DIAL_RSP", 7, 0, REFUSED)])
         self.asks(8).fails("dial tcp 10.0.0.1:80: i/o timeout", timed_out=True)
         self.assertEqual(self.take()[0][1:3], (8, 0))
-        self.assertEqual(
-            dict(self.ledger.endpoint_dial_failures), {"unknown": 1, "timeout": 1}
-        )
+        self.assertEqual(dict(self.ledger.endpoint_dial_failures), {"unknown": 1, "timeout": 1})
         self.assertEqual(
             dict(self.ledger.failed_by_reason), {"refused": 1, "destination_timeout": 1}
         )
@@ -253,9 +250,7 @@ class CloseTests(LinkTestCase):
         self.take()
         for connect_id in (1, 99, 0):
             self.says(packets.close_req(connect_id))
-        self.assertEqual(
-            self.take(), [("CLOSE_RSP", i, "Unknown connectID") for i in (1, 99, 0)]
-        )
+        self.assertEqual(self.take(), [("CLOSE_RSP", i, "Unknown connectID") for i in (1, 99, 0)])
 
     def test_by_the_destination(self) -> None:
         """A destination's FIN is the tunnel's end at a stock proxy, behind its last bytes."""
@@ -380,6 +375,4 @@ class KonnectProxyTests(LinkTestCase):
         socket.lose()
         self.assertEqual([packet[0] for packet in self.take()], ["DATA"])
         self.says(packets.credit(1, 16384))
-        self.assertEqual(
-            [packet[0] for packet in self.take()], ["DATA", "CLOSE_RSP"]
-        )
+        self.assertEqual([packet[0] for packet in self.take()], ["DATA", "CLOSE_RSP"])

@@ -49,15 +49,15 @@ class ProxyTests(SynchronousTestCase):
                 replace(PROXY, server_bind_address="::1", tls_minimum="1.3"),
                 (("grpc", f"mtls:8090:{tls}:interface=\\:\\:1:alpn=h2:minimum=1.3"),),
             ),
-            (uds, (("grpc", "unix:/run/k.sock:mode=770:lockfile=0"),)),
+            (uds, (("grpc", "unix:/run/k.sock:mode=770:lockfile=0:backlog=1024"),)),
             (
                 replace(uds, mode="http-connect"),
-                (("connect", "unix:/run/k.sock:mode=770:lockfile=0"),),
+                (("connect", "unix:/run/k.sock:mode=770:lockfile=0:backlog=1024"),),
             ),
             (replace(PROXY, frontends=given, classic_frontend=False), given),
             (
                 replace(uds, frontends=given),
-                (("grpc", "unix:/run/k.sock:mode=770:lockfile=0"), *given),
+                (("grpc", "unix:/run/k.sock:mode=770:lockfile=0:backlog=1024"), *given),
             ),
         ):
             self.assertEqual(describe_proxy(config).frontends, frontends)

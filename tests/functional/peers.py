@@ -77,6 +77,7 @@ class Source:
 
     def resumeProducing(self) -> None:
         if ended_below(self._peer.transport):
+            self.stopped = True
             self._peer.transport.unregisterProducer()
             return
         size = self._random.randint(1, self._most)

@@ -28,7 +28,7 @@ class AgentTests(FunctionalTestCase):
         agent = self.agent(balancer)
         for proxy in proxies:
             await self.linked(proxy)
-        self.assertEqual(len(agent.sessions), 3)
+        await until(lambda: len(agent.sessions) == 3, "the agent's side of the links")
         for proxy in proxies:
             for way in WAYS:
                 (await self._works(proxy, way)).transport.loseConnection()
@@ -40,7 +40,7 @@ class AgentTests(FunctionalTestCase):
         new = self.proxy(server_count="3")
         balancer.ports.append(new.agent_port)
         await self.linked(new)
-        self.assertEqual(len(agent.sessions), 3)
+        await until(lambda: len(agent.sessions) == 3, "the agent's side of the links")
         for proxy in (*proxies[1:], new):
             (await self._works(proxy)).transport.loseConnection()
         await self.nothing_left()

@@ -131,7 +131,7 @@ class FallbackTests(FunctionalTestCase):
             self.assertEqual(agent.service.ledger.packets["from_agent", "HALF_CLOSE"], 0)
 
     async def test_client_ends_first(self) -> None:
-        """The client's end is the tunnel's; what is on its way back still comes, or the end does."""
+        """The client's end is the tunnel's; what is on its way back still comes, or the end."""
         proxy, _ = await self.pair(**OFF)
         client, server = await self.tunnel(proxy, CONNECT_UNIX, self.destination(echo), stay)
         client.transport.write(b"q" * 100)

@@ -25,10 +25,10 @@ SLACK = 64 * 1024
 """A piece that was on its way may be behind the credit's end."""
 
 
-class GrpcUnixIsolation(FunctionalTestCase):
-    """Isolation on each frontend: here gRPC over a unix socket; the others are below."""
+class IsolationTestCase(FunctionalTestCase):
+    """What "the others go on" means, whatever stalls."""
 
-    way = GRPC_UNIX
+    way = CONNECT_UNIX
 
     async def others_go_on(self, proxy: ProxyRig) -> None:
         """A new tunnel is opened, echoes, and carries some MiB whole."""
@@ -39,6 +39,12 @@ class GrpcUnixIsolation(FunctionalTestCase):
         await until(lambda: bulk.over, "a download beside the stalled tunnels")
         self.assertEqual(bulk.digest, digest(3 * MIB))
         client.transport.loseConnection()
+
+
+class GrpcUnixIsolation(IsolationTestCase):
+    """Isolation on each frontend: here gRPC over a unix socket; the others are below."""
+
+    way = GRPC_UNIX
 
     async def test_clients_that_do_not_read(self) -> None:
         """Endless sources for clients that read nothing hold their credit and stop nobody."""
@@ -70,11 +76,8 @@ class GrpcUnixIsolation(FunctionalTestCase):
         await self.linked(proxy)
         sink = self.destination(deaf)
 
-        def endless(peer: Peer) -> None:
-            Source(peer, None)
-
         stalled = [
-            await self.dial(self.dialer(proxy, self.way), sink.port, endless)
+            await self.dial(self.dialer(proxy, self.way), sink.port, _endless)
             for _ in range(STALLED)
         ]
         ledger = agent.service.ledger
@@ -110,11 +113,8 @@ class ConnectTlsIsolation(GrpcUnixIsolation):
     way = CONNECT_TLS
 
 
-class WithoutCreditTests(FunctionalTestCase):
+class WithoutCreditTests(IsolationTestCase):
     """One half is as a stock one: bytes are budgeted where they are received."""
-
-    way = CONNECT_UNIX
-    others_go_on = GrpcUnixIsolation.others_go_on
 
     async def test_within_the_budget(self) -> None:
         """A tunnel that holds less than its budget holds up nobody, for as long as it likes."""

@@ -10,8 +10,8 @@ from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_server import PREFACE, PREFACE_TIMEOUT, GrpcServerFactory
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.wire.grpc import Role
-from tests.fakes import FakeSocket
-from tests.net.test_grpc import Listener
+from tests.fakes import FakeLog, FakeSocket
+from tests.net.streams import Listener
 from tests.net.wires import Wire
 
 
@@ -24,9 +24,9 @@ class GrpcServerTestCase(SynchronousTestCase):
         self.factory = GrpcServerFactory(
             "the listener", {"/S/Known": self.accept}, self.clock, keepalive_time=60.0
         )
-        self.lines: list[tuple[str, dict[str, object]]] = []
-        log = type("Log", (), {"info": lambda _, text, **fields: self.lines.append((text, fields))})
-        self.patch(grpc_server, "log", log())
+        log = FakeLog()
+        self.lines = log.lines
+        self.patch(grpc_server, "log", log)
         self.sockets: list[FakeSocket] = []
 
     def accept(self, stream: GrpcStream, metadata: Metadata) -> StreamListener | None:
@@ -48,9 +48,10 @@ class GrpcServerTestCase(SynchronousTestCase):
         socket.connect(self.factory.buildProtocol(None))
         return socket
 
-    def reasons(self) -> list[object]:
+    def reasons(self) -> list[str]:
         """The reasons in the log lines."""
-        return [fields.get("why") for _, fields in self.lines]
+        start = "the listener: lost 192.0.2.8:5678: "
+        return [line.removeprefix(start) for line in self.lines]
 
 
 class RoutingTests(GrpcServerTestCase):

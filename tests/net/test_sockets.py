@@ -6,9 +6,9 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.net import closing
+from konnect.net import closing, sockets
 from konnect.net.closing import POLL
-from konnect.net.sockets import DISCARD, LINGER, RelayProtocol, SocketEnd
+from konnect.net.sockets import DISCARD, LINGER, WATCH, RelayProtocol, SocketEnd
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import State, Tunnel
@@ -84,7 +84,7 @@ class RelayTests(SocketTestCase):
     def test_drained(self) -> None:
         """The other end is told what of its backlog has left."""
         drained: list[int] = []
-        self.near.drained = drained.append  # type: ignore[method-assign]
+        self.near.drained = lambda count: drained.append(count)  # type: ignore[method-assign]
         for data in (b"a" * 11, b"bb", b"ccc"):
             self.end.write(data)
         self.socket.drain()
@@ -273,6 +273,55 @@ class AbortiveTests(SocketTestCase):
         self.assertEqual(self.socket.take(), ["abort"])
 
 
+class WatchTests(SocketTestCase):
+    """A socket that is not read does not say that its peer is gone."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.condition = ""
+        for name in ("broken", "hung_up"):
+            self.patch(sockets, name, lambda transport, name=name: self.condition == name)
+        self.end.pause()
+
+    def test_all_is_well(self) -> None:
+        """A paused socket is looked at now and then, until it is read again."""
+        self.clock.pump([WATCH] * 3)
+        self.assertIs(self.tunnel.state, State.OPEN)
+        self.end.pause()
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.end.resume()
+        self.clock.advance(WATCH)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_reset(self) -> None:
+        """A peer that has reset the connection ends the tunnel."""
+        self.condition = "broken"
+        self.clock.advance(WATCH)
+        self.assertEqual(self.near.take(), [("close", Reason.DESTINATION_LOST)])
+
+    def test_closed(self) -> None:
+        """A peer that has closed ends it after a while: its last bytes may be wanted."""
+        self.condition = "hung_up"
+        self.clock.advance(WATCH)
+        self.assertEqual(self.near.take(), [])
+        self.clock.advance(LINGER)
+        self.assertEqual(self.near.take(), [("close", Reason.LINGER)])
+
+    def test_tunnel_over(self) -> None:
+        """Behind the tunnel's end there is nothing to watch."""
+        self.tunnel.close(Reason.CLIENT_CLOSED)
+        self.condition = "broken"
+        self.clock.advance(WATCH)
+        self.assertEqual(self.near.take(), [("close", Reason.CLIENT_CLOSED)])
+
+    def test_closed_and_read(self) -> None:
+        """A peer that has closed is not waited for when its end is read."""
+        self.end.resume()
+        self.condition = "hung_up"
+        self.socket.deliver_fin()
+        self.assertEqual(self.near.take(), [("close", Reason.DESTINATION_CLOSED)])
+
+
 class TlsTests(SocketTestCase):
     """TLS has no half-close."""
 
@@ -291,6 +340,15 @@ class TlsTests(SocketTestCase):
         self.tunnel.close(Reason.CLIENT_CLOSED)
         self.assertEqual(self.socket.take(), ["close"])
         self.assertTrue(self.socket.reading)
+
+    def test_ending_below(self) -> None:
+        """A transport that ends by itself must lose its producer, or it would stay for ever."""
+        self.end.write(b"a" * 11)
+        self.near.take()
+        self.socket.transport.disconnecting = True
+        self.socket.drain()
+        self.assertIsNone(self.socket.producer)
+        self.assertEqual(self.near.take(), [])
 
 
 class RelayProtocolTests(SynchronousTestCase):

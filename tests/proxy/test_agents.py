@@ -91,8 +91,7 @@ class AdmissionTests(SynchronousTestCase):
                     ("agentidentifiers", "host=a"),
                     ("agentidentifiers", "host=b"),
                 ),
-                "expected at most one set of agent identifiers in the context,"
-                " got [host=a host=b]",
+                "expected at most one set of agent identifiers in the context, got [host=a host=b]",
             ),
             (
                 (("agentid", "x"), ("agentidentifiers", "a;b")),
@@ -110,9 +109,7 @@ class AdmissionTests(SynchronousTestCase):
         """An agent that announces nothing gets no feature."""
         _, link = self.connect(("agentid", "a"))
         assert link is not None
-        self.assertEqual(
-            (link.send_credit, link.receive_credit, link.half_close), (0, 0, False)
-        )
+        self.assertEqual((link.send_credit, link.receive_credit, link.half_close), (0, 0, False))
 
     def test_features(self) -> None:
         """What both have announced is in force; what is not known here is no reason to refuse."""

@@ -1,47 +1,14 @@
-"""Tests of konnect.proxy.link: what an agent may answer, and what it cannot do."""
+"""Tests of konnect.proxy.link: dials, and the end of the link."""
 
 from __future__ import annotations
 
-from konnect.proxy import link as link_module
 from konnect.tunnel.reasons import Reason
-from konnect.tunnel.tunnel import Tunnel
 from konnect.wire import packets
-from konnect.wire.features import Features
 from konnect.wire.status import OK, Status
-from tests.fakes import FakeEnd
-from tests.proxy.rig import Agent, ProxyTestCase
+from tests.proxy.linking import LinkTestCase
 
 
-class _Links(ProxyTestCase):
-    """An agent, and dials with fake near ends."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.a = self.agent()
-
-    def dial(self, agent: Agent | None = None, timeout: float = 0.0) -> FakeEnd:
-        """Ask an agent for a tunnel."""
-        near = FakeEnd()
-        tunnel = Tunnel(self.ledger, near, "host:80")
-        request = packets.parse(packets.dial_req("tcp", "host:80", 0))
-        (agent or self.a).link.dial(tunnel, request, timeout)
-        return near
-
-    def open(self, connect_id: int = 1) -> FakeEnd:
-        """A tunnel that the agent has accepted."""
-        near = self.dial()
-        self.a.accepts(connect_id)
-        near.take()
-        return near
-
-    def close(self, *ends: FakeEnd) -> None:
-        """The clients leave."""
-        for end in ends:
-            if end.tunnel is not None:
-                end.tunnel.close(Reason.CLIENT_CLOSED)
-
-
-class DialTests(_Links):
+class DialTests(LinkTestCase):
     """The answers to a dial."""
 
     def test_accepted(self) -> None:
@@ -188,107 +155,7 @@ class DialTests(_Links):
         self.assertEqual(self.failures(), {"backend_close": 1})
 
 
-class CloseTests(_Links):
-    """The end of tunnels."""
-
-    def test_by_the_agent(self) -> None:
-        """CLOSE_RSP ends the tunnel; nothing is answered, and a second one does nothing."""
-        near = self.open(1)
-        self.a.says(packets.data(1, b"last"))
-        self.a.says(packets.close_rsp(1))
-        self.assertEqual(near.take(), [("write", b"last"), ("close", Reason.DESTINATION_CLOSED)])
-        self.a.says(packets.close_rsp(1))
-        self.a.says(packets.close_rsp(77))
-        self.assertEqual(self.a.take(), [])
-
-    def test_a_stock_agents_error_is_no_label(self) -> None:
-        """The error of a stock agent's CLOSE_RSP is text, even if it looks like a reason."""
-        near = self.open(1)
-        self.a.says(packets.close_rsp(1, "stalled"))
-        self.assertEqual(near.take(), [("close", Reason.DESTINATION_CLOSED)])
-
-    def test_by_the_client(self) -> None:
-        """A client's close is one CLOSE_REQ; late DATA asks for no second one until CLOSE_RSP."""
-        self.close(self.open(1))
-        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
-        self.a.says(packets.data(1, b"late"))
-        self.assertEqual(self.a.take(), [])
-        self.a.says(packets.close_rsp(1))
-        self.a.says(packets.data(1, b"too late"))
-        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
-
-    def test_last_byte_of_the_client(self) -> None:
-        """A stock agent hears of a client's EOF by CLOSE_REQ; its answer is delivered until
-        CLOSE_RSP, which needs no other CLOSE_REQ."""
-        near = self.open(1)
-        assert near.tunnel is not None
-        near.tunnel.ended(near, Reason.CLIENT_CLOSED)
-        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
-        self.a.says(packets.data(1, b"answer"))
-        self.a.says(packets.close_rsp(1))
-        self.assertEqual(near.take(), [("write", b"answer"), ("close", Reason.CLIENT_CLOSED)])
-        self.assertEqual(self.a.take(), [])
-
-    def test_client_gone_after_its_last_byte(self) -> None:
-        """The CLOSE_REQ of an EOF is also that of the close behind it."""
-        near = self.open(1)
-        assert near.tunnel is not None
-        near.tunnel.ended(near, Reason.CLIENT_CLOSED)
-        self.close(near)
-        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
-        self.a.says(packets.data(1, b"late"))
-        self.assertEqual(self.a.take(), [])
-
-    def test_ids_of_other_links(self) -> None:
-        """Two agents have the same ids: packets of one never touch the tunnels of the other."""
-        other = self.agent("b")
-        near = self.open(1)
-        theirs = self.dial(other)
-        other.accepts(1)
-        theirs.take()
-        other.says(packets.data(1, b"b's"))
-        other.says(packets.close_rsp(1))
-        self.assertEqual(near.take(), [])
-        self.assertEqual(theirs.take()[0], ("write", b"b's"))
-        self.a.says(packets.data(1, b"a's"))
-        self.assertEqual(near.take(), [("write", b"a's")])
-        self.close(near)
-
-    def test_forgotten_ids(self) -> None:
-        """An agent that never confirms a close does not fill the proxy's memory."""
-        self.patch(link_module, "REMEMBERED", 3)
-        for connect_id in range(1, 10):
-            self.close(self.open(connect_id))
-            self.a.take()
-        self.a.says(packets.data(9, b"x"))
-        self.assertEqual(self.a.take(), [], "remembered")
-        self.a.says(packets.data(1, b"x"))
-        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
-
-    def test_what_agents_have_no_say_in(self) -> None:
-        """CLOSE_REQ, DIAL_REQ, headers and unknown types of an agent do nothing."""
-        near = self.open(1)
-        self.a.says(packets.close_req(1))
-        self.a.says(packets.dial_req("tcp", "host:80", 4))
-        self.a.says(b"\x08\x63")
-        self.a.link.headers([])
-        self.assertEqual(self.a.take(), [])
-        self.assertEqual(near.take(), [])
-        self.close(near)
-
-    def test_malformed(self) -> None:
-        """Malformed packets of an agent are counted and cost nothing else."""
-        near = self.open(1)
-        for payload in (b"", b"\x08\x01", b"\x08\x04", b"\x08\x03", b"\x08\x05", b"\xff"):
-            self.a.says(payload)
-        self.assertEqual(self.ledger.malformed_packets, 6)
-        self.assertEqual(self.a.take(), [])
-        self.a.says(packets.data(1, b"alive"))
-        self.assertEqual(near.take(), [("write", b"alive")])
-        self.close(near)
-
-
-class LostTests(_Links):
+class LostTests(LinkTestCase):
     """The end of the link."""
 
     def test_dials_and_tunnels(self) -> None:
@@ -311,7 +178,9 @@ class LostTests(_Links):
         self.assertEqual(theirs.take(), [])
         self.assertEqual(self.failures(), {"backend_close": 1})
         self.assertEqual(self.registry.links(), [other.link])
-        self.assertEqual(dict(self.ledger.stream_errors), {("from_agent", "Unavailable", "Unknown"): 1})
+        self.assertEqual(
+            dict(self.ledger.stream_errors), {("from_agent", "Unavailable", "Unknown"): 1}
+        )
         self.close(theirs)
 
     def test_nothing_is_sent(self) -> None:
@@ -339,10 +208,12 @@ class LostTests(_Links):
     def test_text_is_optional(self) -> None:
         """A stream that ends without a text is named by its status."""
         self.a.link.ended(Status.INTERNAL, "", False)
-        self.assertEqual(dict(self.ledger.stream_errors), {("from_agent", "Internal", "Unknown"): 1})
+        self.assertEqual(
+            dict(self.ledger.stream_errors), {("from_agent", "Internal", "Unknown"): 1}
+        )
 
 
-class ShutdownTests(_Links):
+class ShutdownTests(LinkTestCase):
     """The proxy is going."""
 
     def test_shut_down(self) -> None:
@@ -357,72 +228,3 @@ class ShutdownTests(_Links):
         self.assertEqual(self.a.take(), [("DIAL_CLS", random), ("CLOSE_REQ", 1)])
         self.a.link.shut_down()
         self.assertEqual(self.a.take(), [])
-
-
-class KonnectAgentTests(_Links):
-    """An agent that has announced credit and half-close."""
-
-    features = Features(credit=65536, half_close=True)
-
-    def test_reason(self) -> None:
-        """The reason that the agent gives is the tunnel's."""
-        near = self.open(1)
-        self.a.says(packets.close_rsp(1, "destination_lost"))
-        self.assertEqual(near.take(), [("close", Reason.DESTINATION_LOST)])
-
-    def test_client_first(self) -> None:
-        """A client's EOF is a HALF_CLOSE, and the agent's CLOSE_RSP ends the tunnel."""
-        near = self.open(1)
-        assert near.tunnel is not None
-        near.tunnel.ended(near, Reason.CLIENT_CLOSED)
-        self.assertEqual(self.a.take(), [("HALF_CLOSE", 1)])
-        self.a.says(packets.data(1, b"answer"))
-        self.a.says(packets.close_rsp(1, "client_closed"))
-        self.assertEqual(near.take(), [("write", b"answer"), ("close", Reason.CLIENT_CLOSED)])
-        self.assertEqual(self.a.take(), [])
-
-    def test_destination_first(self) -> None:
-        """A destination's EOF finishes the client; the client's then needs a CLOSE_REQ."""
-        near = self.open(1)
-        self.a.says(packets.half_close(1))
-        self.assertEqual(near.take(), [("finish",)])
-        assert near.tunnel is not None
-        near.tunnel.ended(near, Reason.CLIENT_CLOSED)
-        self.assertEqual(near.take(), [("close", Reason.DESTINATION_CLOSED)])
-        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
-
-    def test_crossing(self) -> None:
-        """Two half-closes that cross need no CLOSE_REQ: the agent's CLOSE_RSP is on its way."""
-        near = self.open(1)
-        assert near.tunnel is not None
-        near.tunnel.ended(near, Reason.CLIENT_CLOSED)
-        self.a.says(packets.half_close(1))
-        self.assertEqual(near.take(), [("close", Reason.CLIENT_CLOSED)])
-        self.assertEqual(self.a.take(), [("HALF_CLOSE", 1)])
-        self.a.says(packets.close_rsp(1, "client_closed"))
-        self.assertEqual(self.a.take(), [])
-
-    def test_closed_behind_a_backlog(self) -> None:
-        """A CLOSE_RSP drops what still waits for credit."""
-        near = self.open(1)
-        self.a.link.ends[1].write(b"x" * 65536 + b"tail")
-        self.close(near)
-        self.assertEqual(self.ledger.buffered, 4)
-        self.a.says(packets.close_rsp(1, "destination_closed"))
-        self.assertEqual(self.ledger.buffered, 0)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-
-class StalledTests(_Links):
-    """A client that reads nothing, behind an agent without credit."""
-
-    def test_cut(self) -> None:
-        """It is cut after the stall timeout, with or without a tunnel to name in the log."""
-        near = self.open(1)
-        end = self.a.link.ends[1]
-        end.pause()
-        self.a.stream.deliver(packets.data(1, b"x"), self.flow.budget + 1)
-        self.clock.advance(self.flow.stall_timeout)
-        self.assertEqual(near.take()[-1], ("close", Reason.STALLED))
-        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
-        self.a.link.stalled(end)

@@ -112,3 +112,22 @@ class LinkTestCase(SynchronousTestCase):
     def withheld(self) -> int:
         """Bytes of window that the peer has not got back."""
         return self.stream.owed - self.stream.acknowledged
+
+
+OURS = 65536
+THEIRS = 16384
+
+
+class CreditTestCase(LinkTestCase):
+    """Both halves are ours."""
+
+    flow = Flow(features=Features(credit=OURS, half_close=True), linger=10.0)
+    peer = Features(credit=THEIRS, half_close=True)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.near = self.tunnel(1)
+
+    def sent(self) -> int:
+        """Bytes of DATA sent since the last look."""
+        return sum(len(packet[2]) for packet in self.stream.take() if packet[0] == "DATA")

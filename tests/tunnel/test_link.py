@@ -187,7 +187,7 @@ class ParkingTests(LinkTestCase):
         order: list[int] = []
         for connect_id in range(1, count + 1):
             near = self.tunnel(connect_id)
-            near.resume = lambda i=connect_id: order.append(i)  # type: ignore[misc]
+            near.resume = lambda i=connect_id: order.append(i)  # type: ignore[method-assign, misc]
         self.fill(*range(count, 0, -1))
         self.stream.room = True
         self.link.writable()
@@ -229,8 +229,9 @@ class ParkingTests(LinkTestCase):
         """A parked tunnel that has ended meanwhile is passed over."""
         ends = [self.tunnel(i) for i in range(1, WAKE_PER_TURN + 2)]
         self.fill(*range(1, WAKE_PER_TURN + 2))
-        assert ends[0].tunnel is not None
-        ends[0].tunnel.close(Reason.CLIENT_LOST)
+        first = ends[0].tunnel
+        assert first is not None
+        first.close(Reason.CLIENT_LOST)
         for end in ends:
             end.take()
         self.stream.room = True
@@ -282,8 +283,8 @@ class EndingTests(LinkTestCase):
     def test_a_tunnel_that_closes_another(self) -> None:
         """Tunnels that end each other while the link ends are closed once each."""
         one, two = self.tunnel(1), self.tunnel(2)
-        other = two.tunnel
-        assert other is not None
+        assert two.tunnel is not None
+        other: Tunnel = two.tunnel
 
         class Chain(FakeEnd):
             def close(self, reason: Reason) -> None:

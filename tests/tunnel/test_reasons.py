@@ -41,9 +41,7 @@ class ClassifyTests(SynchronousTestCase):
     def test_the_first_match_wins(self) -> None:
         """A timeout goes before everything else that a text may also hold."""
         self.assertIs(classify("no such host (i/o timeout)"), Reason.DESTINATION_TIMEOUT)
-        self.assertIs(
-            classify("connection refused: too many open files"), Reason.TOO_MANY_FILES
-        )
+        self.assertIs(classify("connection refused: too many open files"), Reason.TOO_MANY_FILES)
 
 
 class FromLabelTests(SynchronousTestCase):

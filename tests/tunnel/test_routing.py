@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -16,7 +16,7 @@ class Link:
 
     agent_id: str
     draining: bool = False
-    identifiers: Identifiers = Identifiers()
+    identifiers: Identifiers = field(default_factory=Identifiers)
 
 
 class RegistryTests(SynchronousTestCase):

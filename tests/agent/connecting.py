@@ -1,0 +1,87 @@
+"""An agent and its proxies, for the tests of the connector."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from konnect.agent import connector
+from konnect.agent.connector import Connector, Membership
+from konnect.tunnel.ledger import Ledger
+from tests.agent.rig import FakeDialer, FakeProxy
+from tests.fakes import FakeLog
+
+INTERVAL = 1.0
+CAP = 10.0
+TICK = 0.125
+
+
+class ConnectorTestCase(SynchronousTestCase):
+    """An agent and its proxies; jitter stands still, `stop` must leave nothing."""
+
+    sync_forever = False
+
+    def setUp(self) -> None:
+        self.patch(random, "random", lambda: 0.0)
+        self.clock = Clock()
+        self.ledger = Ledger(self.clock.seconds, agent=True)
+        self.dialer = FakeDialer()
+        log = FakeLog()
+        self.lines = log.lines
+        self.patch(connector, "log", log)
+        self.proxies: list[FakeProxy] = []
+
+    def begin(self, *proxies: FakeProxy) -> Connector:
+        """Start an agent whose address leads to these proxies by turns."""
+        self.proxies = list(proxies)
+        self.connector = Connector(
+            proxies,
+            Membership("a", "host=h", "authority", INTERVAL, CAP, self.sync_forever, 0.0),
+            self.ledger,
+            self.dialer,
+            self.clock,
+        )
+        self.connector.start()
+        self.run_wires()
+        return self.connector
+
+    def proxy(self, server_id: str = "s-1", count: int = 1) -> FakeProxy:
+        """A proxy that is up."""
+        return FakeProxy(server_id, count)
+
+    def run_wires(self) -> None:
+        """Carry everything."""
+        for proxy in self.proxies:
+            proxy.run()
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, in ticks that add up to whole seconds exactly."""
+        for _ in range(round(seconds / TICK)):
+            self.clock.advance(TICK)
+            self.run_wires()
+
+    def finish(self, waiting: Deferred[Any]) -> None:
+        """Let `waiting` come to its end."""
+        for _ in range(10):
+            if waiting.called:
+                break
+            self.wait(TICK)
+        self.successResultOf(waiting)
+
+    def tearDown(self) -> None:
+        self.finish(Deferred.fromCoroutine(self.connector.stop()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.connector.sessions, {})
+        self.assertEqual(self.connector.leaving, [])
+        self.assertEqual([proxy.live for proxy in self.proxies], [0] * len(self.proxies))
+        self.assertEqual(self.ledger.pending_dials, 0)
+        self.assertFalse([line for line in self.lines if "broke" in line])
+
+    @property
+    def connected(self) -> list[str]:
+        """Server ids of the proxies that the agent is connected to."""
+        return sorted(self.connector.sessions)

@@ -1,0 +1,200 @@
+"""Tests of konnect.agent.connector: proxies that go away, and the agent's own end."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
+
+from konnect.agent.connector import Connector, Membership
+from konnect.wire import packets
+from tests.agent.connecting import INTERVAL, ConnectorTestCase
+from tests.agent.rig import FakeProxy
+from tests.fakes import readable
+
+
+class LeavingTests(ConnectorTestCase):
+    """A proxy that is going away."""
+
+    def test_make_before_break(self) -> None:
+        """GOAWAY lets the tunnels go on while another link is made; the old one goes when idle."""
+        proxy = self.proxy()
+        self.begin(proxy)
+        old = self.connector.sessions["s-1"]
+        proxy.links[0].stream.send(packets.dial_req("tcp", "host:80", 7))
+        self.run_wires()
+        socket = self.dialer.dials[0].connects()
+        self.run_wires()
+        proxy.go_away()
+        self.run_wires()
+        self.wait(INTERVAL)
+        self.assertEqual(self.connected, ["s-1"])
+        self.assertIsNot(self.connector.sessions["s-1"], old)
+        self.assertEqual(self.connector.leaving, [old])
+        self.assertEqual((proxy.live, self.ledger.open_server_connections), (2, 1))
+        socket.deliver(b"still there")
+        self.run_wires()
+        self.assertEqual(readable(proxy.links[0].got[-1]), ("DATA", 1, b"still there"))
+        socket.lose()
+        self.wait(2 * INTERVAL)
+        self.assertEqual(self.connector.leaving, [])
+        self.assertEqual(proxy.live, 1)
+
+    def test_idle(self) -> None:
+        """A link without tunnels is replaced and closed."""
+        first, second = self.proxy("s-1"), self.proxy("s-2")
+        self.begin(first, second)
+        first.go_away()
+        self.run_wires()
+        self.wait(2 * INTERVAL)
+        self.assertEqual(self.connected, ["s-2"])
+        self.assertEqual((first.live, self.connector.leaving), (0, []))
+
+    def test_the_old_one_breaks(self) -> None:
+        """A leaving link that breaks does not touch its successor."""
+        proxy = self.proxy()
+        self.begin(proxy)
+        proxy.links[0].stream.send(packets.dial_req("tcp", "host:80", 7))
+        self.run_wires()
+        proxy.go_away()
+        self.run_wires()
+        self.wait(INTERVAL)
+        new = self.connector.sessions["s-1"]
+        proxy.wires[0].client.lose(ConnectionLost())
+        self.assertIs(self.connector.sessions["s-1"], new)
+        self.assertEqual(self.connector.leaving, [])
+
+
+class DrainTests(ConnectorTestCase):
+    """The agent is going."""
+
+    def drain(self, timeout: float = 5.0) -> Deferred[None]:
+        """Begin to drain."""
+        draining = Deferred.fromCoroutine(self.connector.drain(timeout))
+        self.run_wires()
+        return draining
+
+    def dial(self, proxy: FakeProxy) -> None:
+        """A dial is on its way."""
+        proxy.links[0].stream.send(packets.dial_req("tcp", "host:80", 7))
+        self.run_wires()
+
+    def test_idle(self) -> None:
+        """An idle agent tells its proxies and is done at once."""
+        proxy = self.proxy()
+        self.begin(proxy)
+        self.successResultOf(self.drain())
+        self.run_wires()
+        self.assertEqual([readable(p) for p in proxy.links[0].got], [("DRAIN",)])
+        self.assertEqual(self.connected, ["s-1"], "draining closes nothing")
+
+    def test_waits(self) -> None:
+        """What is on its way is waited for."""
+        proxy = self.proxy()
+        self.begin(proxy)
+        self.dial(proxy)
+        draining = self.drain()
+        self.wait(1)
+        self.assertNoResult(draining)
+        self.dialer.dials[0].fails("no route to host")
+        self.wait(0.2)
+        self.successResultOf(draining)
+
+    def test_bounded(self) -> None:
+        """But no longer than the given time."""
+        proxy = self.proxy()
+        self.begin(proxy)
+        self.dial(proxy)
+        draining = self.drain(timeout=2.0)
+        self.wait(1.8)
+        self.assertNoResult(draining)
+        self.wait(0.4)
+        self.successResultOf(draining)
+
+    def test_twice(self) -> None:
+        """The proxies are told once."""
+        proxy = self.proxy()
+        self.begin(proxy)
+        self.successResultOf(self.drain())
+        self.successResultOf(self.drain())
+        self.run_wires()
+        self.assertEqual(len(proxy.links[0].got), 1)
+
+    def test_no_new_links(self) -> None:
+        """A draining agent makes no new link, not even one that was on its way."""
+        proxy = self.proxy()
+        proxy.mode = "mute"
+        self.begin(proxy)
+        self.successResultOf(self.drain())
+        proxy.links[0].stream.send_headers([("serverid", "s-1"), ("servercount", "1")])
+        self.run_wires()
+        self.assertEqual(self.connected, [])
+        self.wait(20)
+        self.assertEqual((proxy.attempts, proxy.live), (1, 0))
+
+
+class StopTests(ConnectorTestCase):
+    """`tearDown` stops and asserts that nothing is left; the tests choose the moment."""
+
+    def test_before_the_start(self) -> None:
+        """An agent that was never started can be stopped."""
+        self.connector = Connector(
+            [], Membership("a", "", ""), self.ledger, self.dialer, self.clock
+        )
+
+    def test_connected(self) -> None:
+        """Links are closed, and the proxy sees it; nothing is tried again."""
+        proxy = self.proxy()
+        self.begin(proxy)
+        self.finish(Deferred.fromCoroutine(self.connector.stop()))
+        self.assertTrue(proxy.links[0].over)
+        self.wait(30)
+        self.assertEqual(proxy.attempts, 1)
+
+    def test_connecting(self) -> None:
+        """An attempt on its way is cancelled, in each of its states."""
+        for mode in ("hangs", "silent", "mute"):
+            with self.subTest(mode):
+                proxy = self.proxy()
+                proxy.mode = mode
+                self.begin(proxy)
+                self.finish(Deferred.fromCoroutine(self.connector.stop()))
+                self.assertEqual(self.clock.getDelayedCalls(), [])
+                self.assertEqual(proxy.live, 0)
+        self.assertEqual(self.lines, [])
+
+    def test_waiting(self) -> None:
+        """So is the wait between two attempts."""
+        proxy = self.proxy()
+        proxy.mode = "refuses"
+        self.begin(proxy)
+        self.wait(0.5)
+
+    def test_a_duplicate_on_its_way_out(self) -> None:
+        """A connection that is no session's is not left behind."""
+        proxy = self.proxy(count=2)
+        self.begin(proxy)
+        self.clock.advance(INTERVAL)
+        duplicate = proxy.wires[1]
+        duplicate.run()
+        duplicate.held.add(duplicate.server)
+        self.assertEqual(proxy.attempts, 2)
+
+    def test_with_a_dial_on_its_way(self) -> None:
+        """Dials are cancelled with their link."""
+        proxy = self.proxy()
+        self.begin(proxy)
+        proxy.links[0].stream.send(packets.dial_req("tcp", "host:80", 7))
+        self.run_wires()
+        self.finish(Deferred.fromCoroutine(self.connector.stop()))
+        self.assertTrue(self.dialer.dials[0].cancelled)
+
+    def test_a_leaving_link(self) -> None:
+        """Links that only finish what they carry are closed too."""
+        proxy = self.proxy()
+        self.begin(proxy)
+        proxy.links[0].stream.send(packets.dial_req("tcp", "host:80", 7))
+        self.run_wires()
+        proxy.go_away()
+        self.run_wires()
+        self.wait(INTERVAL)
+        self.assertEqual(proxy.live, 2)

@@ -29,9 +29,11 @@ class Listeners:
         self._delete_existing = delete_existing_sockets
         self._ports: list[tuple[str, IListeningPort]] = []
 
-    def open(self, name: str, description: str, factory: IProtocolFactory) -> None:
+    def open(
+        self, name: str, description: str, factory: IProtocolFactory, *, reactor: Any = None
+    ) -> None:
         """
-        Listen where the endpoint string `description` says.
+        Listen where the endpoint string `description` says; `reactor`: on this one instead.
 
         Raises `CannotListen` for what is known at once: a wrong string, an unusable certificate or
         socket path, a taken port.
@@ -40,7 +42,7 @@ class Listeners:
             path = unix_path(description)
             if path is not None:
                 prepare(path, self._delete_existing)
-            listening = serverFromString(self._reactor, description).listen(factory)
+            listening = serverFromString(reactor or self._reactor, description).listen(factory)
         except UnixPathError as error:
             raise CannotListen(f"{name}: {error}") from error
         except Exception as error:

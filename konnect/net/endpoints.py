@@ -33,6 +33,8 @@ from twisted.internet.interfaces import (
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
+from konnect.net.hub.endpoints import TlsClientEndpoint, TlsServerEndpoint
+from konnect.net.hub.reactor import HubReactor
 from konnect.net.tls import client_context, server_context
 
 DEFAULT_BACKLOG = 1024
@@ -82,9 +84,10 @@ class MtlsServerParser:
         if not cert or not key:
             raise ValueError("an mtls: server needs cert=FILE and key=FILE")
         context = server_context(cert, key, ca or None, _list(alpn), minimum=minimum)
-        plain = tcp_server_endpoint(
-            reactor, _whole("port", port, 0, 65535), interface, _whole("backlog", backlog, 1, 65535)
-        )
+        number, waiting = _whole("port", port, 0, 65535), _whole("backlog", backlog, 1, 65535)
+        if isinstance(reactor, HubReactor):
+            return TlsServerEndpoint(reactor, context, number, interface, waiting)
+        plain = tcp_server_endpoint(reactor, number, interface, waiting)
         return wrapServerTLS(context, plain, clock=reactor)
 
 
@@ -137,6 +140,8 @@ class MtlsClientParser:
             _seconds(timeout),
             (bindAddress, 0) if bindAddress else None,
         )
+        if isinstance(reactor, HubReactor):
+            return TlsClientEndpoint(reactor, context, plain)
         return wrapClientTLS(context, plain, clock=reactor)
 
 

@@ -1,0 +1,168 @@
+"""Endpoints that are the hub's own: TLS servers and clients, and the short way to a destination."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred, execute
+from twisted.internet.error import ConnectingCancelledError, NoProtocol
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from twisted.internet.protocol import Factory, Protocol
+from zope.interface import implementer
+
+from konnect.net.hub.connecting import Attempt
+from konnect.net.hub.facts import address_of, be_prompt, resolved
+from konnect.net.hub.loop import Hub
+from konnect.net.hub.ports import TcpPort
+from konnect.net.hub.reactor import HubReactor
+from konnect.net.hub.tls import TlsTransport
+from konnect.net.hub.transport import StreamTransport
+from konnect.net.tls import ClientTls, ServerTls
+
+
+@implementer(IStreamServerEndpoint)
+class TlsServerEndpoint:
+    """Listens on a TCP port and speaks TLS there."""
+
+    def __init__(
+        self, reactor: HubReactor, tls: ServerTls, port: int, interface: str, backlog: int
+    ) -> None:
+        self._hub = reactor.hub
+        self._tls = tls
+        self._at = (port, interface)
+        self._backlog = backlog
+
+    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """See IStreamServerEndpoint; fails with CannotListenError."""
+        return execute(self._listen, factory)
+
+    def _listen(self, factory: IProtocolFactory) -> IListeningPort:
+        number, interface = self._at
+        port = TcpPort(
+            self._hub, number, factory, self._backlog, interface, tls=self._tls, prompt=True
+        )
+        port.startListening()
+        return port
+
+
+@implementer(IStreamClientEndpoint)
+class TlsClientEndpoint:
+    """
+    Connects as `plain` does, and speaks TLS then.
+
+    :param plain: an endpoint over the same HubReactor, such as a HostnameEndpoint: finding the
+        address that answers is its work, and the socket is taken from it.
+    """
+
+    def __init__(self, reactor: HubReactor, tls: ClientTls, plain: IStreamClientEndpoint) -> None:
+        self._hub = reactor.hub
+        self._tls = tls
+        self._plain = plain
+
+    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        """See IStreamClientEndpoint; fires before the handshake, as Twisted's."""
+        finder = Factory.forProtocol(Protocol)
+        finder.noisy = False
+        factory.doStart()
+        connecting = self._plain.connect(finder)
+        connecting.addCallback(self._secure, factory)
+        connecting.addErrback(_stopped, factory)
+        return connecting
+
+    def _secure(self, found: Any, factory: IProtocolFactory) -> IProtocol:
+        sock, peer = found.transport.detach()
+        try:
+            be_prompt(sock)
+            protocol = _built(factory, peer)
+            transport = TlsTransport(
+                self._hub,
+                sock,
+                protocol,
+                peer,
+                self._tls,
+                prompt=True,
+                on_lost=lambda _: factory.doStop(),
+            )
+        except BaseException:
+            _close(self._hub, sock, peer)
+            raise
+        transport.begin()
+        return cast(IProtocol, protocol)
+
+
+@implementer(IStreamClientEndpoint)
+class AddressEndpoint:
+    """Connects to an IP address, for as long as it takes, with nothing between it and the hub."""
+
+    def __init__(self, hub: Hub, ip: str, port: int) -> None:
+        self._hub = hub
+        self._ip = ip
+        self._port = port
+
+    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        """See IStreamClientEndpoint."""
+        return _Dial(self._hub, resolved(self._ip, self._port), factory).outcome
+
+
+def address_endpoint(reactor: Any, ip: str, port: int) -> IStreamClientEndpoint:
+    """What `konnect.agent.dialer.Dialer` takes as its `endpoint`."""
+    endpoint: IStreamClientEndpoint = AddressEndpoint(reactor.hub, ip, port)
+    return endpoint
+
+
+class _Dial:
+    """One `AddressEndpoint.connect`."""
+
+    def __init__(self, hub: Hub, peer: tuple[int, Any], factory: IProtocolFactory) -> None:
+        self.outcome: Deferred[IProtocol] = Deferred(self._cancelled)
+        self._hub = hub
+        self._peer = peer
+        self._factory = factory
+        factory.doStart()
+        self._attempt = Attempt(hub, *peer, self._connected, self._failed)
+
+    def _cancelled(self, outcome: Deferred[IProtocol]) -> None:
+        self._attempt.cancel()
+        self._failed(ConnectingCancelledError(address_of(*self._peer)))
+
+    def _failed(self, error: BaseException) -> None:
+        self._factory.doStop()
+        self.outcome.errback(error)
+
+    def _connected(self, sock: socket.socket) -> None:
+        factory = self._factory
+        try:
+            protocol = _built(factory, self._peer)
+        except Exception as error:
+            _close(self._hub, sock, self._peer)
+            self._failed(error)
+            return
+        transport = StreamTransport(
+            self._hub, sock, protocol, self._peer, on_lost=lambda _: factory.doStop()
+        )
+        transport.begin()
+        self.outcome.callback(protocol)
+
+
+def _built(factory: IProtocolFactory, peer: tuple[int, Any]) -> Any:
+    protocol = factory.buildProtocol(address_of(*peer))
+    if protocol is None:
+        raise NoProtocol()
+    return protocol
+
+
+def _close(hub: Hub, sock: socket.socket, peer: tuple[int, Any]) -> None:
+    """Close a socket that the hub may still serve."""
+    StreamTransport(hub, sock, None, peer).discard()
+
+
+def _stopped(failure: Any, factory: IProtocolFactory) -> Any:
+    factory.doStop()
+    return failure

@@ -1,0 +1,265 @@
+"""The sending half of a transport: bytes that are gathered, sent or queued, and their producer.
+
+Twisted's rules for consumers, with another timing: a write of 2 KiB and more goes to the kernel at
+once, smaller ones at the end of the hub's turn and together, and only what the kernel refused
+waits for EPOLLOUT. (A stock transport queues everything, and sends it in another turn of the
+reactor after two calls of epoll_ctl.)
+
+It does not know how bytes are sent (`_send`) or what closing means: its subclasses do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from twisted.python.failure import Failure
+
+from konnect.net.hub.loop import IN, OUT, Hub
+
+SMALL = 2048
+"""Bytes: with less than this in the queue, a write waits for the end of the turn."""
+
+HIGH = 65536
+"""Bytes in the queue above which a push producer is paused (Twisted's bufferSize)."""
+
+Chunk = bytes | memoryview
+
+
+class Output:
+    """See the module. A base class of channels, with their lives."""
+
+    __slots__ = (
+        "__weakref__",
+        "_attentive",
+        "_blocked",
+        "_due",
+        "_end",
+        "_finishing",
+        "_hub",
+        "_last_read",
+        "_paused",
+        "_producer",
+        "_queue",
+        "_queued",
+        "_streaming",
+        "_write_closed",
+        "connected",
+        "disconnected",
+        "disconnecting",
+        "fd",
+        "mask",
+    )
+
+    errors: tuple[type[Exception], ...] = (OSError,)
+    """What `_send` raises when the connection is broken."""
+
+    def __init__(self, hub: Hub, fd: int) -> None:
+        self._hub = hub
+        self.fd = fd
+        self.mask = 0
+        self.connected = False
+        self.disconnected = False
+        self.disconnecting = False
+        self._queue: deque[Chunk] = deque()
+        self._queued = 0
+        self._due = False  # on the hub's list of what to flush
+        self._blocked = False  # an event has to come before the next byte can be sent
+        self._attentive = False  # somebody waits for the queue to be empty
+        self._finishing = False
+        self._write_closed = False
+        self._end: Failure | None = None  # why the connection is over, before it is told
+        self._last_read = False
+        self._producer: Any = None
+        self._streaming = False
+        self._paused = False
+
+    # -- ITransport and IConsumer
+
+    def write(self, data: bytes) -> None:
+        """Send `data`, now, at the end of the turn or when the kernel takes it."""
+        if not isinstance(data, bytes):
+            raise TypeError("data must be bytes")
+        if not data or not self.connected or self._write_closed or self._end is not None:
+            return
+        self._queue.append(data)
+        self._queued += len(data)
+        if not self._blocked:
+            if self._attentive:
+                self.startWriting()
+            elif self._queued >= SMALL:
+                self._transmit()
+            elif not self._due:
+                self._flush_later()
+        if self._queued > HIGH and self._streaming and not self._paused:
+            self._paused = True
+            self._producer.pauseProducing()
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """`write` the pieces as one."""
+        self.write(b"".join(data))
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """See IConsumer."""
+        if self._producer is not None:
+            raise RuntimeError(
+                f"Cannot register producer {producer}, because producer {self._producer} was"
+                " never unregistered."
+            )
+        if self.disconnected:
+            producer.stopProducing()
+            return
+        self._producer = producer
+        self._streaming = streaming
+        self._paused = False
+        if not streaming:
+            self._attentive = True
+            producer.resumeProducing()
+
+    def unregisterProducer(self) -> None:
+        """See IConsumer."""
+        self._forget_producer()
+        self._attentive = self.disconnecting or self._finishing
+        if self.connected and self.disconnecting:
+            self._flush_later()
+
+    def stopConsuming(self) -> None:
+        """What a producer calls whose source is gone."""
+        self.unregisterProducer()
+        self.loseConnection()
+
+    def startWriting(self) -> None:
+        """Let the next writable moment send what is queued and, if all is sent, ask a producer that
+        waits for it (a pull producer always does) for more."""
+        if self.connected and self._end is None:
+            self._blocked = True
+            self._hub.want(self, self.mask | OUT)
+
+    def loseConnection(self) -> None:
+        """Close when everything written is sent."""
+        if not self.connected or self.disconnecting or self._end is not None:
+            return
+        self.disconnecting = self._attentive = True
+        self._stop_for_close()
+        self._flush_later()
+
+    def loseWriteConnection(self) -> None:
+        """Close the sending direction when everything written is sent."""
+        if not self.connected or self._write_closed or self._end is not None:
+            return
+        self._finishing = self._attentive = True
+        self._flush_later()
+
+    # -- how it goes on
+
+    def _flush_later(self) -> None:
+        if not self._due:
+            self._due = True
+            self._hub.flush_later(self)
+
+    def flush(self) -> None:
+        """The turn is over."""
+        self._due = False
+        if self._end is not None:
+            self._conclude()
+            return
+        if not self.connected or self._blocked:
+            return
+        if self._queue:
+            self._transmit()
+        if self._attentive and not self._blocked and self._end is None:
+            self._emptied()
+
+    def _conclude(self) -> None:
+        if self._last_read and self.connected:
+            # The peer broke while we were writing: what it said before is still to be had.
+            self._last_read = False
+            self._read_rest()
+        if self._end is not None:
+            self._lose(self._end)
+
+    def _writable(self) -> None:
+        self._blocked = False
+        if self._queue:
+            self._transmit()
+        if self._blocked or self._end is not None:
+            return
+        self._hub.want(self, self.mask & ~OUT)
+        self._emptied()
+
+    def _transmit(self) -> None:
+        """Send from the queue until it is empty or the kernel has enough."""
+        try:
+            done = self._send()
+        except self.errors as error:
+            self._over(self._why(error), last_read=True)
+            return
+        if not done:
+            self.startWriting()
+
+    def _emptied(self) -> None:
+        """Everything written is sent: who waited for that?"""
+        producer = self._producer
+        if producer is not None and (self._paused or not self._streaming):
+            self._paused = False
+            producer.resumeProducing()
+        elif self.disconnecting:
+            self._finish_connection()
+        elif self._finishing and not self._write_closed:
+            self._finish_writing()
+
+    def _over(self, reason: Failure, *, last_read: bool = False) -> None:
+        """The connection is over; its protocol is told when the turn ends."""
+        if self._end is not None or not self.connected:
+            return
+        self._end = reason
+        self._last_read = last_read and bool(self.mask & IN)
+        self._queue.clear()
+        self._queued = 0
+        self._hub.want(self, 0)
+        self._flush_later()
+
+    def _forget_producer(self) -> Any:
+        producer, self._producer = self._producer, None
+        self._streaming = self._paused = False
+        return producer
+
+    # -- what subclasses say
+
+    def _send(self) -> bool:
+        """Send from the queue; whether all of it is sent. Raises one of `errors`."""
+        raise NotImplementedError
+
+    def _why(self, error: Exception) -> Failure:
+        """The reason for `connectionLost` after an error of the socket."""
+        raise NotImplementedError
+
+    def _read_rest(self) -> None:
+        """Deliver what can still be read, once."""
+        raise NotImplementedError
+
+    def _lose(self, reason: Failure) -> None:
+        """Close the socket and tell the protocol."""
+        raise NotImplementedError
+
+    def _stop_for_close(self) -> None:
+        """`loseConnection` was called."""
+        raise NotImplementedError
+
+    def _finish_connection(self) -> None:
+        """Everything is sent and the connection is to be closed."""
+        raise NotImplementedError
+
+    def _finish_writing(self) -> None:
+        """Everything is sent and the sending direction is to be closed."""
+        raise NotImplementedError
+
+    def handle(self, events: int) -> None:
+        """See `konnect.net.hub.loop.Channel`."""
+        raise NotImplementedError
+
+    def failed(self, error: BaseException) -> None:
+        """See `konnect.net.hub.loop.Channel`."""
+        if self.connected:
+            self._lose(Failure(error))

@@ -1,0 +1,273 @@
+"""Listening on the hub: TCP and unix sockets, with or without TLS on what they accept.
+
+Connections are accepted in batches. When the process has no descriptor left, accepting pauses for a
+moment and one line says so; a stock listener would then accept and drop clients, or spin.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from twisted.python.lockfile import FilesystemLock
+from zope.interface import implementer
+
+from konnect.log import make_logger
+from konnect.net.hub.facts import address_of, be_prompt, resolved
+from konnect.net.hub.loop import IN, Hub
+from konnect.net.hub.tls import TlsTransport
+from konnect.net.hub.transport import StreamTransport
+from konnect.net.tls import ServerTls
+
+log = make_logger(__name__)
+
+BATCH = 64
+"""Connections accepted in one event."""
+
+PAUSE = 0.2
+"""Seconds without accepting when there are no descriptors left."""
+
+BACKLOG = 1024
+"""Least number of connections that the kernel is asked to keep until they are accepted."""
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+@implementer(IListeningPort)
+class Port:
+    """One listening socket; `bind` comes from the subclass."""
+
+    def __init__(
+        self, hub: Hub, factory: Any, backlog: int, tls: ServerTls | None, prompt: bool
+    ) -> None:
+        self._hub = hub
+        self.factory = factory
+        self._backlog = max(backlog, BACKLOG)
+        self._tls = tls
+        self._prompt = prompt
+        self._sock: socket.socket | None = None
+        self._family = 0
+        self._resume_call: Any = None
+        self._exhausted = False
+        self._stopped: Deferred[None] | None = None
+        self.fd = -1
+        self.mask = 0
+
+    # -- IListeningPort
+
+    def startListening(self) -> None:
+        """Bind and listen; raises CannotListenError."""
+        sock = self._bound()
+        try:
+            if self._prompt:
+                be_prompt(sock)
+            sock.listen(self._backlog)
+        except OSError as error:
+            sock.close()
+            raise self._cannot(error) from error
+        self._sock, self._family, self.fd = sock, sock.family, sock.fileno()
+        self.factory.doStart()
+        self._hub.add(self, IN)
+
+    def stopListening(self) -> Deferred[None]:
+        """Close the socket; what it accepted lives on."""
+        done: Deferred[None] = Deferred()
+        if self._sock is None or self._stopped is not None:
+            done.callback(None)
+            return done
+        self._stopped = done
+        if self._resume_call is not None:
+            self._resume_call.cancel()
+            self._resume_call = None
+        self._hub.want(self, 0)
+        self._hub.flush_later(self)
+        return done
+
+    def getHost(self) -> Any:
+        """The address listened on."""
+        assert self._sock is not None
+        return address_of(self._family, self._sock.getsockname())
+
+    # -- the hub's channel
+
+    def handle(self, events: int) -> None:
+        """Accept what waits, up to a batch."""
+        sock = self._sock
+        for _ in range(BATCH):
+            if sock is None or self.mask == 0:
+                return
+            try:
+                accepted, peer = sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._pause(error)
+                    return
+                continue  # a client that has left already
+            self._exhausted = False
+            accepted.setblocking(False)
+            try:
+                self._connected(accepted, peer)
+            except Exception as error:
+                accepted.close()
+                self._hub.complain(error)
+
+    def _connected(self, accepted: socket.socket, peer: Any) -> None:
+        address = (self._family, peer)
+        protocol = self.factory.buildProtocol(address_of(*address))
+        if protocol is None:
+            accepted.close()
+            return
+        transport: StreamTransport
+        if self._tls is None:
+            transport = StreamTransport(self._hub, accepted, protocol, address, prompt=self._prompt)
+        else:
+            transport = TlsTransport(
+                self._hub, accepted, protocol, address, self._tls, prompt=self._prompt
+            )
+        transport.begin()
+
+    def _pause(self, error: OSError) -> None:
+        if not self._exhausted:
+            self._exhausted = True
+            log.error(
+                "cannot accept connections at {at}: {error}; trying on",
+                at=self.getHost(),
+                error=error.strerror,
+            )
+        self._hub.want(self, 0)
+        self._resume_call = self._hub.reactor.callLater(PAUSE, self._resume)
+
+    def _resume(self) -> None:
+        self._resume_call = None
+        self._hub.want(self, IN)
+
+    def flush(self) -> None:
+        """The turn after `stopListening` is over."""
+        self._close()
+        stopped, self._stopped = self._stopped, None
+        if stopped is not None:
+            stopped.callback(None)
+
+    def failed(self, error: BaseException) -> None:
+        """See `konnect.net.hub.loop.Channel`."""
+        self._close()
+
+    def _close(self) -> None:
+        sock, self._sock = self._sock, None
+        if sock is None:
+            return
+        self._hub.drop(self)
+        sock.close()
+        self.fd = -1
+        self._unbind()
+        self.factory.doStop()
+
+    # -- what subclasses say
+
+    def _bound(self) -> socket.socket:
+        """A bound socket; raises CannotListenError."""
+        raise NotImplementedError
+
+    def _unbind(self) -> None:
+        """The socket is closed."""
+
+    def _cannot(self, error: OSError) -> CannotListenError:
+        raise NotImplementedError
+
+
+class TcpPort(Port):
+    """A TCP listener. `interface` is a numeric address; empty: all of IPv4, as for Twisted."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        port: int,
+        factory: Any,
+        backlog: int,
+        interface: str,
+        *,
+        tls: ServerTls | None = None,
+        prompt: bool = False,
+    ) -> None:
+        super().__init__(hub, factory, backlog, tls, prompt)
+        self._port = port
+        self._interface = interface
+
+    def _bound(self) -> socket.socket:
+        sock = None
+        try:
+            family, name = resolved(self._interface, self._port)
+            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(name)
+        except OSError as error:
+            if sock is not None:
+                sock.close()
+            raise self._cannot(error) from error
+        return sock
+
+    def _cannot(self, error: OSError) -> CannotListenError:
+        return CannotListenError(self._interface, self._port, error)
+
+
+class UnixPort(Port):
+    """
+    A listener at a path. Between binding and `mode` nobody can connect: it listens only then.
+
+    :param lock: hold a lock file beside the socket, and remove a socket left without its owner.
+    """
+
+    def __init__(
+        self, hub: Hub, path: str | bytes, factory: Any, backlog: int, mode: int, lock: bool
+    ) -> None:
+        super().__init__(hub, factory, backlog, None, False)
+        self._path = os.fsencode(path)
+        self._mode = mode
+        self._lock = FilesystemLock(self._path + b".lock") if lock else None
+        self._inode = 0
+
+    def _bound(self) -> socket.socket:
+        if self._lock is not None:
+            if not self._lock.lock():
+                raise CannotListenError(None, self._path, "Cannot acquire lock")
+            if not self._lock.clean:
+                self._remove_left_over()
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            sock.bind(self._path)
+            os.chmod(self._path, self._mode)
+            self._inode = os.stat(self._path).st_ino
+        except OSError as error:
+            sock.close()
+            if self._lock is not None:
+                self._lock.unlock()
+            raise self._cannot(error) from error
+        return sock
+
+    def _remove_left_over(self) -> None:
+        try:
+            if stat.S_ISSOCK(os.stat(self._path).st_mode):
+                os.remove(self._path)
+        except OSError:
+            pass  # binding will say what is wrong
+
+    def _unbind(self) -> None:
+        try:
+            # Not what somebody else has put there since.
+            if os.stat(self._path).st_ino == self._inode:
+                os.unlink(self._path)
+        except OSError:
+            pass
+        if self._lock is not None:
+            self._lock.unlock()
+
+    def _cannot(self, error: OSError) -> CannotListenError:
+        return CannotListenError(None, self._path, error)

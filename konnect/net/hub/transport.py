@@ -1,0 +1,291 @@
+"""A plain stream transport on the hub: TCP and unix sockets.
+
+Behaves as Twisted's `tcp.Server` and `tcp.Client` do once connected, with the differences that the
+package's docstring names; also: `connectionLost` is never called within the protocol's own call of
+`loseConnection` or `abortConnection`, a read side that has ended is never reported twice, and after
+a failed write what the peer had sent before is still delivered (up to one read).
+
+It ends without reference cycles: the protocol keeps its transport, the transport nothing.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+from twisted.internet import main
+from twisted.internet.error import ConnectionAborted
+from twisted.internet.interfaces import (
+    IConsumer,
+    IHalfCloseableProtocol,
+    ILoggingContext,
+    IPushProducer,
+    ISystemHandle,
+    ITCPTransport,
+)
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from konnect.net.hub.facts import SocketFacts
+from konnect.net.hub.loop import BROKEN, IN, OUT, Hub
+
+DONE = Failure(main.CONNECTION_DONE)
+LOST = Failure(main.CONNECTION_LOST)
+
+PIECES = 64
+"""Pieces of the queue given to one sendmsg."""
+
+SENDS = 16
+"""Calls of sendmsg before others have their turn."""
+
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER for a close that resets the connection."""
+
+
+@implementer(
+    ITCPTransport,
+    IConsumer,
+    IPushProducer,
+    ISystemHandle,
+    ILoggingContext,
+)
+class StreamTransport(SocketFacts):
+    """
+    The transport of one connected, non-blocking socket.
+
+    :param on_lost: called with the reason when everything is over, after the protocol.
+    """
+
+    __slots__ = ("_on_lost", "_read_closed", "_reading")
+
+    def __init__(
+        self,
+        hub: Hub,
+        sock: socket.socket,
+        protocol: Any,
+        peer: tuple[int, Any],
+        *,
+        prompt: bool = False,
+        on_lost: Callable[[Failure], None] | None = None,
+    ) -> None:
+        super().__init__(hub, sock, protocol, peer, prompt)
+        self._on_lost = on_lost
+        self._reading = True
+        self._read_closed = False
+
+    def begin(self) -> None:
+        """
+        Serve the socket, and tell the protocol of its transport.
+
+        What that raises is logged and ends the connection; then `connected` is false, or is about
+        to be.
+        """
+        self.connected = True
+        self._hub.add(self, IN)
+        try:
+            self.protocol.makeConnection(self)
+        except BaseException as error:
+            self._hub.contain(self, error)
+
+    def detach(self) -> tuple[socket.socket, tuple[int, Any]]:
+        """
+        The socket and its peer, for another transport that takes its place on the hub.
+
+        Raises ConnectionLost when there is nothing to give any more.
+        """
+        sock, self._sock = self._sock, None
+        if sock is None or self._end is not None:
+            raise main.CONNECTION_LOST
+        self.connected, self.disconnected = False, True
+        self.protocol = self._on_lost = None
+        return sock, self._address
+
+    def discard(self) -> None:
+        """Close the socket of a transport that has not begun."""
+        self._hub.adopt(self)
+        self._close_socket(orderly=True)
+
+    # -- events
+
+    def handle(self, events: int) -> None:
+        """See `konnect.net.hub.loop.Channel`."""
+        if self._end is not None:
+            return
+        if events & IN:
+            if self.mask & IN:
+                self._read()
+        elif events & BROKEN:
+            # As Twisted's reactors judge a hang-up with nothing left to read.
+            if self.mask & IN:
+                self._read_ended()
+            else:
+                self._lose(LOST)
+            return
+        if events & OUT and self.mask & OUT:
+            self._writable()
+
+    def _read(self) -> None:
+        scratch = self._hub.scratch
+        try:
+            count = self._sock.recv_into(scratch)  # type: ignore[union-attr]
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(self._why(error))
+            return
+        if count:
+            self.protocol.dataReceived(bytes(scratch[:count]))
+        else:
+            self._read_ended()
+
+    def _read_rest(self) -> None:
+        try:
+            data = self._sock.recv(len(self._hub.scratch))  # type: ignore[union-attr]
+        except OSError:
+            return
+        if data:
+            self.protocol.dataReceived(data)
+
+    def _read_ended(self) -> None:
+        """The peer will send no more."""
+        self._read_closed = True
+        self._hub.want(self, self.mask & ~IN)
+        protocol: Any = IHalfCloseableProtocol(self.protocol, None)
+        if protocol is not None:
+            protocol.readConnectionLost()
+        else:
+            self._lose(DONE)
+
+    def _send(self) -> bool:
+        queue = self._queue
+        sock: Any = self._sock
+        for _ in range(SENDS):
+            try:
+                if len(queue) == 1:
+                    offered = self._queued
+                    sent = sock.send(queue[0])
+                else:
+                    pieces = list(islice(queue, PIECES))
+                    offered = sum(map(len, pieces))
+                    sent = sock.sendmsg(pieces)
+            except BlockingIOError:
+                return False
+            self._queued -= sent
+            if not self._queued:
+                queue.clear()
+                return True
+            full = sent < offered
+            while sent:
+                head = queue[0]
+                if sent < len(head):
+                    queue[0] = memoryview(head)[sent:]
+                    break
+                sent -= len(head)
+                queue.popleft()
+            if full:
+                return False
+        return False
+
+    def _why(self, error: Exception) -> Failure:
+        return LOST
+
+    # -- closing
+
+    def abortConnection(self) -> None:
+        """Drop the connection with what is queued; the peer of a TCP connection sees a reset."""
+        if not self.connected or (self._end is not None and self._end.check(ConnectionAborted)):
+            return
+        self._end = None
+        self._over(Failure(ConnectionAborted()))
+
+    def loseConnection(self) -> None:
+        """See `Output`."""
+        if self._write_closed and not self.disconnecting:
+            self.disconnecting = True
+            self._over(DONE)
+        else:
+            super().loseConnection()
+
+    def _stop_for_close(self) -> None:
+        self._hub.want(self, self.mask & ~IN)
+
+    def _finish_connection(self) -> None:
+        self._lose(DONE)
+
+    def _finish_writing(self) -> None:
+        self._write_closed = True
+        try:
+            self._sock.shutdown(socket.SHUT_WR)  # type: ignore[union-attr]
+        except OSError:
+            pass  # the peer has gone: reading will say so
+        self._tell_write_closed()
+
+    def _tell_write_closed(self) -> None:
+        protocol: Any = IHalfCloseableProtocol(self.protocol, None)
+        if protocol is not None:
+            protocol.writeConnectionLost()
+
+    def _lose(self, reason: Failure) -> None:
+        if not self.connected:
+            return
+        self.connected, self.disconnected = False, True
+        self._end = reason
+        self._queue.clear()
+        self._queued = 0
+        producer = self._forget_producer()
+        protocol, self.protocol = self.protocol, None
+        on_lost, self._on_lost = self._on_lost, None
+        self._close_socket(orderly=not reason.check(ConnectionAborted))
+        try:
+            if producer is not None:
+                producer.stopProducing()
+        finally:
+            try:
+                protocol.connectionLost(reason)
+            finally:
+                # Kept until here, and no longer: a failure can hold frames that hold us.
+                self._end = LOST
+                self._forget()
+                if on_lost is not None:
+                    on_lost(reason)
+
+    def _close_socket(self, orderly: bool) -> None:
+        self._hub.drop(self)
+        sock, self._sock = self._sock, None
+        assert sock is not None
+        try:
+            if orderly:
+                sock.shutdown(socket.SHUT_RDWR)
+            else:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        except OSError:
+            pass  # not connected any more
+        sock.close()
+        self.fd = -1
+
+    def _forget(self) -> None:
+        """Nothing will be asked of this transport any more."""
+
+    # -- the producer of what is read
+
+    def pauseProducing(self) -> None:
+        """Read no more for now."""
+        self._reading = False
+        if self.connected and self._end is None:
+            self._hub.want(self, self.mask & ~IN)
+
+    def resumeProducing(self) -> None:
+        """Read on."""
+        self._reading = True
+        if self.connected and self._end is None and self._may_read():
+            self._hub.want(self, self.mask | IN)
+
+    def _may_read(self) -> bool:
+        return not self.disconnecting and not self._read_closed
+
+    def stopProducing(self) -> None:
+        """See IProducer."""
+        self.loseConnection()

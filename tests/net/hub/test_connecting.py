@@ -1,0 +1,192 @@
+"""Connecting on the hub: Twisted's endpoints over a HubReactor, and the short way."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, clientFromString
+from twisted.internet.error import (
+    ConnectBindError,
+    ConnectingCancelledError,
+    ConnectionDone,
+    ConnectionRefusedError,
+    NoProtocol,
+    TimeoutError,
+)
+
+from konnect.net.endpoints import MtlsClientParser
+from konnect.net.hub.endpoints import address_endpoint
+from konnect.net.hub.loop import hub_of
+from konnect.net.hub.tls import TlsTransport
+from konnect.net.hub.transport import StreamTransport
+from tests.certificates import pki
+from tests.functional.blackhole import Blackhole
+from tests.functional.waiting import free_port, turns, until
+from tests.net.hub.cases import TransportCase
+from tests.net.hub.peers import Keeping, TlsRecorder
+
+
+class AddressTests(TransportCase):
+    """What connects to one address."""
+
+    def endpoint(self, port: int, timeout: float = 5.0) -> Any:
+        """Twisted's endpoint over the HubReactor."""
+        return TCP4ClientEndpoint(self.reactor, "127.0.0.1", port, timeout=timeout)
+
+    async def test_connect(self) -> None:
+        """A connection is made, and the factory is told of start and stop."""
+        listener = self.plain_listener()
+        factory = Keeping()
+        protocol: Any = await self.endpoint(listener.getsockname()[1]).connect(factory)
+        self._protocols.append(protocol)
+        self.assertIsInstance(protocol.wire, StreamTransport)
+        self.assertEqual((factory.started, factory.stopped), (1, 0))
+        remote = self.remote(listener.accept()[0])
+        remote.close()
+        self.assertEqual(await self.lost(protocol), ConnectionDone)
+        self.assertEqual((factory.started, factory.stopped), (1, 1))
+
+    async def test_refused(self) -> None:
+        """A refusal has Twisted's error, and leaves nothing."""
+        factory = Keeping()
+        with self.assertRaises(ConnectionRefusedError):
+            await self.endpoint(free_port()).connect(factory)
+        await until(lambda: factory.stopped, "the factory's end")
+        self.assertEqual((factory.started, factory.stopped), (1, 1))
+
+    async def test_cancel(self) -> None:
+        """An attempt that is cancelled ends at once and leaves nothing."""
+        hole = Blackhole()
+        try:
+            attempt = self.endpoint(hole.port).connect(Keeping())
+            await turns()
+            attempt.cancel()
+            with self.assertRaises(ConnectingCancelledError):
+                await attempt
+        finally:
+            hole.close()
+
+    async def test_cancel_at_once(self) -> None:
+        """Cancelling in the moment of the call is possible too, also when it will succeed."""
+        listener = self.plain_listener()
+        attempt = self.endpoint(listener.getsockname()[1]).connect(Keeping())
+        attempt.cancel()
+        with self.assertRaises((ConnectingCancelledError, CancelledError)):
+            await attempt
+        await turns()
+
+    async def test_no_protocol(self) -> None:
+        """A factory that makes no protocol fails the attempt and closes the connection."""
+        listener = self.plain_listener()
+        with self.assertRaises(NoProtocol):
+            await self.endpoint(listener.getsockname()[1]).connect(Keeping(lambda: None))
+        self.assertEqual(await self.remote(listener.accept()[0]).end(), "end")
+
+    async def test_error_in_build_protocol(self) -> None:
+        """A factory that raises fails the attempt with that and closes the connection."""
+        listener = self.plain_listener()
+
+        def make() -> Any:
+            raise ZeroDivisionError
+
+        with self.assertRaises(ZeroDivisionError):
+            await self.endpoint(listener.getsockname()[1]).connect(Keeping(make))
+        self.assertEqual(await self.remote(listener.accept()[0]).end(), "end")
+
+
+class ShortWayTests(AddressTests):
+    """The same by the agent's way to destinations."""
+
+    def endpoint(self, port: int, timeout: float = 5.0) -> Any:
+        return address_endpoint(self.reactor, "127.0.0.1", port)
+
+
+class HubReactorTests(TransportCase):
+    """What only Twisted's endpoints do."""
+
+    async def test_timeout(self) -> None:
+        """An attempt has a time limit."""
+        hole = Blackhole()
+        try:
+            with self.assertRaises(TimeoutError):
+                await TCP4ClientEndpoint(
+                    self.reactor, "127.0.0.1", hole.port, timeout=0.05
+                ).connect(Keeping())
+        finally:
+            hole.close()
+
+    async def test_local_address(self) -> None:
+        """A connection can be told where to come from; an address that is not ours fails it."""
+        listener = self.plain_listener()
+        number = listener.getsockname()[1]
+        endpoint = TCP4ClientEndpoint(
+            self.reactor, "127.0.0.1", number, bindAddress=("127.0.0.9", 0)
+        )
+        self._protocols.append(await endpoint.connect(Keeping()))
+        self.assertEqual(self.remote(listener.accept()[0]).sock.getpeername()[0], "127.0.0.9")
+        endpoint = TCP4ClientEndpoint(
+            self.reactor, "127.0.0.1", number, bindAddress=("192.0.2.1", 0)
+        )
+        with self.assertRaises(ConnectBindError):
+            await endpoint.connect(Keeping())
+
+    async def test_names(self) -> None:
+        """Names are looked up and raced by Twisted, and the connection is the hub's."""
+        listener = self.plain_listener()
+        endpoint = HostnameEndpoint(self.reactor, "localhost", listener.getsockname()[1])
+        protocol: Any = await endpoint.connect(Keeping())
+        self._protocols.append(protocol)
+        self.assertIsInstance(protocol.wire, StreamTransport)
+
+    async def test_unix(self) -> None:
+        """A unix socket is connected to by its endpoint string; a missing one is an error."""
+        with self.assertRaises(OSError if False else Exception) as caught:
+            await clientFromString(self.reactor, f"unix:{self.path}").connect(Keeping())
+        self.assertIn("No such file", str(caught.exception))
+        listener = socket.socket(socket.AF_UNIX)
+        self._remotes.append(listener)
+        listener.bind(self.path)
+        listener.listen()
+        protocol: Any = await clientFromString(self.reactor, f"unix:{self.path}").connect(Keeping())
+        self._protocols.append(protocol)
+        self.assertIsInstance(protocol.wire, StreamTransport)
+
+    async def test_others_are_stock(self) -> None:
+        """What the hub does not know is the stock reactor's."""
+        self.assertIs(self.reactor.callLater.__self__, self.reactor.stock)
+        self.assertIs(hub_of(self.reactor), hub_of(self.reactor.stock))
+        listener = self.plain_listener()
+        number = listener.getsockname()[1]
+        protocol: Any = await clientFromString(self.reactor, f"tcp:localhost:{number}").connect(
+            Keeping()
+        )
+        self._protocols.append(protocol)
+
+    async def test_tls(self) -> None:
+        """An mtls: client connects by name, with its transport taking the found socket over."""
+        listener = self.plain_listener()
+        files = pki()
+        factory = Keeping(TlsRecorder)
+        endpoint = MtlsClientParser().parseStreamClient(
+            self.reactor, "localhost", str(listener.getsockname()[1]), ca=files.frontend_ca
+        )
+        protocol: Any = await endpoint.connect(factory)
+        self._protocols.append(protocol)
+        self.assertIsInstance(protocol.wire, TlsTransport)
+        self.assertTrue(protocol.wire.getTcpNoDelay())
+        self.remote(listener.accept()[0]).close()
+        await self.lost(protocol)
+        self.assertEqual((factory.started, factory.stopped), (1, 1))
+
+    async def test_tls_refused(self) -> None:
+        """An mtls: client that cannot connect tells why and leaves nothing."""
+        factory = Keeping(TlsRecorder)
+        endpoint = MtlsClientParser().parseStreamClient(
+            self.reactor, "127.0.0.1", str(free_port()), ca=pki().frontend_ca
+        )
+        with self.assertRaises(ConnectionRefusedError):
+            await endpoint.connect(factory)
+        self.assertEqual((factory.started, factory.stopped), (1, 1))
+        await until(lambda: True, "a turn")

@@ -30,6 +30,11 @@ class Backoff:
         self._next = self._interval
         return _jittered(self._interval)
 
+    def after_loss(self) -> float:
+        """The wait after a link was lost: within one interval; the back-off starts anew."""
+        self._next = self._interval
+        return self._interval * random.random()
+
     def after_error(self) -> float:
         """The wait after a failed attempt: growing by half each time, up to the cap."""
         wait = self._next

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from konnect.agent.backoff import Backoff
 from konnect.agent.dialer import Dialer
-from konnect.agent.session import HELLO_TIMEOUT, Refused, Session, connect
+from konnect.agent.session import CLOSE_WITHIN, Refused, Session, bounded, connect
 from konnect.log import make_logger
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.tls import explain
@@ -47,7 +47,11 @@ class Membership:
 
 
 class Connector:
-    """The agent's links; `start` begins to look for proxies, `drain` and `stop` end it."""
+    """
+    The agent's links; `start` begins to look for proxies, `drain` and `stop` end it.
+
+    :param names: the endpoints in the words of log lines, in the same order.
+    """
 
     def __init__(
         self,
@@ -56,8 +60,11 @@ class Connector:
         ledger: Ledger,
         dialer: Dialer,
         clock: IReactorTime,
+        *,
+        names: Sequence[str] = (),
     ) -> None:
         self._endpoints = list(endpoints)
+        self._names = list(names)
         self._turn = 0
         self._me = membership
         self._ledger = ledger
@@ -73,6 +80,7 @@ class Connector:
         """Connected proxies by server id."""
         self.leaving: list[Session] = []
         """Sessions whose proxy sent GOAWAY: they only finish what they carry."""
+        self._next_attempt: IDelayedCall | None = None
         self._connections: set[GrpcProtocol] = set()
         """All that are not gone, also those of no session."""
 
@@ -84,8 +92,25 @@ class Connector:
 
     async def _run(self) -> None:
         while True:
-            wait = await self._attempt()
-            await deferLater(self._clock, wait)
+            await self._rest(await self._attempt())
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait for the next attempt; a lost link makes the wait shorter."""
+        rest: Deferred[None] = Deferred()
+        call = self._next_attempt = self._clock.callLater(seconds, rest.callback, None)
+        try:
+            await rest
+        finally:
+            self._next_attempt = None
+            if call.active():
+                call.cancel()
+
+    def _hasten(self) -> None:
+        """A link is lost: try again soon, but not all agents at the same moment."""
+        call = self._next_attempt
+        soon = self._backoff.after_loss()
+        if call is not None and call.getTime() - self._clock.seconds() > soon:
+            call.reset(soon)
 
     async def _attempt(self) -> float:
         """One attempt; returns the seconds until the next."""
@@ -102,15 +127,17 @@ class Connector:
             if self._stopped:
                 # Endpoints have words of their own for being cancelled.
                 raise CancelledError() from error
-            self._report(error)
+            self._report(endpoint, error)
             return self._backoff.after_error()
         self._last_problem = ""
         return self._backoff.after_success() if new else self._backoff.after_error()
 
-    def _report(self, error: Exception) -> None:
+    def _report(self, endpoint: IStreamClientEndpoint, error: Exception) -> None:
         """One line for each new problem; the same one again only at debug level."""
         text = str(error) if isinstance(error, (Refused, HelloError)) else explain(Failure(error))
-        text = f"no link to a proxy: {text}"
+        number = self._endpoints.index(endpoint)
+        name = f"the proxy at {self._names[number]}" if self._names else "a proxy"
+        text = f"no link to {name}: {text}"
         (log.debug if text == self._last_problem else log.warn)("{text}", text=text)
         self._last_problem = text
 
@@ -127,16 +154,16 @@ class Connector:
                 *me.flow.features.metadata(),
             )
             session.start(hello_metadata, me.authority)
-            session.hello.addTimeout(HELLO_TIMEOUT, self._clock)
+            bounded(session.hello, self._clock, "the proxy did not say who it is")
             hello: ProxyHello = await session.hello
         except BaseException:
             protocol.close("the proxy did not introduce itself", abort=True)
             raise
         if hello.server_id in self.sessions:
-            protocol.close("the agent is connected to this proxy already")
+            protocol.close("the agent is connected to this proxy already", within=CLOSE_WITHIN)
             return False
         if self.draining:
-            protocol.close("the agent is draining")
+            protocol.close("the agent is draining", within=CLOSE_WITHIN)
             return False
         self.sessions[hello.server_id] = session
         # A count below 1 would mean "never enough" (upstream) or "none": neither is of use.
@@ -157,6 +184,7 @@ class Connector:
             del self.sessions[session.server_id]
             self._count()
             log.info("the link to proxy {id} is lost: {text}", id=session.server_id, text=text)
+            self._hasten()
         elif session in self.leaving:
             self.leaving.remove(session)
 
@@ -169,7 +197,9 @@ class Connector:
                 self._count()
         for session in list(self.leaving):
             if not session.link.busy:
-                session.protocol.close("nothing is left on a link that its proxy gave up")
+                session.protocol.close(
+                    "nothing is left on a link that its proxy gave up", within=CLOSE_WITHIN
+                )
 
     def _count(self) -> None:
         self._ledger.open_server_connections = len(self.sessions)
@@ -196,8 +226,12 @@ class Connector:
             running.cancel()
         sessions = [*self.sessions.values(), *self.leaving]
         for session in sessions:
-            session.protocol.close("the agent is stopping")
+            session.protocol.close("the agent is stopping", within=CLOSE_WITHIN)
         for protocol in self._connections - {session.protocol for session in sessions}:
             protocol.abort()
+        deadline = self._clock.seconds() + CLOSE_WITHIN
         while self._connections:
+            if self._clock.seconds() >= deadline:
+                for protocol in list(self._connections):
+                    protocol.abort()
             await deferLater(self._clock, 0.01)

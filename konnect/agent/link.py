@@ -170,7 +170,7 @@ class ProxyLink(Link):
             return
         closed_before = end.tunnel is None
         if end.tunnel is not None:
-            end.tunnel.close(Reason.CLIENT_CLOSED)
+            end.tunnel.close(end.tunnel.reason or Reason.CLIENT_CLOSED)
         if connect_id in self.ends and (closed_before or self.half_close):
             # Its last bytes wait for credit that nobody will give any more: a proxy that knows
             # half-close asks for the end of a tunnel only when it has let go of it.

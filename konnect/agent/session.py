@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
@@ -31,6 +31,14 @@ HELLO_TIMEOUT = 20.0
 
 
 LIMITS = Limits(stream_window=STREAM_WINDOW, connection_window=STREAM_WINDOW, max_frame=MAX_FRAME)
+
+
+CLOSE_WITHIN = 1.0
+"""Seconds that a proxy has to close its side of a connection whose link has ended."""
+
+
+class NoAnswer(Exception):
+    """The proxy left a step of the introduction unanswered; the text says which."""
 
 
 class Refused(Exception):
@@ -111,7 +119,16 @@ class Session:
             self._on_end(self, reason)
         elif not self.hello.called:
             self.hello.errback(Failure(Refused(reason)))
-        self.protocol.close("the link has ended")
+        self.protocol.close("the link has ended", within=CLOSE_WITHIN)
+
+
+def bounded(step: Deferred[Any], clock: IReactorTime, missing: str) -> None:
+    """Let `step` fail with `NoAnswer` when it takes longer than HELLO_TIMEOUT."""
+
+    def too_late(result: Any, seconds: float) -> Any:
+        raise NoAnswer(f"{missing} within {seconds:g} seconds")
+
+    step.addTimeout(HELLO_TIMEOUT, clock, too_late)
 
 
 async def connect(
@@ -138,14 +155,14 @@ async def connect(
     factory = Factory.forProtocol(build)
     factory.noisy = False
     attempt = endpoint.connect(factory)
-    attempt.addTimeout(HELLO_TIMEOUT, clock)
+    bounded(attempt, clock, "the proxy accepted no connection")
     protocol = cast(GrpcProtocol, await attempt)
     connections.add(protocol)
     try:
         # A Deferred of its own, so that a timeout does not cancel the protocol's.
         ready: Deferred[None] = Deferred()
         protocol.ready.addCallbacks(ready.callback, ready.errback)
-        ready.addTimeout(HELLO_TIMEOUT, clock)
+        bounded(ready, clock, "the TLS handshake with the proxy was not done")
         await ready
     except BaseException:
         protocol.close("the connection did not become ready", abort=True)

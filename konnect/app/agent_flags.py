@@ -11,6 +11,7 @@ from konnect.app.checks import NotYet
 from konnect.app.flags import Flag
 from konnect.app.flow_flags import FLOW_FLAGS
 from konnect.app.klog import KLOG_FLAGS
+from konnect.app.transport_flags import TRANSPORT_FLAGS
 
 _PROXY_FLAGS = (
     Flag(
@@ -140,6 +141,7 @@ AGENT_FLAGS = (
     *_SYNC_FLAGS,
     *_TUNNEL_FLAGS,
     *FLOW_FLAGS,
+    *TRANSPORT_FLAGS,
     *_OPERATION_FLAGS,
     *_MISSING_FLAGS,
     *KLOG_FLAGS,

@@ -69,6 +69,8 @@ class AgentConfig:
     drain_timeout: float = 25.0
     """How long tunnels may go on after the first signal."""
     flow: Flow = field(default_factory=Flow)
+    transport: str = "stock"
+    """`hub` or `stock`."""
     """How links hold their tunnels."""
     verbosity: int = 4
     """klog's number; konnect.log.level_for_verbosity makes a level of it."""
@@ -171,6 +173,7 @@ class AgentOptions(FlagOptions):
             keepalive_time=max(self["keepalive-time"], 10.0),
             drain_timeout=self["drain-timeout"],
             flow=read_flow(self),
+            transport=self["transport"],
             verbosity=self["v"],
         )
 

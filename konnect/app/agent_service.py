@@ -12,9 +12,11 @@ from twisted.python.failure import Failure
 from konnect.agent.connector import Connector, Membership
 from konnect.agent.dialer import Dialer
 from konnect.app.agent_options import AgentConfig
-from konnect.app.describe import describe_agent
+from konnect.app.describe import address_text, describe_agent
 from konnect.app.listening import CannotListen, Listeners, where
+from konnect.app.transport_flags import data_reactor
 from konnect.log import make_logger
+from konnect.net.hub.endpoints import address_endpoint
 from konnect.net.tls import explain
 from konnect.ops.health import admin_site, health_site
 from konnect.ops.metrics import agent_metrics
@@ -45,13 +47,19 @@ class AgentService(Service):
         super().privilegedStartService()
         config = self.config
         endpoints = describe_agent(config)
+        wires = data_reactor(config.transport, self._reactor)
         proxies = []
         for description in endpoints.proxies:
             try:
-                proxies.append(clientFromString(self._reactor, description))
+                proxies.append(clientFromString(wires, description))
             except Exception as error:
                 text = f"the proxy's address ({where(description)}): {explain(Failure(error))}"
                 raise CannotListen(text) from error
+        dialer = (
+            Dialer(wires, endpoint=address_endpoint)
+            if config.transport == "hub"
+            else Dialer(self._reactor)
+        )
         self.connector = Connector(
             proxies,
             Membership(
@@ -65,8 +73,9 @@ class AgentService(Service):
                 flow=config.flow,
             ),
             self.ledger,
-            Dialer(self._reactor),
+            dialer,
             self._reactor,
+            names=[address_text(description) for description in endpoints.proxies],
         )
         health = health_site(
             ready=self._ready,

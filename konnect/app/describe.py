@@ -49,7 +49,7 @@ def describe_proxy(config: ProxyConfig) -> ProxyEndpoints:
             cert=config.cluster_cert,
             key=config.cluster_key,
             ca=config.cluster_ca_cert,
-            interface=config.agent_bind_address,
+            interface=config.agent_bind_address or config.any_interface,
             alpn="h2",
             minimum=config.tls_minimum,
         )
@@ -97,14 +97,14 @@ def _frontend(config: ProxyConfig) -> tuple[str, str]:
         cert=config.server_cert,
         key=config.server_key,
         ca=config.server_ca_cert,
-        interface=config.server_bind_address,
+        interface=config.server_bind_address or config.any_interface,
         alpn="http/1.1" if connect else "h2",
         minimum=config.tls_minimum,
     )
 
 
 def _plain(port: int, interface: str) -> str:
-    # Twisted's tcp: without an interface is IPv4 only; our mtls: is not.
+    # Without an interface Twisted listens to IPv4 only.
     return _endpoint("tcp", str(port), interface=interface)
 
 
@@ -114,6 +114,12 @@ def _endpoint(prefix: str, *places: str, **settings: str) -> str:
     parts = [prefix, *(quoteStringArgument(place).replace("=", "\\=") for place in places)]
     parts += [f"{name}={quoteStringArgument(value)}" for name, value in settings.items() if value]
     return ":".join(parts)
+
+
+def address_text(endpoint: str) -> str:
+    """Where a client endpoint string leads, in the words of a log line: `host:port`, or a path."""
+    parts = [field[0] for field in _fields(endpoint) if len(field) == 1]
+    return ":".join(parts[1:]) or endpoint.partition(":")[0]
 
 
 def unix_path(endpoint: str) -> str | None:

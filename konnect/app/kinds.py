@@ -147,7 +147,7 @@ def _show_bool(value: bool) -> str:
 
 
 def _show_number(value: float) -> str:
-    return f"{value:g}" if value else ""
+    return (str(value) if isinstance(value, int) else f"{value:g}") if value else ""
 
 
 def _show_text(value: str) -> str:

@@ -20,8 +20,8 @@ KLOG_FLAGS = (
         "v",
         kinds.KLOG_LEVEL,
         4,
-        "How much to log: up to 4 what happens to listeners and links, from 5 the life of each"
-        " tunnel, from 8 each packet.",
+        "How much to log: up to 4 what happens to listeners and links, from 5 also failed dials and"
+        " repeated problems.",
         short="v",
     ),
     Flag("add-dir-header", kinds.KLOG_BOOL, False, note=_NO_EFFECT),

@@ -14,6 +14,7 @@ from konnect.app.checks import NotYet
 from konnect.app.flags import Flag
 from konnect.app.flow_flags import FLOW_FLAGS
 from konnect.app.klog import KLOG_FLAGS
+from konnect.app.transport_flags import TRANSPORT_FLAGS
 from konnect.net.floods import RATE
 
 FRONTEND_KINDS = ("grpc", "connect")
@@ -215,6 +216,7 @@ PROXY_FLAGS = (
     *_AGENT_FLAGS,
     *_TUNNEL_FLAGS,
     *FLOW_FLAGS,
+    *TRANSPORT_FLAGS,
     *_OPERATION_FLAGS,
     *_MISSING_FLAGS,
     *KLOG_FLAGS,

@@ -69,7 +69,7 @@ class ProxyConfig:
     admin_port: int = 8095
     admin_bind_address: str = "127.0.0.1"
     any_interface: str = "0.0.0.0"
-    """The interface that an empty bind address of a plain listener stands for."""
+    """The interface that an empty bind address stands for."""
     tls_minimum: str = ""
     """The oldest TLS version of both `mtls` listeners: `1.3`, or empty for 1.2."""
 
@@ -89,6 +89,8 @@ class ProxyConfig:
     control_rate: int = RATE
     """Frames without payload that a peer may send in a second; 0: as many as it likes."""
     flow: Flow = field(default_factory=Flow)
+    transport: str = "stock"
+    """`hub` or `stock`."""
     """How links hold their tunnels."""
     verbosity: int = 4
     """klog's number; konnect.log.level_for_verbosity makes a level of it."""
@@ -274,5 +276,6 @@ class ProxyOptions(FlagOptions):
             buffer_limit=self["buffer-limit"],
             control_rate=self["control-rate"],
             flow=read_flow(self),
+            transport=self["transport"],
             verbosity=self["v"],
         )

@@ -12,7 +12,9 @@ from twisted.internet.task import deferLater
 
 from konnect.app.describe import describe_proxy
 from konnect.app.listening import CannotListen, Listeners
+from konnect.app.open_doors import open_doors
 from konnect.app.proxy_options import ProxyConfig
+from konnect.app.transport_flags import data_reactor
 from konnect.log import make_logger
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_server import GrpcServerFactory
@@ -34,6 +36,9 @@ log = make_logger(__name__)
 STOP_POLL = 0.05
 """Seconds between two looks at whether the last tunnel is gone."""
 
+FAREWELL = 1.0
+"""Seconds that gRPC clients have to end their streams after their tunnels were closed."""
+
 STOP_LIMIT = 5.0
 """Seconds that closing connections may take after the tunnels are over."""
 
@@ -52,6 +57,7 @@ class ProxyService(Service):
         self.setName("konnect-proxy")
         self.config = config
         self._reactor = reactor
+        self._data_reactor = data_reactor(config.transport, reactor)
         self.ledger = Ledger(reactor.seconds)
         self.registry: Registry[AgentLink] = Registry()
         self.switchboard = Switchboard(
@@ -76,11 +82,8 @@ class ProxyService(Service):
             self._open(f"{kind} frontend", description, self._frontend(kind))
         for description in endpoints.agents:
             self._open("agent listener", description, self._agents())
-        if config.classic_agents and not config.cluster_ca_cert:
-            log.warn(
-                "the agent port demands no client certificate: whoever reaches it can become an"
-                " agent and receive clients' traffic; --cluster-ca-cert closes it"
-            )
+        for line in open_doors(endpoints):
+            log.warn("{line}", line=line)
         metrics = proxy_metrics(self.ledger)
         self._open_optional(
             "health port",
@@ -92,7 +95,7 @@ class ProxyService(Service):
         )
 
     def _open(self, name: str, description: str, factory: Factory) -> None:
-        self.listeners.open(name, description, factory)
+        self.listeners.open(name, description, factory, reactor=self._data_reactor)
 
     def _open_optional(self, name: str, description: str, site: IProtocolFactory) -> None:
         # As upstream: a proxy that cannot be asked for its health still does its work.
@@ -164,6 +167,12 @@ class ProxyService(Service):
         await self._wait(lambda: not self.ledger.live, self.config.graceful_shutdown_timeout)
         for link in self.registry.links():
             link.shut_down()
+        # A gRPC client ends its stream itself when its tunnel is closed; cut off before, it may
+        # never read why.
+        for connection in self._connections():
+            if isinstance(connection, GrpcProtocol) and connection.live_streams:
+                connection.goaway()
+        await self._wait(lambda: not self.ledger.grpc_streams.get("Proxy"), FAREWELL)
         await self.listeners.close("agent listener")
         for connection in self._connections():
             connection.close("the proxy is shutting down")

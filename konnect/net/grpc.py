@@ -205,8 +205,13 @@ class GrpcProtocol(Protocol):
         self._wire.goaway()
         self._flush()
 
-    def close(self, why: str, *, abort: bool = False) -> None:
-        """Flush and close the connection; `why` is what `on_lost` and the listeners are told."""
+    def close(self, why: str, *, abort: bool = False, within: float = CLOSE_TIMEOUT) -> None:
+        """
+        Flush and close the connection; `why` is what `on_lost` and the listeners are told.
+
+        :param within: seconds that the peer has to close its side (some wait for the TCP FIN, which
+            TLS sends only after both close_notify); then the connection is dropped.
+        """
         if self._closing is not None or self.transport is None:
             return
         self._closing = why
@@ -218,7 +223,7 @@ class GrpcProtocol(Protocol):
         data = self._wire.output()
         if data:
             transport.write(data)
-        self._abort_call = self._clock.callLater(CLOSE_TIMEOUT, self._close_late)
+        self._abort_call = self._clock.callLater(within, self._close_late)
         transport.loseConnection()
 
     def abort(self) -> None:

@@ -40,7 +40,6 @@ class GrpcServerProtocol(GrpcProtocol):
 
     _head: bytes | None = b""
     _preface_limit: Any = None
-    _told_problem = False
 
     def connectionMade(self) -> None:
         self._preface_limit = self._clock.callLater(PREFACE_TIMEOUT, self._preface_late)

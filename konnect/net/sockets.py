@@ -23,6 +23,7 @@ from konnect.tunnel.backlog import Backlog
 from konnect.tunnel.ends import End
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
+from konnect.tunnel.tunnel import State
 
 FEED = 65536
 """Bytes of the backlog given to the transport at a time."""
@@ -145,7 +146,12 @@ class SocketEnd(End):
         self._watch_call = None
         if not self._paused or self.tunnel is None:
             return
-        if broken(self.transport):
+        if self.tunnel.state is State.DIALING:
+            if broken(self.transport) or hung_up(self.transport):
+                self.tunnel.close(Reason.CLIENT_LEFT)
+                return
+            self._watch_call = self._clock.callLater(WATCH, self._watch)
+        elif broken(self.transport):
             self.tunnel.close(self.lost_reason)
         elif hung_up(self.transport):
             # What it had said before may still be wanted, for a while.
@@ -230,8 +236,8 @@ class SocketEnd(End):
         if tunnel is None:
             if self.transport is not None and self._abort_when_sent is None:
                 self.transport.loseConnection()
-        elif hung_up(self.transport):
-            tunnel.close(self.ended_reason)
+        elif hung_up(self.transport) or not can_half_close(self.transport):
+            tunnel.close(tunnel.reason or self.ended_reason)
         else:
             tunnel.ended(self, self.ended_reason)
 

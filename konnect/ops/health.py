@@ -156,6 +156,13 @@ _NOT_FOUND = Answer(
 )
 
 
+_TLS = b"\x16\x03"
+_PLAIN_ONLY = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Connection: close\r\nContent-Length: 31\r\n\r\nThis port speaks HTTP, not TLS\n"
+)
+
+
 class _Request(Request):
     """A request whose body goes nowhere: Twisted would keep any length of it in a file."""
 
@@ -179,6 +186,27 @@ class _Site(Site):
 
     def log(self, request: Any) -> None:
         """Write no line."""
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """A channel that answers TLS at once; Twisted's would wait for the end of a line."""
+        channel: Any = super().buildProtocol(addr)
+        make_connection, receive = channel.makeConnection, channel.dataReceived
+        transports: list[Any] = []
+
+        def made(transport: Any) -> None:
+            transports.append(transport)
+            make_connection(transport)
+
+        def first(data: bytes) -> None:
+            del channel.dataReceived
+            if data.startswith(_TLS):
+                transports[0].write(_PLAIN_ONLY)
+                transports[0].loseConnection()
+            else:
+                receive(data)
+
+        channel.makeConnection, channel.dataReceived = made, first
+        return channel
 
 
 def _site(pages: Mapping[bytes, Page], reactor: IReactorTime | None) -> Site:

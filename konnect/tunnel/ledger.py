@@ -84,5 +84,5 @@ class Ledger:
         self.grpc_streams[method] -= 1
 
     def stream_error(self, segment: str, code: str) -> None:
-        """Count a stream that ended with an error; `code` is a `konnect.wire.status.Status.label`."""
+        """Count a stream that ended with an error; `code` is a `wire.status.Status.label`."""
         self.stream_errors[segment, code, "Unknown"] += 1

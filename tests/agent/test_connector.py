@@ -78,6 +78,19 @@ class FindingTests(ConnectorTestCase):
         self.assertEqual(self.connected, ["s-1"])
         self.assertEqual(proxy.live, 1)
 
+    def test_lost_after_a_long_backoff(self) -> None:
+        """A lost link is replaced within an interval, however long the wait had grown."""
+        proxy, gone = self.proxy("s-1", count=2), self.proxy("s-2")
+        gone.mode = "refuses"
+        self.begin(proxy, gone)
+        self.wait(60)
+        attempts = proxy.attempts
+        proxy.wires[0].client.lose(ConnectionLost())
+        self.wait(2 * INTERVAL)
+        self.assertGreater(proxy.attempts + gone.attempts, attempts)
+        self.wait(2 * INTERVAL)
+        self.assertEqual(self.connected, ["s-1"])
+
 
 class ForeverTests(ConnectorTestCase):
     """`--sync-forever`."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import cast
 
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionLost, ConnectionRefusedError
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.agent.session import HELLO_TIMEOUT, Refused, Session, connect
+from konnect.agent.session import HELLO_TIMEOUT, NoAnswer, Refused, Session, connect
 from konnect.net.grpc import GrpcProtocol
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import FEATURES, Flow
@@ -82,7 +82,7 @@ class ConnectTests(_Sessions):
         self.clock.advance(HELLO_TIMEOUT - 0.1)
         self.assertNoResult(attempt)
         self.clock.advance(0.2)
-        self.failureResultOf(attempt, TimeoutError)
+        self.failureResultOf(attempt, NoAnswer)
         self.assertEqual(self.proxy.cancelled, 1)
 
     def test_cancelled(self) -> None:
@@ -118,7 +118,7 @@ class HandshakeTests(_Sessions):
         """A handshake that does not end is given up after a bound."""
         attempt, socket = self.attempt()
         self.clock.advance(HELLO_TIMEOUT + 0.1)
-        self.failureResultOf(attempt, TimeoutError)
+        self.failureResultOf(attempt, NoAnswer)
         self.assertEqual(socket.take(), ["abort"])
 
     def test_fails(self) -> None:

@@ -36,10 +36,10 @@ class ProxyTests(SynchronousTestCase):
         )
         tls = "cert=s.crt:key=s.key:ca=clients.crt"
         for config, frontends in (
-            (PROXY, (("grpc", f"mtls:8090:{tls}:alpn=h2"),)),
+            (PROXY, (("grpc", f"mtls:8090:{tls}:interface=0.0.0.0:alpn=h2"),)),
             (
                 replace(PROXY, mode="http-connect", server_port=9000),
-                (("connect", f"mtls:9000:{tls}:alpn=http/1.1"),),
+                (("connect", f"mtls:9000:{tls}:interface=0.0.0.0:alpn=http/1.1"),),
             ),
             (
                 replace(PROXY, server_bind_address="10.0.0.1"),
@@ -67,13 +67,19 @@ class ProxyTests(SynchronousTestCase):
         tls = "cert=c.crt:key=c.key"
         given = ("unix:/run/agents.sock",)
         for config, agents in (
-            (PROXY, (f"mtls:8091:{tls}:alpn=h2",)),
-            (replace(PROXY, cluster_ca_cert="a.crt"), (f"mtls:8091:{tls}:ca=a.crt:alpn=h2",)),
+            (PROXY, (f"mtls:8091:{tls}:interface=0.0.0.0:alpn=h2",)),
+            (
+                replace(PROXY, cluster_ca_cert="a.crt"),
+                (f"mtls:8091:{tls}:ca=a.crt:interface=0.0.0.0:alpn=h2",),
+            ),
             (
                 replace(PROXY, agent_port=9001, agent_bind_address="10.0.0.1"),
                 (f"mtls:9001:{tls}:interface=10.0.0.1:alpn=h2",),
             ),
-            (replace(PROXY, agent_endpoints=given), (f"mtls:8091:{tls}:alpn=h2", *given)),
+            (
+                replace(PROXY, agent_endpoints=given),
+                (f"mtls:8091:{tls}:interface=0.0.0.0:alpn=h2", *given),
+            ),
             (replace(PROXY, agent_endpoints=given, classic_agents=False), given),
         ):
             self.assertEqual(describe_proxy(config).agents, agents)

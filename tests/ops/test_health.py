@@ -212,3 +212,10 @@ class BoundTests(SiteTestCase):
         with capturedLogs() as events:
             ask(site, "/healthz")
         self.assertEqual(events, [])
+
+    def test_tls(self) -> None:
+        """TLS to the plain port is answered at once, readably, and the connection is closed."""
+        protocol, transport = connect(self.site("proxy"))
+        protocol.dataReceived(b"\x16\x03\x01\x02\x00\x01")
+        self.assertIn(b"This port speaks HTTP, not TLS\n", transport.value())
+        self.assertTrue(transport.disconnecting)

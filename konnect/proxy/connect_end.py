@@ -1,0 +1,122 @@
+"""The near end of a tunnel that a CONNECT client asked for: its socket.
+
+It keeps what the client says early, writes the 200 line, and holds a destination's first bytes back
+so that none shares a segment with that line. Requests and answers are not its business.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IReactorTime
+
+from konnect.net.sockets import SocketEnd
+from konnect.proxy.hold import Hold
+from konnect.tunnel.reasons import Reason
+from konnect.wire.connect import ESTABLISHED
+
+if TYPE_CHECKING:
+    from konnect.proxy.frontend_connect import ConnectProtocol
+
+EARLY_LIMIT = 65536
+"""Bytes kept of a client that speaks before its tunnel is open; then it is read no further."""
+
+
+class ConnectEnd(SocketEnd):
+    """The client's socket as the near end of its tunnel."""
+
+    __slots__ = ("_early", "_early_size", "_hold", "ended_early", "protocol")
+
+    def __init__(
+        self, protocol: ConnectProtocol, transport: Any, clock: IReactorTime, linger: float
+    ) -> None:
+        super().__init__(
+            transport,
+            protocol.ledger,
+            clock,
+            ended_reason=Reason.CLIENT_CLOSED,
+            lost_reason=Reason.CLIENT_LOST,
+            linger=linger,
+        )
+        self.protocol: ConnectProtocol | None = protocol
+        self.ended_early = False
+        self._hold = Hold(clock)
+        self._early: list[bytes] = []
+        self._early_size = 0
+
+    @property
+    def has_early(self) -> bool:
+        """Whether the client has said anything behind its request head."""
+        return self._early_size > 0
+
+    def keep_early(self, data: bytes) -> None:
+        """Keep what the client says before the tunnel is open."""
+        self._early.append(data)
+        self._early_size += len(data)
+        if self._early_size >= EARLY_LIMIT:
+            self.pause()
+
+    def opened(self) -> None:
+        self.transport.write(ESTABLISHED)
+        self.attach()
+        early, self._early = self._early, []
+        self.resume()
+        # Not this class's own methods: what was said before the 200 line does not show that the
+        # client has read it.
+        for data in early:
+            super().received(data)
+        if self.ended_early:
+            super().read_ended()
+            self.limit_answer()
+
+    def failed(self, reason: Reason, text: str) -> None:
+        if self.protocol is not None:
+            self.protocol.dial_failed(reason, text)
+
+    def received(self, data: bytes) -> None:
+        if not self._hold.over:
+            self._hold.release()
+        super().received(data)
+
+    def read_ended(self) -> None:
+        if not self._hold.over:
+            self._hold.release()
+        super().read_ended()
+
+    def limit_answer(self) -> None:
+        """The client has sent its last byte: an agent that cannot be told so gets some time for
+        the rest of the answer."""
+        if self.tunnel is not None and not self.tunnel.can_finish_far:
+            self.limit_close()
+
+    def write(self, data: bytes) -> None:
+        if self._hold.over:
+            super().write(data)
+        elif self.other is not None:
+            # The source stands still, so what is held is bounded by what was on its way.
+            self.other.pause()
+            self._hold.after(lambda: self._write_held(data))
+
+    def _write_held(self, data: bytes) -> None:
+        super().write(data)
+        if self._hold.empty and not self._full and self.other is not None:
+            self.other.resume()
+
+    def finish(self) -> None:
+        if self._hold.empty:
+            super().finish()
+        else:
+            self._hold.after(super().finish)
+
+    def close(self, reason: Reason) -> None:
+        if self._hold.empty:
+            self._hold.drop()
+            super().close(reason)
+        else:
+            close = super().close
+            self._hold.after(lambda: close(reason))
+
+    def lost(self, clean: bool) -> None:
+        self._hold.drop()
+        self.protocol = None
+        super().lost(clean)

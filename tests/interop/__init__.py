@@ -1,0 +1,1 @@
+"""Proof with peers that this project did not write: grpcio, the public Go client, curl, openssl."""

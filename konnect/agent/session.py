@@ -157,6 +157,9 @@ async def connect(
     attempt = endpoint.connect(factory)
     bounded(attempt, clock, "the proxy accepted no connection")
     protocol = cast(GrpcProtocol, await attempt)
+    if protocol.lost:
+        # It may be over before this coroutine has its turn; then nobody would take it out again.
+        raise ConnectionError("the proxy closed the connection at once")
     connections.add(protocol)
     try:
         # A Deferred of its own, so that a timeout does not cancel the protocol's.

@@ -91,6 +91,8 @@ class GrpcProtocol(Protocol):
         self.ready: Deferred[None] = Deferred()
         """Fires when streams may be opened (after the TLS handshake); fails with the reason."""
         self.going_away = False
+        self.lost = False
+        """The connection is gone."""
         self.unusual_end = False
         """After the end: whether it deserves a log line (we closed it for a reason, or TLS
         failed)."""
@@ -143,6 +145,7 @@ class GrpcProtocol(Protocol):
             self.close(FLOODED, abort=True)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost = True
         self._keepalive.stop()
         if self._abort_call is not None:
             self._abort_call.cancel()

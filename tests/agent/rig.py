@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.error import ConnectionLost, ConnectionRefusedError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.task import Clock
 from zope.interface import implementer
@@ -91,8 +91,8 @@ class FakeProxy:
 
     `mode` says what the next connection meets: `up`, `refuses` (nobody listens), `hangs` (the
     connection does not come about), `silent` (it does, and nothing is said), `rejects` (the agent
-    is not admitted), `mute` (it is admitted without a word), `strange` (the headers are not a
-    proxy's).
+    is not admitted), `vanishes` (it is gone before anybody has seen it), `mute` (it is admitted
+    without a word), `strange` (the headers are not a proxy's).
     """
 
     def __init__(self, server_id: str, count: int = 1) -> None:
@@ -136,6 +136,8 @@ class FakeProxy:
         assert client is not None
         wire = Wire(client, self.factory.buildProtocol(None))
         self.wires.append(wire)
+        if self.mode == "vanishes":
+            wire.client.lose(ConnectionLost())
         if self.mode == "silent":
             wire.held.add(wire.server)
         return succeed(client)

@@ -85,6 +85,12 @@ class ConnectTests(_Sessions):
         self.failureResultOf(attempt, NoAnswer)
         self.assertEqual(self.proxy.cancelled, 1)
 
+    def test_gone_at_once(self) -> None:
+        """A connection that ends in the moment it is made fails, and is kept in no table."""
+        self.proxy.mode = "vanishes"
+        self.failureResultOf(self.connect(), ConnectionError)
+        self.assertEqual(self.connections, set())
+
     def test_cancelled(self) -> None:
         """A cancelled attempt is cancelled at the endpoint."""
         self.proxy.mode = "hangs"

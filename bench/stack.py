@@ -53,10 +53,14 @@ class Stack:
             shutil.copy(frontend / "issued/ca.crt", self.client_certs / "ca.crt")
             shutil.copy(frontend / "issued/proxy-client.crt", self.client_certs / "client.crt")
             shutil.copy(frontend / "private/proxy-client.key", self.client_certs / "client.key")
-        self._start("server", "konnect-proxy", self._proxy, self._proxy_flags(certs))
-        self._start("agent", "konnect-agent", self._agent, self._agent_flags(certs))
-        for port in (self._base + 2, self._base + 3):
-            self._wait(port)
+        try:
+            self._start("server", "konnect-proxy", self._proxy, self._proxy_flags(certs))
+            self._start("agent", "konnect-agent", self._agent, self._agent_flags(certs))
+            for port in (self._base + 2, self._base + 3):
+                self._wait(port)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: Any) -> None:

@@ -10,6 +10,7 @@ from twisted.application.service import IService, MultiService
 from konnect.app.listening import CannotListen
 from konnect.app.signals import Signals
 from konnect.log import level_for_verbosity, make_logger, set_level
+from konnect.net.clock import steady
 
 log = make_logger(__name__)
 
@@ -42,6 +43,7 @@ class Program(MultiService):
 
 
 def program(service: Any, reactor: Any, verbosity: int, *, hurried_exit_code: int) -> IService:
-    """The service that a process runs."""
+    """The service that a process runs, on a reactor whose timers the clock's setting spares."""
+    steady(reactor)
     set_level(level_for_verbosity(verbosity))
     return Program(service, Signals(reactor, service.hurry, hurried_exit_code))

@@ -22,11 +22,12 @@ ALLOWED = {
     "wire": {"pb"},
     "tunnel": {"pb", "wire"},
     "net": {"pb", "wire", "tunnel", "log"},
+    "extension": {"wire", "tunnel"},
     "proxy": {"pb", "wire", "tunnel", "net", "log"},
     "agent": {"pb", "wire", "tunnel", "net", "log"},
     "client": {"pb", "wire", "tunnel", "net", "log"},
     "ops": {"tunnel", "net", "log"},
-    "app": {"pb", "wire", "tunnel", "net", "proxy", "agent", "client", "ops", "log"},
+    "app": {"pb", "wire", "tunnel", "net", "extension", "proxy", "agent", "client", "ops", "log"},
 }
 """What each part of konnect may import, besides itself."""
 

@@ -152,7 +152,7 @@ class Stage:
         except (CannotListen, CannotListenError) as problem:
             raise StageError(f"cannot listen: {problem}") from None
         deadline = self._reactor.seconds() + AGENT_TIMEOUT
-        while not len(proxy.registry):
+        while not proxy.registry.ready:
             if self._reactor.seconds() > deadline:
                 raise StageError("the agent did not connect to the proxy; --log shows why")
             await deferLater(self._reactor, _POLL)

@@ -18,7 +18,6 @@ from konnect.app.transport_flags import TRANSPORT_FLAGS
 from konnect.net.floods import RATE
 
 FRONTEND_KINDS = ("grpc", "connect")
-STRATEGIES = ("default", "destHost", "defaultRoute")
 TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
 CIPHER_SUITES = (
     "TLS_AES_128_GCM_SHA256",
@@ -158,7 +157,10 @@ _TUNNEL_FLAGS = (
         "proxy-strategies",
         kinds.TEXT,
         "default",
-        "How an agent is chosen: a comma separated list, of which this version has default.",
+        "How an agent is chosen for a dial: a comma separated list of default (any), destHost"
+        " (one that names the destination's host), destCIDR (one whose range holds its address) and"
+        " defaultRoute (one that says default-route=true); the first that knows one decides. With"
+        " leastLoaded besides, the one with the fewest tunnels is taken instead of a random one.",
     ),
     Flag(
         "tls-min-version",
@@ -235,7 +237,6 @@ MISSING_FEATURES = (
         "it does not talk to a Kubernetes API server",
         ("kubeconfig", "kubeconfig-qps", "kubeconfig-burst", "kube-api-content-type"),
     ),
-    NotYet("the default strategy is the only one", ("proxy-strategies",)),
     NotYet(
         "TLS 1.2 is the oldest it speaks", ("tls-min-version",), ("VersionTLS12", "VersionTLS13")
     ),

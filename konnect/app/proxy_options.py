@@ -27,10 +27,10 @@ from konnect.app.proxy_flags import (
     CIPHER_SUITES,
     MISSING_FEATURES,
     PROXY_FLAGS,
-    STRATEGIES,
     TLS_VERSIONS,
 )
 from konnect.app.quoting import quote
+from konnect.app.strategies import parse_strategies
 from konnect.net.floods import RATE
 from konnect.tunnel.link import Flow
 
@@ -84,6 +84,8 @@ class ProxyConfig:
     """How long a dial may take in all; 0: as long as it likes."""
     graceful_shutdown_timeout: float = 0.0
     """How long tunnels may go on after the first signal; 0: they are cut."""
+    strategies: tuple[str, ...] = ("default",)
+    """In the order in which they are asked, and perhaps one modifier."""
     buffer_limit: int = 256 * 1024 * 1024
     """Bytes waiting for slow readers above which new dials are refused; 0: none."""
     control_rate: int = RATE
@@ -206,14 +208,10 @@ class ProxyOptions(FlagOptions):
                 )
 
     def _validate_strategies(self) -> None:
-        if not self["proxy-strategies"]:
-            raise usage.UsageError("ProxyStrategies cannot be empty")
-        names = [name for name in self["proxy-strategies"].split(",") if name]
-        for name in names:
-            if name not in STRATEGIES:
-                raise usage.UsageError(f"invalid proxy strategies: unknown proxy strategy: {name}")
-        if not names:
-            raise usage.UsageError("invalid proxy strategies: proxy strategies cannot be empty")
+        try:
+            self._strategies = parse_strategies(self["proxy-strategies"])
+        except ValueError as problem:
+            raise usage.UsageError(str(problem)) from None
 
     def _validate_tls(self) -> None:
         version = self["tls-min-version"]
@@ -273,6 +271,7 @@ class ProxyOptions(FlagOptions):
             frontend_keepalive_time=self["frontend-keepalive-time"],
             backend_dial_timeout=self["backend-dial-timeout"],
             graceful_shutdown_timeout=self["graceful-shutdown-timeout"],
+            strategies=self._strategies,
             buffer_limit=self["buffer-limit"],
             control_rate=self["control-rate"],
             flow=read_flow(self),

@@ -14,6 +14,7 @@ from konnect.app.describe import describe_proxy
 from konnect.app.listening import CannotListen, Listeners
 from konnect.app.open_doors import open_doors
 from konnect.app.proxy_options import ProxyConfig
+from konnect.app.strategies import make_registry
 from konnect.app.transport_flags import data_reactor
 from konnect.log import make_logger
 from konnect.net.grpc import GrpcProtocol
@@ -59,7 +60,7 @@ class ProxyService(Service):
         self._reactor = reactor
         self._data_reactor = data_reactor(config.transport, reactor)
         self.ledger = Ledger(reactor.seconds)
-        self.registry: Registry[AgentLink] = Registry()
+        self.registry: Registry[AgentLink] = make_registry(config.strategies)
         self.switchboard = Switchboard(
             self.registry,
             self.ledger,
@@ -77,7 +78,7 @@ class ProxyService(Service):
         super().privilegedStartService()
         config = self.config
         endpoints = describe_proxy(config)
-        self.ledger.ready_backends["default"] = 0
+        self.ledger.ready_backends.update(self.registry.counts())
         for kind, description in endpoints.frontends:
             self._open(f"{kind} frontend", description, self._frontend(kind))
         for description in endpoints.agents:
@@ -147,7 +148,7 @@ class ProxyService(Service):
         return factory
 
     def _ready(self) -> tuple[bool, list[tuple[str, bool, str]]]:
-        ready = len(self.registry) > 0 and not self.switchboard.closing
+        ready = self.registry.ready and not self.switchboard.closing
         return ready, [("agent-connected", ready, "no connection to any proxy agent")]
 
     # -- stopping

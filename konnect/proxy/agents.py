@@ -10,6 +10,7 @@ from konnect.proxy.link import AgentLink
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import Flow
 from konnect.tunnel.routing import Registry
+from konnect.tunnel.strategies import ranges
 from konnect.wire import features
 from konnect.wire.metadata import AdmissionError, parse_agent_hello, proxy_hello
 from konnect.wire.status import Status
@@ -52,6 +53,8 @@ class Admission:
         announced, ignored = features.parse(metadata)
         if ignored:
             log.warn("{link} announced what is not known here: {what}", link=link, what=ignored)
+        if ignored := ranges(hello.identifiers)[1]:
+            log.warn("{link} names what is no range of addresses: {what}", link=link, what=ignored)
         link.agree(announced)
         # Agents wait for these headers before anything else, so they go out at once.
         stream.send_headers(self._hello)
@@ -67,4 +70,4 @@ class Admission:
         self._count()
 
     def _count(self) -> None:
-        self._ledger.ready_backends["default"] = len(self._registry)
+        self._ledger.ready_backends.update(self._registry.counts())

@@ -80,6 +80,7 @@ class AgentLink(Link):
         self.agent_id = hello.agent_id
         self.identifiers = hello.identifiers
         self.draining = False
+        self.suspect = False
         self.peer = stream.peer
         self.dials: dict[int, PendingDial] = {}
         self._on_end = on_end
@@ -89,6 +90,11 @@ class AgentLink(Link):
 
     def __str__(self) -> str:
         return f"agent {self.agent_id} at {self.peer}"
+
+    @property
+    def load(self) -> int:
+        """Tunnels and dials that it carries."""
+        return len(self.ends) + len(self.dials)
 
     def dial(self, tunnel: Tunnel, request: Packet, timeout: float) -> None:
         """

@@ -1,68 +1,88 @@
-"""Which link a dial takes: the registry of a proxy's links and the rule that chooses among them."""
+"""Which link a dial takes: a proxy's links, and the strategies that are asked in turn."""
 
 from __future__ import annotations
 
-import secrets
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Generic
 
-from konnect.wire.metadata import Identifiers
+from konnect.tunnel.destination import Destination
+from konnect.tunnel.pool import L, first
+from konnect.tunnel.strategies import Default, Strategy
 
-
-class Routable(Protocol):
-    """What a strategy may know of a link."""
-
-    agent_id: str
-    identifiers: Identifiers
-    draining: bool
-
-
-L = TypeVar("L", bound=Routable)
+Pick = Callable[[Iterator[L]], L | None]
+"""Picks one of equally good links, or None when there is none."""
 
 
 class Registry(Generic[L]):
     """
-    A proxy's links, by agent id, in the order of their arrival.
+    A proxy's links.
 
-    An agent may hold several links (it reconnects, or several agents share an id); unlike upstream
-    a draining link never hides a healthy one of the same agent.
+    :param strategies: by the names that metrics have for them, in the order in which they are
+        asked; `default` alone if None.
+    :param pick: how one of several equally good links is picked.
     """
 
-    def __init__(self) -> None:
-        self._by_agent: dict[str, list[L]] = {}
+    def __init__(
+        self, strategies: Mapping[str, Strategy[L]] | None = None, pick: Pick[L] = first
+    ) -> None:
+        self._strategies: Mapping[str, Strategy[L]] = strategies or {"default": Default()}
+        self._pick = pick
+        self._links: dict[L, None] = {}
 
     def add(self, link: L) -> None:
         """Let dials take `link`."""
-        self._by_agent.setdefault(link.agent_id, []).append(link)
+        self._links[link] = None
+        for strategy in self._strategies.values():
+            strategy.add(link)
 
     def remove(self, link: L) -> None:
         """Forget `link`; unknown ones are no error (a link may end before it was added)."""
-        links = self._by_agent.get(link.agent_id)
-        if links is None or link not in links:
-            return
-        links.remove(link)
-        if not links:
-            del self._by_agent[link.agent_id]
-
-    def __len__(self) -> int:
-        """How many agents (not links) are connected: upstream's `ready_backends`."""
-        return len(self._by_agent)
+        if link in self._links:
+            del self._links[link]
+            for strategy in self._strategies.values():
+                strategy.remove(link)
 
     def links(self) -> list[L]:
-        """All links, oldest agents first."""
-        return [link for links in self._by_agent.values() for link in links]
+        """All links, oldest first."""
+        return list(self._links)
 
-    def choose(self, address: str) -> L | None:
-        """
-        The link for a dial to `address`: upstream's `default` strategy.
+    def counts(self) -> dict[str, int]:
+        """By strategy, how many agents, hosts or ranges it knows: upstream's `ready_backends`."""
+        return {name: len(strategy) for name, strategy in self._strategies.items()}
 
-        A random agent, its first link that is not draining; if all drain, any; None without agents.
+    @property
+    def ready(self) -> bool:
+        """Whether there is a link that a dial could take (upstream asks its first strategy)."""
+        return any(len(strategy) for strategy in self._strategies.values())
+
+    def choose(self, address: str, avoid: Collection[L] = ()) -> L | None:
         """
-        agents = list(self._by_agent.values())
-        if not agents:
-            return None
-        start = secrets.randbelow(len(agents))
-        for links in agents[start:] + agents[:start]:
-            for link in links:
-                if not link.draining:
-                    return link
-        return agents[start][0]
+        The link for a dial to `address`, none of `avoid`; None when no strategy has one.
+
+        The first strategy that has a link in good standing decides. Links that drain are used when
+        no strategy has a better one (upstream's destHost prefers its own, draining, to those of
+        the strategies after it), and suspect ones when there is nothing else.
+        """
+        destination = Destination(address)
+        for standing in _STANDINGS:
+            for strategy in self._strategies.values():
+                for pool in strategy.pools(destination):
+                    link = self._pick(link for link in pool if standing(link) and link not in avoid)
+                    if link is not None:
+                        return link
+        return None
+
+
+def _is_fit(link: L) -> bool:
+    return not (link.draining or link.suspect)
+
+
+def _is_draining(link: L) -> bool:
+    return link.draining and not link.suspect
+
+
+def _is_suspect(link: L) -> bool:
+    return link.suspect
+
+
+_STANDINGS = (_is_fit, _is_draining, _is_suspect)

@@ -346,7 +346,6 @@ class RefusedTests(ProxyCase):
             (["--lease-label=a=b"], "lease-label"),
             ([f"--kubeconfig={self.file}"], "kubeconfig"),
             (["--kubeconfig-qps=5"], "kubeconfig-qps"),
-            (["--proxy-strategies=destHost,default"], "proxy-strategies"),
             (["--cipher-suites=TLS_AES_128_GCM_SHA256"], "cipher-suites"),
             (["--tls-min-version=VersionTLS10"], "tls-min-version"),
             (["--enable-profiling"], "enable-profiling"),

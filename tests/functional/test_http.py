@@ -195,7 +195,7 @@ class HttpTests(FunctionalTestCase):
             await server.asked()
             self.agent(proxy, agent_id="twin")
             await self.linked(proxy, 2)
-            self.assertEqual(len(proxy.service.registry), 1)
+            self.assertEqual(proxy.service.registry.counts(), {"default": 1})
             server.release()
             self.assertEqual(await request, b"at last")
             await self.nothing_left()

@@ -102,7 +102,7 @@ class AdmissionTests(SynchronousTestCase):
             self.assertIsNone(link)
             self.assertEqual(stream.ending, (Status.UNKNOWN, text))
             self.assertIsNone(stream.metadata)
-        self.assertEqual(len(self.registry), 0)
+        self.assertFalse(self.registry.ready)
         self.assertEqual(self.ledger.grpc_streams, {})
 
     def test_a_stock_agent(self) -> None:

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from twisted.trial.unittest import SynchronousTestCase
 
+from konnect.tunnel.pool import least_loaded
 from konnect.tunnel.routing import Registry
-from konnect.wire.metadata import Identifiers
-
-
-@dataclass(eq=False)
-class Link:
-    """What a strategy sees of a link."""
-
-    agent_id: str
-    draining: bool = False
-    identifiers: Identifiers = field(default_factory=Identifiers)
+from konnect.tunnel.strategies import Default, DefaultRoute, DestHost
+from tests.tunnel.routables import Link, link
 
 
 class RegistryTests(SynchronousTestCase):
@@ -38,7 +29,7 @@ class RegistryTests(SynchronousTestCase):
     def test_empty(self) -> None:
         """Without an agent there is no link."""
         self.assertIsNone(self.registry.choose("host:80"))
-        self.assertEqual(len(self.registry), 0)
+        self.assertFalse(self.registry.ready)
         self.assertEqual(self.registry.links(), [])
 
     def test_spreads(self) -> None:
@@ -50,18 +41,18 @@ class RegistryTests(SynchronousTestCase):
         """Two links of one agent are one agent, and all links are known."""
         first, second = self.add("a"), self.add("a")
         other = self.add("b")
-        self.assertEqual(len(self.registry), 2)
+        self.assertEqual(self.registry.counts(), {"default": 2})
         self.assertEqual(self.registry.links(), [first, second, other])
 
-    def test_first_link_of_an_agent(self) -> None:
-        """Of an agent's links the oldest is used; the next takes over when it goes."""
+    def test_newest_link_of_an_agent(self) -> None:
+        """Of an agent's links the newest is used; an older one takes over when it goes."""
         first, second = self.add("a"), self.add("a")
-        self.assertEqual(self.chosen(), {id(first)})
-        self.registry.remove(first)
         self.assertEqual(self.chosen(), {id(second)})
         self.registry.remove(second)
+        self.assertEqual(self.chosen(), {id(first)})
+        self.registry.remove(first)
         self.assertIsNone(self.registry.choose("host:80"))
-        self.assertEqual(len(self.registry), 0)
+        self.assertFalse(self.registry.ready)
 
     def test_draining_agents_are_avoided(self) -> None:
         """A draining agent gets no dial while there is another."""
@@ -70,15 +61,34 @@ class RegistryTests(SynchronousTestCase):
         self.assertEqual(self.chosen(), {id(healthy)})
 
     def test_a_draining_link_hides_no_other(self) -> None:
-        """An agent whose first link drains is reached over its second."""
+        """An agent whose newest link drains is reached over its older one."""
+        first = self.add("a")
         self.add("a", draining=True)
-        second = self.add("a")
-        self.assertEqual(self.chosen(), {id(second)})
+        self.assertEqual(self.chosen(), {id(first)})
 
     def test_all_draining(self) -> None:
         """When every agent drains, a draining one is better than none."""
         links = [self.add("a", draining=True), self.add("b", draining=True)]
         self.assertEqual(self.chosen(), {id(link) for link in links})
+
+    def test_suspect(self) -> None:
+        """A suspect link is used when there is nothing else, not even a draining one."""
+        suspect = self.add("a")
+        suspect.suspect = True
+        self.assertEqual(self.chosen(), {id(suspect)})
+        draining = self.add("b", draining=True)
+        self.assertEqual(self.chosen(), {id(draining)})
+        draining.suspect = True
+        self.assertEqual(self.chosen(), {id(suspect), id(draining)})
+        healthy = self.add("c")
+        self.assertEqual(self.chosen(), {id(healthy)})
+
+    def test_avoid(self) -> None:
+        """A link to avoid is not taken, even if it is the only one."""
+        first, second = self.add("a"), self.add("b")
+        self.assertIs(self.registry.choose("host:80", {first}), second)
+        self.assertIs(self.registry.choose("host:80", [second]), first)
+        self.assertIsNone(self.registry.choose("host:80", {first, second}))
 
     def test_remove_unknown(self) -> None:
         """A link that was never added, or is gone already, can be removed."""
@@ -89,3 +99,63 @@ class RegistryTests(SynchronousTestCase):
         self.registry.remove(known)
         self.registry.remove(known)
         self.assertEqual(self.registry.links(), [])
+
+
+class StrategiesTests(SynchronousTestCase):
+    """Several strategies in one registry."""
+
+    def setUp(self) -> None:
+        self.registry: Registry[Link] = Registry(
+            {"destHost": DestHost(), "defaultRoute": DefaultRoute()}
+        )
+
+    def add(self, identifiers: str, agent_id: str = "a") -> Link:
+        """A link in the registry."""
+        made = link(identifiers, agent_id)
+        self.registry.add(made)
+        return made
+
+    def test_in_turn(self) -> None:
+        """The first strategy that knows a link decides, else the next one."""
+        near = self.add("host=h", "near")
+        self.assertIsNone(self.registry.choose("other:1"))
+        route = self.add("default-route=true", "route")
+        self.assertIs(self.registry.choose("h:1"), near)
+        self.assertIs(self.registry.choose("other:1"), route)
+        self.assertEqual(self.registry.counts(), {"destHost": 1, "defaultRoute": 1})
+
+    def test_draining_falls_through(self) -> None:
+        """A draining match is used when the later strategies have nothing better."""
+        near = self.add("host=h", "near")
+        near.draining = True
+        self.assertIs(self.registry.choose("h:1"), near)
+        route = self.add("default-route=true", "route")
+        self.assertIs(self.registry.choose("h:1"), route)
+        route.draining = True
+        self.assertIs(self.registry.choose("h:1"), near)
+
+    def test_avoid_falls_through(self) -> None:
+        """A dial that avoids its match goes to the next strategy."""
+        near, route = self.add("host=h", "near"), self.add("default-route=true", "route")
+        self.assertIs(self.registry.choose("h:1", {near}), route)
+
+    def test_ready(self) -> None:
+        """Ready is a registry with a link that some strategy would choose."""
+        useless = self.add("", "useless")
+        self.assertFalse(self.registry.ready)
+        self.assertEqual(self.registry.links(), [useless])
+        route = self.add("default-route=true", "route")
+        self.assertTrue(self.registry.ready)
+        self.registry.remove(route)
+        self.assertFalse(self.registry.ready)
+
+    def test_pick(self) -> None:
+        """The pick chooses among the good links of a pool, and no others."""
+        registry: Registry[Link] = Registry({"default": Default()}, least_loaded)
+        links = [Link(str(load), load=load) for load in (2, 0, 1)]
+        for one in links:
+            registry.add(one)
+        self.assertIs(registry.choose("h:1"), links[1])
+        links[1].draining = True
+        self.assertIs(registry.choose("h:1"), links[2])
+        self.assertIs(registry.choose("h:1", {links[2]}), links[0])

@@ -1,0 +1,68 @@
+"""Tests of konnect.tunnel.destination."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from konnect.tunnel.destination import Destination, host_of, host_value, ip_value
+
+
+class HostTests(SynchronousTestCase):
+    """The host in an address."""
+
+    def test_cut(self) -> None:
+        """The port is cut off as upstream does it."""
+        for address, host in (
+            ("node-1:10250", "node-1"),
+            ("node-1", "node-1"),
+            ("node-1:", "node-1"),
+            ("", ""),
+            (":80", ""),
+            ("10.0.0.1:443", "10.0.0.1"),
+            ("[::1]:443", "::1"),
+            ("[::1]", "::1"),
+            ("::1", "::1"),
+            ("fe80::1%eth0", "fe80::1%eth0"),
+            ("a:b:c", "a:b:c"),
+        ):
+            with self.subTest(address):
+                self.assertEqual(host_of(address), host)
+
+    def test_one_value(self) -> None:
+        """Spellings of one host have one value, those of different hosts have not."""
+        for value, *spellings in (
+            ("node-1.example", "NODE-1.Example", "node-1.example."),
+            ("::1", "0:0:0:0:0:0:0:1", "0000::0001"),
+            ("2001:db8::a", "2001:DB8:0::A"),
+            ("10.0.0.1", "::ffff:10.0.0.1", "::FFFF:a00:1"),
+            ("fe80::1%eth0", "FE80:0::1%eth0"),
+            ("010.0.0.1",),  # which some read as octal: it is nobody's address here
+            ("1.2.3", "1.2.3."),
+            ("",),
+        ):
+            for spelling in (value, *spellings):
+                with self.subTest(spelling):
+                    self.assertEqual(host_value(spelling), value)
+
+    def test_addresses(self) -> None:
+        """Only addresses are addresses."""
+        self.assertEqual(ip_value("::ffff:10.0.0.1"), ip_address("10.0.0.1"))
+        self.assertEqual(ip_value("::2"), ip_address("::2"))
+        for name in ("", "node", "node1", "1.2.3.4.5", "a:b", "10.0.0.1/8"):
+            with self.subTest(name):
+                self.assertIsNone(ip_value(name))
+
+
+class DestinationTests(SynchronousTestCase):
+    """What a dial is for."""
+
+    def test_parts(self) -> None:
+        """Host and address can be asked for in any order, and again."""
+        for ask in (("host", "ip"), ("ip", "host"), ("ip", "ip", "host", "host")):
+            destination = Destination("[2001:DB8::1]:80")
+            parts = {part: getattr(destination, part) for part in ask}
+            self.assertEqual(parts, {"host": "2001:db8::1", "ip": ip_address("2001:db8::1")})
+        name = Destination("Node:80")
+        self.assertEqual((name.ip, name.host, name.ip), (None, "node", None))

@@ -51,6 +51,7 @@ class Connector:
     The agent's links; `start` begins to look for proxies, `drain` and `stop` end it.
 
     :param names: the endpoints in the words of log lines, in the same order.
+    :param timers: the clock of the tunnels' many limits; `clock` if None.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Connector:
         dialer: Dialer,
         clock: IReactorTime,
         *,
+        timers: IReactorTime | None = None,
         names: Sequence[str] = (),
     ) -> None:
         self._endpoints = list(endpoints)
@@ -70,6 +72,7 @@ class Connector:
         self._ledger = ledger
         self._dialer = dialer
         self._clock = clock
+        self._timers = timers or clock
         self._backoff = Backoff(membership.sync_interval, membership.sync_interval_cap)
         self._running: Deferred[None] | None = None
         self._stopped = False
@@ -146,7 +149,7 @@ class Connector:
         me = self._me
         protocol = await connect(endpoint, self._clock, me.keepalive_time, self._connections)
         session = Session(
-            protocol, self._ledger, self._dialer, self._clock, flow=me.flow, on_end=self._ended
+            protocol, self._ledger, self._dialer, self._timers, flow=me.flow, on_end=self._ended
         )
         try:
             hello_metadata = (

@@ -21,6 +21,7 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IProtocol,
     IProtocolFactory,
+    IReactorTime,
     IStreamClientEndpoint,
 )
 from twisted.python.failure import Failure
@@ -74,6 +75,7 @@ class Dialer:
     Dials for one agent.
 
     :param reactor: IReactorTCP, IReactorTime and IReactorPluggableNameResolver.
+    :param clock: the clock of its limits; the reactor's own if None.
     :param timeout: seconds for a whole dial, lookup included.
     :param networks: what DIAL_REQ may ask for; only TCP can be dialled at all.
     :param endpoint: what connects to an IP address.
@@ -86,8 +88,10 @@ class Dialer:
         networks: Iterable[str] = TCP,
         *,
         endpoint: EndpointMaker = tcp_endpoint,
+        clock: IReactorTime | None = None,
     ) -> None:
         self._reactor = reactor
+        self._clock = clock or reactor
         self._timeout = timeout
         self._networks = tuple(networks)
         self._endpoint = endpoint
@@ -104,7 +108,7 @@ class Dialer:
         try:
             check_network(protocol, self._networks)
             host, port = split_address(protocol, address)
-            dial = _Dial(self._reactor, self._endpoint, protocol, host, port, factory)
+            dial = _Dial(self._reactor, self._clock, self._endpoint, protocol, host, port, factory)
             addresses = _literal(protocol, host)
         except AddressError as error:
             return fail(DialError(str(error)))
@@ -150,6 +154,7 @@ class _Dial:
     def __init__(
         self,
         reactor: Any,
+        clock: IReactorTime,
         endpoint: EndpointMaker,
         network: str,
         host: str,
@@ -158,6 +163,7 @@ class _Dial:
     ) -> None:
         self.outcome: Deferred[IProtocol] = Deferred(lambda _: self._release())
         self._reactor = reactor
+        self._clock = clock
         self._endpoint = endpoint
         self._network = network
         self._host = host
@@ -175,7 +181,7 @@ class _Dial:
 
     def begin(self, timeout: float, ips: list[str] | None) -> None:
         """Start: with the addresses, or by looking the host up when there are none."""
-        self._deadline = self._reactor.callLater(timeout, self._expired)
+        self._deadline = self._clock.callLater(timeout, self._expired)
         if ips is not None:
             self._race(ips)
             return
@@ -214,7 +220,7 @@ class _Dial:
         attempt = self._endpoint(self._reactor, ip, self._port).connect(self._factory)
         self._attempts[number] = attempt
         if self._waiting:
-            self._next = self._reactor.callLater(NEXT_ADDRESS_AFTER, self._try_next)
+            self._next = self._clock.callLater(NEXT_ADDRESS_AFTER, self._try_next)
         attempt.addCallbacks(
             self._connected,
             self._attempt_failed,

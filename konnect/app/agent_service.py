@@ -17,6 +17,7 @@ from konnect.app.listening import CannotListen, Listeners, where
 from konnect.app.transport_flags import data_reactor
 from konnect.log import make_logger
 from konnect.net.hub.endpoints import address_endpoint
+from konnect.net.timers import Timers
 from konnect.net.tls import explain
 from konnect.ops.health import admin_site, health_site
 from konnect.ops.metrics import agent_metrics
@@ -37,6 +38,7 @@ class AgentService(Service):
         self.setName("konnect-agent")
         self.config = config
         self._reactor = reactor
+        self._timers = Timers(reactor)
         self.ledger = Ledger(reactor.seconds, agent=True)
         self.listeners = Listeners(reactor)
         self.connector: Connector | None = None
@@ -56,9 +58,9 @@ class AgentService(Service):
                 text = f"the proxy's address ({where(description)}): {explain(Failure(error))}"
                 raise CannotListen(text) from error
         dialer = (
-            Dialer(wires, endpoint=address_endpoint)
+            Dialer(wires, endpoint=address_endpoint, clock=self._timers)
             if config.transport == "hub"
-            else Dialer(self._reactor)
+            else Dialer(self._reactor, clock=self._timers)
         )
         self.connector = Connector(
             proxies,
@@ -75,6 +77,7 @@ class AgentService(Service):
             self.ledger,
             dialer,
             self._reactor,
+            timers=self._timers,
             names=[address_text(description) for description in endpoints.proxies],
         )
         health = health_site(
@@ -117,6 +120,7 @@ class AgentService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        self._timers.rest()
         connector = self.connector
         if connector is not None:
             draining = self._draining = Deferred.fromCoroutine(

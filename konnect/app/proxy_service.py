@@ -20,6 +20,7 @@ from konnect.log import make_logger
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_server import GrpcServerFactory
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.net.timers import Timers
 from konnect.ops.health import admin_site, health_site
 from konnect.ops.metrics import proxy_metrics
 from konnect.proxy.agents import CONNECT_PATH, Admission
@@ -58,6 +59,7 @@ class ProxyService(Service):
         self.setName("konnect-proxy")
         self.config = config
         self._reactor = reactor
+        self._timers = Timers(reactor)
         self._data_reactor = data_reactor(config.transport, reactor)
         self.ledger = Ledger(reactor.seconds)
         self.registry: Registry[AgentLink] = make_registry(config.strategies)
@@ -111,19 +113,19 @@ class ProxyService(Service):
             factory = GrpcServerFactory(
                 "gRPC frontend",
                 {PROXY_PATH: self._proxy_stream},
-                self._reactor,
+                self._timers,
                 keepalive_time=self.config.frontend_keepalive_time,
                 control_rate=self.config.control_rate,
             )
         else:
             factory = ConnectFactory(
-                self.switchboard, self.ledger, self._reactor, linger=self.config.flow.linger
+                self.switchboard, self.ledger, self._timers, linger=self.config.flow.linger
             )
         self._factories.append(factory)
         return factory
 
     def _proxy_stream(self, stream: GrpcStream, metadata: Metadata) -> StreamListener:
-        return ProxyStream(stream, self.switchboard, self.ledger, self._reactor)
+        return ProxyStream(stream, self.switchboard, self.ledger, self._timers)
 
     def _agents(self) -> Factory:
         admission = Admission(
@@ -131,13 +133,13 @@ class ProxyService(Service):
             self.ledger,
             server_id=self.config.server_id,
             server_count=self.config.server_count,
-            clock=self._reactor,
+            clock=self._timers,
             flow=self.config.flow,
         )
         factory = GrpcServerFactory(
             "agent listener",
             {CONNECT_PATH: admission.accept},
-            self._reactor,
+            self._timers,
             limits=Limits(
                 stream_window=STREAM_WINDOW, connection_window=STREAM_WINDOW, max_frame=MAX_FRAME
             ),
@@ -164,6 +166,7 @@ class ProxyService(Service):
 
     async def _stop(self) -> None:
         self.switchboard.closing = True
+        self._timers.rest()
         await self.listeners.close("grpc frontend", "connect frontend")
         await self._wait(lambda: not self.ledger.live, self.config.graceful_shutdown_timeout)
         for link in self.registry.links():

@@ -1,9 +1,9 @@
 """
-Loggers for the whole project, and the levels that klog's `-v` chooses.
+Loggers for the whole project, and the levels that klog's `-v` and `--vmodule` choose.
 
 Why: txaio rebinds the methods of disabled levels to a no-op, so a `debug` line that nobody wants
-costs a call and no more. This module does not decide where lines go: twistd, twist or the
-`konnect` command start an observer; it only says which lines are made at all.
+costs a call and no more. This module does not decide where lines go (konnect.app.log_output does);
+it only says which lines are made at all.
 
 The levels, and what belongs where:
 
@@ -17,7 +17,10 @@ The levels, and what belongs where:
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Protocol, cast
+from weakref import WeakKeyDictionary
 
 import twisted.logger
 from txaio import tx
@@ -39,6 +42,14 @@ class Logger(Protocol):
         """Log a traceback: for our own mistakes only, never for what a peer did."""
 
 
+LevelRule = tuple[str, str]
+"""A pattern for loggers' names, and the level of those that match."""
+
+_rules: tuple[LevelRule, ...] = ()
+_names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+"""Every living logger with its namespace, which txaio's do not tell."""
+
+
 def make_logger(namespace: str | None = None) -> Logger:
     """
     A logger that follows `set_level`, also when it was made before that call.
@@ -48,14 +59,39 @@ def make_logger(namespace: str | None = None) -> Logger:
     if namespace is None:
         namespace = str(sys._getframe(1).f_globals["__name__"])
     # txaio's own make_logger would name this module, since it looks at its caller.
-    return cast(Logger, tx.Logger(logger=twisted.logger.Logger, namespace=namespace))
+    logger = tx.Logger(logger=twisted.logger.Logger, namespace=namespace)
+    _names[logger] = namespace
+    _obey_rules(logger, namespace, tx._log_level)
+    return cast(Logger, logger)
 
 
-def set_level(level: str) -> None:
-    """Make lines of `level` (one of LEVELS) and above, for every logger, now and later."""
-    if level not in LEVELS:
-        raise ValueError(f"no such log level: {level!r} (there are {', '.join(LEVELS)})")
+def set_level(level: str, rules: Sequence[LevelRule] = ()) -> None:
+    """
+    Make lines of `level` (one of LEVELS) and above, for every logger, now and later.
+
+    A logger that matches one of `rules` makes lines of that rule's level, if it is the lower one;
+    the first match counts. A pattern is a glob (`*`, `?`, `[...]`) and has to match either the
+    whole namespace, `konnect.agent.connector`, or its last part. Raises ValueError for unknown
+    levels.
+    """
+    global _rules
+    for name in (level, *(rule[1] for rule in rules)):
+        if name not in LEVELS:
+            raise ValueError(f"no such log level: {name!r} (there are {', '.join(LEVELS)})")
+    _rules = tuple(rules)
     tx.set_global_log_level(level)
+    for logger, namespace in list(_names.items()):
+        _obey_rules(logger, namespace, level)
+
+
+def _obey_rules(logger: Any, namespace: str, level: str) -> None:
+    short = namespace.rpartition(".")[2]
+    for pattern, lower in _rules:
+        if fnmatchcase(short, pattern) or fnmatchcase(namespace, pattern):
+            level = max(level, lower, key=LEVELS.index)
+            break
+    # Not kept by txaio as this logger's own: the next `set_level` decides anew.
+    logger.set_log_level(level, keep=False)
 
 
 def level_for_verbosity(verbosity: int) -> str:

@@ -58,6 +58,36 @@ class LoggerTests(SynchronousTestCase):
     def test_unknown_level(self) -> None:
         """A level that does not exist is refused."""
         self.assertRaises(ValueError, log.set_level, "loud")
+        self.assertRaises(ValueError, log.set_level, "info", [("link", "loud")])
+
+    def test_rules(self) -> None:
+        """A module that matches a pattern, by its last name or its whole, may say more."""
+        earlier = log.make_logger("tests.test_log")
+        for pattern, more in (
+            ("test_log", True),
+            ("test_*", True),
+            ("tests.test_log", True),
+            ("tests.*", True),
+            ("test", False),
+            ("log", False),
+        ):
+            log.set_level("info", [(pattern, "debug")])
+            for logger in (earlier, log.make_logger("tests.test_log")):
+                self.lines.clear()
+                logger.debug("d")
+                self.assertEqual(bool(self.lines), more, pattern)
+
+    def test_rules_only_add(self) -> None:
+        """The first match counts, no rule takes lines away, and the next choice forgets them."""
+        logger = log.make_logger("tests.test_log")
+        log.set_level("debug", [("test_log", "error")])
+        logger.debug("still here")
+        log.set_level("info", [("test_*", "info"), ("test_log", "debug")])
+        logger.debug("not made")
+        log.set_level("info", [("test_log", "debug")])
+        log.set_level("info")
+        logger.debug("not made")
+        self.assertEqual(self.lines, ["still here"])
 
     def test_verbosity(self) -> None:
         """klog's numbers fall into three levels; upstream's default is info."""

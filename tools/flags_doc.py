@@ -22,6 +22,7 @@ if __name__ == "__main__":
 
 from konnect.app.agent_options import AgentOptions  # noqa: E402
 from konnect.app.flags import Flag, FlagOptions  # noqa: E402
+from konnect.app.klog import KLOG_FLAGS  # noqa: E402
 from konnect.app.proxy_options import ProxyOptions  # noqa: E402
 
 _UPSTREAM = """
@@ -31,10 +32,10 @@ cluster-cert cluster-key delete-existing-uds-file frontend-keepalive-time gracef
 health-bind-address health-port health-server-host health-server-port keepalive-time mode
 probe-interval proxy-server-host proxy-server-port proxy-strategies server-bind-address
 server-ca-cert server-cert server-count server-count-source server-id server-key server-port
-sync-forever sync-interval sync-interval-cap tls-min-version uds-name v warn-on-channel-limit
+sync-forever sync-interval sync-interval-cap tls-min-version uds-name warn-on-channel-limit
 xfr-channel-size
 """
-UPSTREAM = frozenset(_UPSTREAM.split())
+UPSTREAM = frozenset(_UPSTREAM.split()) | {flag.name for flag in KLOG_FLAGS}
 """What of the tables' rows is upstream's; any other flag is ours."""
 
 _HEAD = """\

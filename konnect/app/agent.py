@@ -23,4 +23,6 @@ def makeService(options: AgentOptions) -> IService:
     from twisted.internet import reactor
 
     config = options.config
-    return program(agent_service(config, reactor), reactor, config.verbosity, hurried_exit_code=0)
+    return program(
+        agent_service(config, reactor), reactor, config.log, options.parent, hurried_exit_code=0
+    )

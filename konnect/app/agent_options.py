@@ -27,6 +27,7 @@ from konnect.app.checks import (
 from konnect.app.durations import format_duration
 from konnect.app.flags import FlagOptions
 from konnect.app.flow_flags import read_flow
+from konnect.app.klog import LogConfig, read_log
 from konnect.app.quoting import quote
 from konnect.tunnel.link import Flow
 
@@ -69,11 +70,11 @@ class AgentConfig:
     drain_timeout: float = 25.0
     """How long tunnels may go on after the first signal."""
     flow: Flow = field(default_factory=Flow)
+    """How links hold their tunnels."""
     transport: str = "stock"
     """`hub` or `stock`."""
-    """How links hold their tunnels."""
-    verbosity: int = 4
-    """klog's number; konnect.log.level_for_verbosity makes a level of it."""
+    log: LogConfig = field(default_factory=LogConfig)
+    """What is logged, and where to."""
 
 
 class AgentOptions(FlagOptions):
@@ -174,7 +175,7 @@ class AgentOptions(FlagOptions):
             drain_timeout=self["drain-timeout"],
             flow=read_flow(self),
             transport=self["transport"],
-            verbosity=self["v"],
+            log=read_log(self),
         )
 
 

@@ -129,6 +129,8 @@ def _vmodule(text: str) -> str:
         pattern, equals, level = item.partition("=")
         if item and not (pattern and equals and _DECIMAL.fullmatch(level)):
             raise ValueError("syntax error: expect comma-separated list of filename=N")
+        if int(level or 0) < 0:
+            raise ValueError("negative value for vmodule level")
     return text
 
 

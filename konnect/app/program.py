@@ -1,29 +1,45 @@
-"""What both programs have around their service: log level, signals, and start errors without a
+"""What both programs have around their service: logging, signals, and start errors without a
 traceback."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.application.service import IService, MultiService
+from twisted.logger import ILogObserver
+from twisted.python.components import Componentized
 
+from konnect.app.flags import exit_with_error
+from konnect.app.klog import LogConfig
 from konnect.app.listening import CannotListen
+from konnect.app.log_output import LogOutput, make_output
 from konnect.app.signals import Signals
-from konnect.log import level_for_verbosity, make_logger, set_level
-from konnect.net.clock import steady
+from konnect.log import make_logger, set_level
 
 log = make_logger(__name__)
 
 
 class Program(MultiService):
-    """The root service of one process."""
+    """
+    The root service of one process.
 
-    def __init__(self, service: Any, signals: Signals) -> None:
+    :param output: what twistd is to log to in the place of its own observer.
+    """
+
+    def __init__(self, service: Any, signals: Signals, output: LogOutput | None = None) -> None:
         super().__init__()
         self.addService(service)
         self._signals = signals
+        self._output = output
         self._program = service.name
         self._listening = False
+
+    def setServiceParent(self, parent: Any) -> None:
+        if self._output is not None and isinstance(parent, Componentized):
+            # twistd asks the application for this before it begins to log.
+            parent.setComponent(ILogObserver, self._output)
+        super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
         """Open the listeners; what cannot be opened ends the process with one line and code 1."""
@@ -42,8 +58,18 @@ class Program(MultiService):
         self._signals.install()
 
 
-def program(service: Any, reactor: Any, verbosity: int, *, hurried_exit_code: int) -> IService:
-    """The service that a process runs, on a reactor whose timers the clock's setting spares."""
-    steady(reactor)
-    set_level(level_for_verbosity(verbosity))
-    return Program(service, Signals(reactor, service.hurry, hurried_exit_code))
+def program(
+    service: Any,
+    reactor: Any,
+    logging: LogConfig,
+    host: Mapping[str, Any] | None,
+    *,
+    hurried_exit_code: int,
+) -> IService:
+    """The service that a process runs; `host` is what twistd or twist were given."""
+    set_level(logging.level, logging.rules)
+    try:
+        output = make_output(logging, service.name, host)
+    except OSError as error:
+        exit_with_error(f"cannot open the log file {error.filename}: {error.strerror}")
+    return Program(service, Signals(reactor, service.hurry, hurried_exit_code), output)

@@ -24,4 +24,6 @@ def makeService(options: ProxyOptions) -> IService:
 
     config = options.config
     # Upstream's proxy reports a stop that was cut short.
-    return program(proxy_service(config, reactor), reactor, config.verbosity, hurried_exit_code=1)
+    return program(
+        proxy_service(config, reactor), reactor, config.log, options.parent, hurried_exit_code=1
+    )

@@ -23,6 +23,7 @@ from konnect.app.checks import (
 )
 from konnect.app.flags import FlagOptions
 from konnect.app.flow_flags import read_flow
+from konnect.app.klog import LogConfig, read_log
 from konnect.app.proxy_flags import (
     CIPHER_SUITES,
     MISSING_FEATURES,
@@ -91,11 +92,11 @@ class ProxyConfig:
     control_rate: int = RATE
     """Frames without payload that a peer may send in a second; 0: as many as it likes."""
     flow: Flow = field(default_factory=Flow)
+    """How links hold their tunnels."""
     transport: str = "stock"
     """`hub` or `stock`."""
-    """How links hold their tunnels."""
-    verbosity: int = 4
-    """klog's number; konnect.log.level_for_verbosity makes a level of it."""
+    log: LogConfig = field(default_factory=LogConfig)
+    """What is logged, and where to."""
 
 
 class ProxyOptions(FlagOptions):
@@ -276,5 +277,5 @@ class ProxyOptions(FlagOptions):
             control_rate=self["control-rate"],
             flow=read_flow(self),
             transport=self["transport"],
-            verbosity=self["v"],
+            log=read_log(self),
         )

@@ -26,7 +26,7 @@ from twisted.web.client import Agent, HTTPConnectionPool, readBody
 from konnect import __version__
 from konnect.app import kinds
 from konnect.app.flags import Flag, FlagOptions
-from konnect.app.klog import KLOG_FLAGS
+from konnect.app.klog import IDLE_KLOG_FLAGS
 from konnect.app.quoting import quote
 from konnect.client.connect_dial import ConnectDialer
 from konnect.client.connections import OwnConnections
@@ -63,7 +63,7 @@ class TestClientOptions(FlagOptions):
         Flag("after-delay", kinds.INT, 0, "Seconds to wait at the end."),
         Flag("close-idle-conn", kinds.BOOL, True, "Close each tunnel when its answer is there."),
         Flag("enable-http2-healthchecks", kinds.BOOL, True, _NO_EFFECT),
-        *KLOG_FLAGS,
+        *IDLE_KLOG_FLAGS,
     )
 
     def getSynopsis(self) -> str:

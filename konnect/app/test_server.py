@@ -30,7 +30,7 @@ from zope.interface import implementer
 
 from konnect.app import kinds
 from konnect.app.flags import Flag, FlagOptions
-from konnect.app.klog import KLOG_FLAGS
+from konnect.app.klog import IDLE_KLOG_FLAGS
 
 HOST = "127.0.0.1"
 DEFAULT_SLEEP = 10
@@ -62,7 +62,7 @@ class TestServerOptions(FlagOptions):
     )
     flags = (
         Flag("server-port", kinds.KLOG_UINT, 8000, f"The TCP port on {HOST} to listen on."),
-        *KLOG_FLAGS,
+        *IDLE_KLOG_FLAGS,
     )
 
     def postOptions(self) -> None:

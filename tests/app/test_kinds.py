@@ -108,12 +108,13 @@ class KindTests(SynchronousTestCase):
         )
 
     def test_klog_patterns(self) -> None:
-        """klog's two little languages are checked although they have no effect."""
+        """klog's two little languages are refused in its words."""
         self.accepts(kinds.KLOG_VMODULE, ("", ""), ("a=1,b*=2", "a=1,b*=2"))
         self.refuses(
             kinds.KLOG_VMODULE,
             ("a", "syntax error: expect comma-separated list of filename=N"),
             ("a=x", "syntax error: expect comma-separated list of filename=N"),
+            ("a=-1", "negative value for vmodule level"),
         )
         self.accepts(kinds.KLOG_LOCATION, ("", ""), ("foo.go:3", "foo.go:3"))
         self.refuses(

@@ -10,6 +10,7 @@ import uuid
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
+from konnect.app.klog import LogConfig
 from konnect.app.proxy_options import ProxyConfig, ProxyOptions
 
 PREFIX = "failed to validate server options with "
@@ -78,7 +79,7 @@ class AcceptedTests(ProxyCase):
         self.assertEqual(config.backend_dial_timeout, 30.0)
         self.assertEqual(config.flow.linger, 10.0)
         self.assertIs(config.delete_existing_uds_file, True)
-        self.assertEqual((config.server_count, config.verbosity), (1, 4))
+        self.assertEqual((config.server_count, config.log), (1, LogConfig()))
 
     def test_manifest(self) -> None:
         """The flags of a production manifest, klog's included, are taken as they stand."""
@@ -100,7 +101,7 @@ class AcceptedTests(ProxyCase):
             "--kube-api-content-type=application/vnd.kubernetes.protobuf",
             "-v=2",
         )
-        self.assertEqual((config.admin_port, config.verbosity), (8093, 2))
+        self.assertEqual((config.admin_port, config.log.level), (8093, "info"))
 
     def test_server_id(self) -> None:
         """The id is the flag's, else the environment's, else a random UUID."""

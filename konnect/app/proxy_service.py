@@ -66,6 +66,7 @@ class ProxyService(Service):
         self.switchboard = Switchboard(
             self.registry,
             self.ledger,
+            self._timers,
             dial_timeout=config.backend_dial_timeout,
             buffer_limit=config.buffer_limit,
         )

@@ -124,6 +124,12 @@ class ProxyCollector(Collector):
             "Count of expired leases that the lease garbage collection controller has culled.",
             {(): 0},  # there is no lease controller, so this is the truth
         )
+        yield _counter(
+            "konnect_dials_retried_total",
+            "Dials for which a second agent was asked, by what was wrong with the first.",
+            _one_label(ledger.dials_retried),
+            "cause",
+        )
         yield from _streams(PROXY, ledger)
         yield from _ours(ledger)
 

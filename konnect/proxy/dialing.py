@@ -1,8 +1,12 @@
-"""How both frontends get their tunnels: choose a link, ask it, bound the wait."""
+"""How both frontends get their tunnels: choose a link and ask it, and another if that fails."""
 
 from __future__ import annotations
 
+from twisted.internet.interfaces import IReactorTime
+
+from konnect.log import make_logger
 from konnect.proxy.link import AgentLink
+from konnect.proxy.pending import PendingDial
 from konnect.tunnel.ends import End
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
@@ -10,13 +14,19 @@ from konnect.tunnel.routing import Registry
 from konnect.tunnel.tunnel import Tunnel
 from konnect.wire.packets import Packet
 
+log = make_logger(__name__)
+
+PENDING = 4096
+"""Dials that may wait for one link (as many as our agents take); more go to others, or fail."""
+
 
 class Switchboard:
     """
     Opens tunnels for the frontends.
 
-    :param dial_timeout: seconds that an agent has to answer a dial; 0: no limit (upstream's
-    default).
+    :param clock: what limits dials.
+    :param dial_timeout: seconds that a dial may take in all, whoever is asked; 0: no limit
+    (upstream's default).
     :param buffer_limit: bytes waiting for slow readers above which new dials are refused; 0: none.
     """
 
@@ -24,13 +34,15 @@ class Switchboard:
         self,
         registry: Registry[AgentLink],
         ledger: Ledger,
+        clock: IReactorTime,
         *,
         dial_timeout: float,
         buffer_limit: int = 0,
     ) -> None:
         self._registry = registry
         self._ledger = ledger
-        self._dial_timeout = dial_timeout
+        self.clock = clock
+        self.dial_timeout = dial_timeout
         self._buffer_limit = buffer_limit
         self.closing = False
 
@@ -51,5 +63,27 @@ class Switchboard:
         if link is None:
             tunnel.fail(Reason.NO_AGENT)
             return tunnel
-        link.dial(tunnel, request, self._dial_timeout)
+        if len(link.dials) >= PENDING:
+            link = self._registry.choose(address, avoid=(link,))
+            if link is None or len(link.dials) >= PENDING:
+                tunnel.fail(Reason.OVERLOADED, "too many dials are waiting for the agents")
+                return tunnel
+        PendingDial(self, tunnel, request).begin(link)
         return tunnel
+
+    def another(self, tunnel: Tunnel, tried: AgentLink, cause: str) -> AgentLink | None:
+        """See `konnect.proxy.pending.Dials`."""
+        if self.closing:
+            return None
+        link = self._registry.choose(tunnel.address, avoid=(tried,))
+        if link is None or link.suspect or len(link.dials) >= PENDING:
+            return None
+        self._ledger.dials_retried[cause] += 1
+        log.debug(
+            "dial to {address}: {tried} failed ({cause}), asking {link} as well",
+            address=tunnel.address,
+            tried=tried,
+            cause=cause,
+            link=link,
+        )
+        return link

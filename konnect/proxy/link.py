@@ -1,55 +1,30 @@
 """A link as the proxy sees it: dials go out over it, their tunnels live on it.
 
-A pending dial is known by a random number of our own, unpredictable and scoped to this link, so no
-agent can answer another's dial and no client's choice of a number matters. Sequences are
-upstream's.
+A pending dial is known by a random number of our own, unpredictable and scoped to the links that
+were asked, so no agent can answer another's dial and no client's choice of a number matters.
+Sequences are upstream's.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 
 from konnect.log import make_logger
 from konnect.net.grpc_stream import GrpcStream, Metadata
+from konnect.proxy.health import PROBE_ADDRESS, LinkHealth
+from konnect.proxy.pending import PendingDial
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import REMEMBERED, Flow, Link
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import Reason, classify, from_label
-from konnect.tunnel.tunnel import Tunnel
 from konnect.wire import packets
 from konnect.wire.metadata import AgentHello
 from konnect.wire.packets import MalformedPacket, Packet, PacketType
 from konnect.wire.status import Status
 
 log = make_logger(__name__)
-
-
-class PendingDial:
-    """A DIAL_REQ on its way over a link, with the limit of its wait; the tunnel's `Dial`."""
-
-    __slots__ = ("limit", "link", "random", "tunnel")
-
-    def __init__(self, link: AgentLink, random: int, tunnel: Tunnel) -> None:
-        self.link = link
-        self.random = random
-        self.tunnel = tunnel
-        self.limit: IDelayedCall | None = None
-
-    def cancel(self) -> None:
-        """Forget the dial and tell the agent (DIAL_CLS); a late answer is closed on arrival."""
-        if self.link.take_dial(self.random) is not None and not self.link.lost:
-            self.link.send(PacketType.DIAL_CLS, packets.dial_cls(self.random))
-
-    def expired(self) -> None:
-        """The agent has not answered in time."""
-        self.limit = None
-        log.warn(
-            "{link} did not answer a dial to {a} in time", link=self.link, a=self.tunnel.address
-        )
-        self.tunnel.fail(Reason.BACKEND_TIMEOUT)
 
 
 class AgentLink(Link):
@@ -76,11 +51,12 @@ class AgentLink(Link):
             later=clock.callLater,
             flow=flow,
         )
-        self._clock = clock
         self.agent_id = hello.agent_id
         self.identifiers = hello.identifiers
         self.draining = False
         self.suspect = False
+        """Its agent does not answer: `health` takes it out of rotation and puts it back."""
+        self.health = LinkHealth(self, clock)
         self.peer = stream.peer
         self.dials: dict[int, PendingDial] = {}
         self._on_end = on_end
@@ -96,29 +72,19 @@ class AgentLink(Link):
         """Tunnels and dials that it carries."""
         return len(self.ends) + len(self.dials)
 
-    def dial(self, tunnel: Tunnel, request: Packet, timeout: float) -> None:
-        """
-        Ask the agent for `tunnel`, which fails after `timeout` seconds (0: never) without an
-        answer.
+    def ask(self, dial: PendingDial) -> None:
+        """Send a dial's DIAL_REQ; the answer is told to the dial."""
+        self.dials[dial.random] = dial
+        self.send(PacketType.DIAL_REQ, dial.payload)
 
-        `request` is a DIAL_REQ; its `random` is replaced by ours, the rest (also fields that we do
-        not know) goes on as it is.
-        """
-        random = secrets.randbits(63)
-        dial = self.dials[random] = PendingDial(self, random, tunnel)
-        tunnel.dial = dial
-        if timeout:
-            dial.limit = self._clock.callLater(timeout, dial.expired)
-        request.dialRequest.random = random
-        self.send(PacketType.DIAL_REQ, request.SerializeToString())
+    def withdraw(self, dial: PendingDial) -> None:
+        """The dial is wanted no more (DIAL_CLS)."""
+        if self.dials.pop(dial.random, None) is not None:
+            self.send(PacketType.DIAL_CLS, packets.dial_cls(dial.random))
 
-    def take_dial(self, random: int) -> PendingDial | None:
-        """Remove a pending dial from the table; its time limit is off."""
-        dial = self.dials.pop(random, None)
-        if dial is not None and dial.limit is not None:
-            dial.limit.cancel()
-            dial.limit = None
-        return dial
+    def probe(self, random: int) -> None:
+        """Ask for what no agent can dial, to hear whether this one answers."""
+        self.send(PacketType.DIAL_REQ, packets.dial_req("tcp", PROBE_ADDRESS, random))
 
     def shut_down(self) -> None:
         """The proxy is going: give up the dials and close the tunnels, while the agent can still
@@ -130,11 +96,13 @@ class AgentLink(Link):
                 end.tunnel.close(Reason.SHUTDOWN)
 
     def end(self, reason: Reason) -> None:
-        """The stream is over: fail the pending dials at once and end the tunnels."""
+        """The stream is over: its dials go to other links or fail at once, its tunnels end."""
         self.lost = True
+        self.health.stop()
         self._on_end(self)
-        for dial in list(self.dials.values()):
-            dial.tunnel.fail(reason, f"{reason.text} during the dial")
+        dials, self.dials = self.dials, {}
+        for dial in dials.values():
+            dial.failed_at(self, reason, f"{reason.text} during the dial")
         self.end_all(reason)
 
     # -- the stream's listener
@@ -156,15 +124,17 @@ class AgentLink(Link):
 
     def _dial_rsp(self, packet: Packet) -> None:
         response = packet.dialResponse
-        dial = self.take_dial(response.random)
+        dial = self.dials.pop(response.random, None)
         connect_id = response.connectID
         if dial is None:
-            self.ledger.dial_failures["unrecognized_response"] += 1
+            if not self.health.probe_answered(response.random):
+                self.ledger.dial_failures["unrecognized_response"] += 1
             # Late (cancelled, timed out) or invented. A duplicate for a live tunnel must not kill
             # it.
             if connect_id and connect_id not in self.ends:
                 self._send_close(connect_id)
             return
+        dial.answered(self)
         tunnel = dial.tunnel
         if response.error:
             tunnel.fail(classify(response.error), response.error)
@@ -194,9 +164,9 @@ class AgentLink(Link):
         end.gone()
 
     def _dial_cls(self, packet: Packet) -> None:
-        dial = self.take_dial(packet.closeDial.random)
+        dial = self.dials.pop(packet.closeDial.random, None)
         if dial is not None:
-            dial.tunnel.fail(Reason.DIAL_CLOSED)
+            dial.failed_at(self, Reason.DIAL_CLOSED, Reason.DIAL_CLOSED.text)
 
     def _drain(self, packet: Packet) -> None:
         if not self.draining:

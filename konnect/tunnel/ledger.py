@@ -49,6 +49,7 @@ class Ledger:
         self.pending_dials = 0
         self.dial_failures: dict[str, int] = defaultdict(int)
         self.failed_by_reason: dict[str, int] = defaultdict(int)
+        self.dials_retried: dict[str, int] = defaultdict(int)
         self.dial_seconds = Histogram(AGENT_DIAL_BOUNDS if agent else DIAL_BOUNDS)
         self.connection_seconds = Histogram(CONNECTION_BOUNDS)
         self.buffered = 0

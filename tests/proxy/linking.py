@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from konnect.proxy.pending import PendingDial
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import Tunnel
 from konnect.wire import packets
@@ -21,7 +22,8 @@ class LinkTestCase(ProxyTestCase):
         near = FakeEnd()
         tunnel = Tunnel(self.ledger, near, "host:80")
         request = packets.parse(packets.dial_req("tcp", "host:80", 0))
-        (agent or self.a).link.dial(tunnel, request, timeout)
+        self.switchboard.dial_timeout = timeout
+        PendingDial(self.switchboard, tunnel, request).begin((agent or self.a).link)
         return near
 
     def open(self, connect_id: int = 1) -> FakeEnd:

@@ -68,6 +68,10 @@ class Agent:
         """Refuse the dial that was asked for."""
         self.says(packets.dial_rsp(self.asked(), error=text))
 
+    def gives_up(self) -> None:
+        """Answer the dial that was asked for with DIAL_CLS."""
+        self.says(packets.dial_cls(self.asked()))
+
     def leaves(self) -> None:
         """The agent's connection is lost."""
         self.stream.listener = None
@@ -125,7 +129,11 @@ class ProxyTestCase(SynchronousTestCase):
         self.ledger = Ledger(self.clock.seconds)
         self.registry: Registry[AgentLink] = Registry()
         self.switchboard = Switchboard(
-            self.registry, self.ledger, dial_timeout=self.dial_timeout, buffer_limit=1 << 20
+            self.registry,
+            self.ledger,
+            self.clock,
+            dial_timeout=self.dial_timeout,
+            buffer_limit=1 << 20,
         )
         self.factory = ConnectFactory(self.switchboard, self.ledger, self.clock)
         self.agents: list[Agent] = []
@@ -155,6 +163,10 @@ class ProxyTestCase(SynchronousTestCase):
         """The frontend's side of a connection."""
         assert isinstance(socket.protocol, ConnectProtocol)
         return socket.protocol
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass in small steps, as a reactor sees it."""
+        self.clock.pump([0.1] * round(seconds / 0.1))
 
     def failures(self) -> dict[str, int]:
         """Failed dials by upstream's labels."""
@@ -187,7 +199,8 @@ class ProxyTestCase(SynchronousTestCase):
     def assert_consistent(self) -> None:
         """The books agree with the tables."""
         ledger = self.ledger
-        dials = sum(len(agent.link.dials) for agent in self.agents)
+        # A dial may be in the tables of two links.
+        dials = len({id(d) for agent in self.agents for d in agent.link.dials.values()})
         open_ends = sum(
             end.tunnel is not None for agent in self.agents for end in agent.link.ends.values()
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from konnect.proxy import dialing
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import State
 from konnect.wire import packets
@@ -16,10 +17,13 @@ class SwitchboardTests(ProxyTestCase):
         super().setUp()
         self.near = FakeEnd()
 
+    def request(self) -> packets.Packet:
+        """A client's DIAL_REQ."""
+        return packets.parse(packets.dial_req("tcp", ADDRESS, 5))
+
     def dial(self) -> State:
         """Ask for a tunnel; returns its state."""
-        request = packets.parse(packets.dial_req("tcp", ADDRESS, 5))
-        self.tunnel = self.switchboard.dial(self.near, request)
+        self.tunnel = self.switchboard.dial(self.near, self.request())
         return self.tunnel.state
 
     def test_no_agent(self) -> None:
@@ -69,6 +73,22 @@ class SwitchboardTests(ProxyTestCase):
         self.assertEqual(self.near.take()[0][:2], ("failed", Reason.OVERLOADED))
         self.assertEqual(agent.take(), [])
         self.ledger.buffered = 0
+
+    def test_too_many_dials(self) -> None:
+        """A link has room for so many dials; more go to another, or are refused."""
+        self.patch(dialing, "PENDING", 2)
+        first = self.agent("a")
+        tunnels = [self.switchboard.dial(FakeEnd(), self.request()) for _ in range(2)]
+        self.assertIs(self.dial(), State.CLOSED)
+        self.assertEqual(
+            self.near.take(),
+            [("failed", Reason.OVERLOADED, "too many dials are waiting for the agents")],
+        )
+        second = self.agent("b")
+        tunnels += [self.switchboard.dial(FakeEnd(), self.request()) for _ in range(2)]
+        self.assertEqual([len(agent.link.dials) for agent in (first, second)], [2, 2])
+        for tunnel in tunnels:
+            tunnel.close(Reason.CLIENT_LEFT)
 
     def test_draining(self) -> None:
         """A draining agent is asked only when there is no other."""

@@ -101,7 +101,7 @@ class TimeoutTests(ConnectTestCase):
         """It is 504 in upstream's words, and the agent is told to give up."""
         self.dial()
         random = self.a.asked()
-        self.clock.advance(5.1)
+        self.wait(5.1)
         status, _, body = answer(self.s.take())
         self.assertEqual(status, "HTTP/1.1 504 Gateway Timeout")
         self.assertEqual(body, "Backend dial timeout: timed out waiting for backend dial\r\n")

@@ -162,7 +162,7 @@ class TimeoutTests(StreamTestCase):
         """The client is told in upstream's words, and a late success reaches nobody."""
         self.c.dials(random=42)
         random = self.a.asked()
-        self.clock.advance(5.1)
+        self.wait(5.1)
         told = [("DIAL_RSP", 42, 0, "timed out waiting for backend dial")]
         self.assertEqual(self.c.take(), told)
         self.a.take()

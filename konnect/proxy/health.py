@@ -1,0 +1,127 @@
+"""Whether a link's agent answers dials: a link that does not is taken out of rotation, and probed.
+
+An agent can be connected and dead: its process hangs, its one reading loop is stuck behind a slow
+socket, the packets of its node go nowhere. HTTP/2's keepalive sees some of this, after its time,
+and not the rest. Dials see all of it.
+
+    in rotation       MISSES dials in a row go unanswered          out of rotation, probed
+    out of rotation   a dial or a probe is answered in time        in rotation
+
+A probe is a dial that fails at the agent before it touches any network: its address has no port.
+Every agent answers that with an error, at once. After a probe's answer one more missed dial is
+enough to be taken out again, and each time the probes come later, until a dial is answered: so an
+agent that answers probes and nothing else gets little.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from konnect.log import make_logger
+
+log = make_logger(__name__)
+
+MISSES = 3
+"""Dials in a row without an answer that take a link out of rotation."""
+
+PROBE_ADDRESS = "konnect-probe"
+"""What probes ask for. Without a port it is no address: no agent looks the name up."""
+
+PROBE_ANSWER = 5.0
+"""Seconds that an agent has to answer a probe."""
+
+SHORTEST_REST, LONGEST_REST = 1.0, 60.0
+"""Seconds between an unanswered probe and the next; each time twice as many."""
+
+
+class Probed(Protocol):
+    """What the watch needs of its link."""
+
+    suspect: bool
+    """Out of rotation: routing takes it only when there is nothing better."""
+
+    def probe(self, random: int) -> None:
+        """Send a DIAL_REQ for PROBE_ADDRESS."""
+
+
+class LinkHealth:
+    """The watch over one link."""
+
+    __slots__ = ("_clock", "_link", "_random", "_rest", "_timer", "_waiting", "misses")
+
+    def __init__(self, link: Probed, clock: IReactorTime) -> None:
+        self._link = link
+        self._clock = clock
+        self.misses = 0
+        """Dials in a row that went unanswered."""
+        self._random = 0
+        """The last probe's."""
+        self._waiting = False
+        """For the answer to a probe, in time."""
+        self._rest = 0.0
+        self._timer: IDelayedCall | None = None
+
+    def missed(self) -> None:
+        """A dial has gone unanswered for longer than it may."""
+        self.misses += 1
+        if self.misses < MISSES or self._link.suspect:
+            return
+        self._link.suspect = True
+        log.warn(
+            "{link} does not answer dials ({n} in a row): it gets none until it answers a probe",
+            link=self._link,
+            n=self.misses,
+        )
+        self._later()
+
+    def answered(self) -> None:
+        """A dial was answered in time."""
+        self.misses = 0
+        self._rest = 0.0
+        self._restore()
+
+    def probe_answered(self, random: int) -> bool:
+        """Whether an answer with this `random` was that of a probe."""
+        if not self._random or random != self._random:
+            return False
+        if self._waiting:
+            self.misses = min(self.misses, MISSES - 1)
+            self._restore()
+        elif self._link.suspect:
+            # Late, but it reads again: no need to wait for the next probe's time.
+            self.stop()
+            self._probe()
+        return True
+
+    def stop(self) -> None:
+        """No more probes; no delayed call is left."""
+        self._waiting = False
+        self._random = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _restore(self) -> None:
+        self.stop()
+        if self._link.suspect:
+            self._link.suspect = False
+            log.info("{link} answers again: it gets dials", link=self._link)
+
+    def _later(self) -> None:
+        """Probe after a rest: at once when it is the first time."""
+        rest = self._rest
+        self._rest = min(max(2 * rest, SHORTEST_REST), LONGEST_REST)
+        self._timer = self._clock.callLater(rest, self._probe)
+
+    def _probe(self) -> None:
+        self._waiting = True
+        self._random = secrets.randbits(62) + 1
+        self._timer = self._clock.callLater(PROBE_ANSWER, self._unanswered)
+        self._link.probe(self._random)
+
+    def _unanswered(self) -> None:
+        self._waiting = False
+        self._later()

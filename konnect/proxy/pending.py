@@ -1,0 +1,159 @@
+"""A dial on its way: which links were asked, and what becomes of it when one does not answer.
+
+That a link is lost, gives the dial up, or is silent for longer than any agent should be, is no
+fault of the destination's. Before there was an answer it is safe to ask another link, and that is
+done once. A silent link is not withdrawn from: whichever of the two answers first decides, so a
+slow destination loses nothing by the second question. All of it together takes no longer than the
+dial's one limit.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from konnect.log import make_logger
+from konnect.tunnel.reasons import Reason
+from konnect.tunnel.tunnel import Tunnel
+from konnect.wire.packets import Packet
+
+if TYPE_CHECKING:
+    from konnect.proxy.link import AgentLink
+
+log = make_logger(__name__)
+
+ANSWER_WITHIN = 6.0
+"""Seconds without an answer after which a link is doubted. Agents, upstream's too, give a
+destination up after 5 and say so."""
+
+
+class Dials(Protocol):
+    """What a dial needs of the switchboard."""
+
+    clock: IReactorTime
+    dial_timeout: float
+    """Seconds for a whole dial; 0: no limit."""
+
+    def another(self, tunnel: Tunnel, tried: AgentLink, cause: str) -> AgentLink | None:
+        """A link that may be asked instead of `tried`, if there is one; `cause` is counted."""
+
+
+class PendingDial:
+    """One dial at one link, or at two; the tunnel's `Dial`."""
+
+    __slots__ = (
+        "_dials",
+        "_limit",
+        "_links",
+        "_tried_again",
+        "payload",
+        "random",
+        "tunnel",
+    )
+
+    def __init__(self, dials: Dials, tunnel: Tunnel, request: Packet) -> None:
+        """`request` is a DIAL_REQ. Its `random` is replaced by one of our own; what else is in it,
+        also fields that we do not know, goes on as it is."""
+        self.tunnel = tunnel
+        self.random = request.dialRequest.random = secrets.randbits(63)
+        """Unpredictable, and in the tables of the asked links only: no other agent can answer."""
+        self.payload = request.SerializeToString()
+        self._dials = dials
+        self._links: dict[AgentLink, float | None] = {}
+        """The links that have not answered, and when they were asked; None: blamed for it."""
+        self._tried_again = False
+        self._limit: IDelayedCall | None = None
+
+    def begin(self, link: AgentLink) -> None:
+        """Ask the first link."""
+        dials = self._dials
+        self._limit = dials.clock.callLater(self._patience, self._late)
+        self.tunnel.dial = self
+        self._links[link] = dials.clock.seconds()
+        link.ask(self)
+
+    @property
+    def _patience(self) -> float:
+        timeout = self._dials.dial_timeout
+        return min(ANSWER_WITHIN, timeout / 2) if timeout else ANSWER_WITHIN
+
+    # -- what a link says; it has taken the dial out of its table
+
+    def answered(self, link: AgentLink) -> None:
+        """`link` has answered, well or badly: the other is asked no more."""
+        in_time = self._links.pop(link, None) is not None
+        if in_time and link.health.misses:
+            link.health.answered()
+        self.cancel()
+
+    def failed_at(self, link: AgentLink, reason: Reason, text: str) -> None:
+        """`link` will not answer any more, for a reason of its own: another one decides."""
+        if link not in self._links:
+            return  # cancelled by what another dial's end has led to
+        del self._links[link]
+        if not self._links and not self._try_again(link, reason.label):
+            self.tunnel.fail(reason, text)
+
+    # -- the tunnel's `Dial`
+
+    def cancel(self) -> None:
+        """Forget the dial and tell the agents (DIAL_CLS); a late answer is closed on arrival."""
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+        links, self._links = self._links, {}
+        for link in links:
+            link.withdraw(self)
+
+    # -- time
+
+    def _late(self) -> None:
+        """Nobody has answered for as long as an agent may take."""
+        dials = self._dials
+        silent = self._blame()
+        if silent is not None:
+            self._try_again(silent, "unanswered")
+        if dials.dial_timeout:
+            rest = dials.dial_timeout - self._patience
+            self._limit = dials.clock.callLater(rest, self._expired)
+        elif any(asked is not None for asked in self._links.values()):
+            self._limit = dials.clock.callLater(self._patience, self._late)
+        else:
+            self._limit = None
+
+    def _expired(self) -> None:
+        """Nobody has answered for as long as the dial may take."""
+        self._limit = None
+        self._blame()
+        log.warn(
+            "no answer to a dial to {address} in time from {links}",
+            address=self.tunnel.address,
+            links=" and ".join(map(str, self._links)),
+        )
+        self.tunnel.fail(Reason.BACKEND_TIMEOUT)
+
+    def _blame(self) -> AgentLink | None:
+        """Let the silent links know, each once; returns one of them. Those that were asked only
+        just now are not meant."""
+        silent = None
+        long_ago = self._dials.clock.seconds() - self._patience / 2
+        for link, asked in self._links.items():
+            if asked is not None and asked < long_ago:
+                silent = link
+                self._links[link] = None
+                link.health.missed()
+        return silent
+
+    def _try_again(self, tried: AgentLink, cause: str) -> bool:
+        """Ask another link, if there is one and none was asked besides the first."""
+        if self._tried_again:
+            return False
+        link = self._dials.another(self.tunnel, tried, cause)
+        if link is None:
+            return False
+        self._tried_again = True
+        self._links[link] = self._dials.clock.seconds()
+        link.ask(self)
+        return True

@@ -1,0 +1,239 @@
+"""Tests of konnect.proxy.pending: dials whose first link does not answer."""
+
+from __future__ import annotations
+
+from konnect.proxy.pending import ANSWER_WITHIN, PendingDial
+from konnect.tunnel.reasons import Reason
+from konnect.tunnel.tunnel import Tunnel
+from konnect.wire import packets
+from tests.fakes import FakeEnd
+from tests.proxy.rig import ADDRESS, Agent, ProxyTestCase
+
+LIMIT = 30.0
+
+
+class PendingTestCase(ProxyTestCase):
+    """Two agents; the first is asked."""
+
+    dial_timeout = LIMIT
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.first, self.second = self.agent("a"), self.agent("b")
+        self.near = FakeEnd()
+
+    def dial(self, near: FakeEnd | None = None) -> Tunnel:
+        """Ask the first agent for a tunnel."""
+        tunnel = Tunnel(self.ledger, near or self.near, ADDRESS)
+        request = packets.parse(packets.dial_req("tcp", ADDRESS, 0))
+        PendingDial(self.switchboard, tunnel, request).begin(self.first.link)
+        return tunnel
+
+    def works(self, agent: Agent) -> None:
+        """The near end was told of one success, and its bytes go to `agent`."""
+        self.assertEqual(self.near.take(), [("opened",)])
+        assert self.near.other is not None and self.near.tunnel is not None
+        self.near.other.write(b"hello")
+        self.assertIn(("DATA", 1, b"hello"), agent.take())
+        self.near.tunnel.close(Reason.CLIENT_CLOSED)
+
+
+class LostTests(PendingTestCase):
+    """A link that ends, or whose agent gives the dial up, before it has answered."""
+
+    def test_lost(self) -> None:
+        """The dial of a lost link is tried on another; the client notices nothing."""
+        self.dial()
+        self.first.leaves()
+        self.assertEqual(self.near.take(), [])
+        self.second.accepts()
+        self.works(self.second)
+        self.assertEqual(self.ledger.dials_retried, {"agent_lost": 1})
+        self.assertEqual(self.failures(), {})
+
+    def test_given_up(self) -> None:
+        """So is one that the agent gives up, as a konnect agent does when it stops."""
+        self.dial()
+        self.first.gives_up()
+        self.second.accepts()
+        self.works(self.second)
+        self.assertEqual(self.first.take(), [], "it gave up: nothing to withdraw")
+        self.assertEqual(self.ledger.dials_retried, {"dial_closed": 1})
+
+    def test_once(self) -> None:
+        """The second loss is the dial's end, though there is a third agent."""
+        third = self.agent("c")
+        self.dial()
+        self.first.leaves()
+        asked = self.second if self.second.link.dials else third
+        asked.leaves()
+        self.assertEqual(
+            self.near.take(),
+            [("failed", Reason.AGENT_LOST, "the agent's connection was lost during the dial")],
+        )
+        self.assertEqual(self.ledger.dials_retried, {"agent_lost": 1})
+
+    def test_nobody_else(self) -> None:
+        """Without another agent the loss is told at once."""
+        self.second.leaves()
+        self.dial()
+        self.first.leaves()
+        self.assertEqual(self.near.take()[0][:2], ("failed", Reason.AGENT_LOST))
+        self.assertEqual(self.ledger.dials_retried, {})
+
+    def test_answered(self) -> None:
+        """What the destination refuses is not tried again."""
+        self.dial()
+        self.first.refuses("connect: connection refused")
+        self.assertEqual(self.near.take()[0][:2], ("failed", Reason.REFUSED))
+        self.assertEqual(self.second.take(), [])
+
+    def test_suspects_are_not_asked(self) -> None:
+        """An agent that is known not to answer is no help."""
+        self.second.link.suspect = True
+        self.dial()
+        self.first.leaves()
+        self.assertEqual(self.near.take()[0][:2], ("failed", Reason.AGENT_LOST))
+
+    def test_stopping(self) -> None:
+        """A proxy that is going tries nothing again."""
+        self.dial()
+        self.switchboard.closing = True
+        self.first.leaves()
+        self.assertEqual(self.near.take()[0][:2], ("failed", Reason.AGENT_LOST))
+
+    def test_the_limit_stays(self) -> None:
+        """A second try has what is left of the dial's time."""
+        self.dial()
+        self.clock.advance(4.0)
+        self.first.leaves()
+        self.wait(LIMIT - 4.0 - 0.1)
+        self.assertEqual(self.near.take(), [])
+        self.wait(0.2)
+        self.assertEqual(self.near.take()[0][:2], ("failed", Reason.BACKEND_TIMEOUT))
+        self.assertEqual([p[0] for p in self.second.take()], ["DIAL_REQ", "DIAL_CLS"])
+
+    def test_a_client_that_leaves_with_several_dials(self) -> None:
+        """A client may give up its other dials when it is told that one has failed."""
+        self.second.leaves()
+        others: list[Tunnel] = []
+
+        class Leaving(FakeEnd):
+            def failed(self, reason: Reason, text: str) -> None:
+                for tunnel in others:
+                    tunnel.close(Reason.CLIENT_LEFT)
+
+        self.dial(Leaving())
+        others += [self.dial(FakeEnd()) for _ in range(2)]
+        self.first.leaves()
+        self.assertEqual(self.ledger.failed_by_reason, {"agent_lost": 1, "client_left": 2})
+
+
+class SilentTests(PendingTestCase):
+    """A link that does not answer."""
+
+    def test_the_other_answers(self) -> None:
+        """After some silence another is asked as well; its answer withdraws the first."""
+        self.dial()
+        random = self.first.asked()
+        self.clock.advance(ANSWER_WITHIN - 0.1)
+        self.assertEqual(self.second.take(), [])
+        self.clock.advance(0.2)
+        self.second.accepts()
+        self.assertEqual(self.first.take(), [("DIAL_CLS", random)])
+        self.works(self.second)
+        self.assertEqual(self.ledger.dials_retried, {"unanswered": 1})
+        self.assertEqual((self.first.link.health.misses, self.second.link.health.misses), (1, 0))
+
+    def test_the_first_answers_after_all(self) -> None:
+        """The first may still win, and the other is withdrawn from; it stays in doubt."""
+        self.dial()
+        random = self.first.asked()
+        self.clock.advance(ANSWER_WITHIN + 0.1)
+        self.second.asked()
+        self.first.says(packets.dial_rsp(random, connect_id=1))
+        self.assertEqual(self.second.take(), [("DIAL_CLS", random)])
+        self.works(self.first)
+        self.assertEqual(self.first.link.health.misses, 1)
+
+    def test_a_late_success_is_closed(self) -> None:
+        """The slower one's connection is closed when it comes."""
+        self.dial()
+        random = self.first.asked()
+        self.clock.advance(ANSWER_WITHIN + 0.1)
+        self.second.accepts()
+        self.first.take()
+        self.first.says(packets.dial_rsp(random, connect_id=9))
+        self.assertEqual(self.first.take(), [("CLOSE_REQ", 9)])
+        self.works(self.second)
+
+    def test_nobody_answers(self) -> None:
+        """The dial ends at its limit, both links are blamed once, both are withdrawn from."""
+        self.dial()
+        random = self.first.asked()
+        self.clock.advance(ANSWER_WITHIN)
+        self.assertEqual(self.second.asked(), random)
+        self.clock.advance(LIMIT - ANSWER_WITHIN - 0.1)
+        self.assertEqual(self.near.take(), [])
+        self.clock.advance(0.2)
+        self.assertEqual(self.near.take()[0][:2], ("failed", Reason.BACKEND_TIMEOUT))
+        for agent in (self.first, self.second):
+            self.assertEqual(agent.take(), [("DIAL_CLS", random)])
+            self.assertEqual(agent.link.health.misses, 1)
+
+    def test_the_first_is_lost_while_both_are_asked(self) -> None:
+        """Then the other alone decides."""
+        self.dial()
+        self.clock.advance(ANSWER_WITHIN)
+        self.first.leaves()
+        self.second.accepts()
+        self.works(self.second)
+
+    def test_the_client_leaves(self) -> None:
+        """Both are withdrawn from."""
+        tunnel = self.dial()
+        random = self.first.asked()
+        self.clock.advance(ANSWER_WITHIN)
+        self.second.asked()
+        tunnel.close(Reason.CLIENT_LEFT)
+        self.assertEqual(self.first.take(), [("DIAL_CLS", random)])
+        self.assertEqual(self.second.take(), [("DIAL_CLS", random)])
+
+    def test_an_answer_in_time_clears(self) -> None:
+        """Misses count only in a row."""
+        self.first.link.health.misses = 2
+        self.dial()
+        self.first.accepts()
+        self.assertEqual(self.first.link.health.misses, 0)
+        self.works(self.first)
+
+
+class ShortLimitTests(PendingTestCase):
+    """A limit below what an agent may take."""
+
+    dial_timeout = 2.0
+
+    def test_half_of_it(self) -> None:
+        """Half of the time is the first link's alone."""
+        self.dial()
+        self.clock.advance(0.9)
+        self.assertEqual(self.second.take(), [])
+        self.clock.advance(0.2)
+        self.second.accepts()
+        self.works(self.second)
+
+
+class NoLimitTests(PendingTestCase):
+    """`--backend-dial-timeout=0`."""
+
+    dial_timeout = 0.0
+
+    def test_waits(self) -> None:
+        """Two links are asked and blamed, and then the dial waits as long as its client does."""
+        tunnel = self.dial()
+        self.clock.advance(ANSWER_WITHIN)
+        self.clock.advance(ANSWER_WITHIN)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.near.take(), [])
+        self.assertEqual((self.first.link.health.misses, self.second.link.health.misses), (1, 1))
+        tunnel.close(Reason.CLIENT_LEFT)

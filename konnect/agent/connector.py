@@ -25,6 +25,7 @@ from konnect.net.tls import explain
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import Flow
 from konnect.wire.metadata import HelloError, ProxyHello, agent_hello
+from konnect.wire.status import OK
 
 log = make_logger(__name__)
 
@@ -186,6 +187,9 @@ class Connector:
         if self.sessions.get(session.server_id) is session:
             del self.sessions[session.server_id]
             self._count()
+            if session.status is not OK and not self._stopped:
+                self._ledger.stream_error("to_agent", session.status.label)
+                self._ledger.server_connection_failures["from_server"] += 1
             log.info("the link to proxy {id} is lost: {text}", id=session.server_id, text=text)
             self._hasten()
         elif session in self.leaving:
@@ -203,6 +207,10 @@ class Connector:
                 session.protocol.close(
                     "nothing is left on a link that its proxy gave up", within=CLOSE_WITHIN
                 )
+
+    def states(self) -> dict[str, int]:
+        """How many links are `ready`, and how many `leaving`: their proxy is going away."""
+        return {"ready": len(self.sessions), "leaving": len(self.leaving)}
 
     def _count(self) -> None:
         self._ledger.open_server_connections = len(self.sessions)

@@ -20,7 +20,7 @@ from konnect.tunnel.link import MAX_FRAME, STREAM_WINDOW, Flow
 from konnect.wire import features
 from konnect.wire.grpc import Limits, Role
 from konnect.wire.metadata import HelloError, ProxyHello, parse_proxy_hello
-from konnect.wire.status import Status
+from konnect.wire.status import OK, Status
 
 log = make_logger(__name__)
 
@@ -69,6 +69,8 @@ class Session:
         self.server_id = ""
         self._on_end = on_end
         self._said_hello = False
+        self.status = OK
+        """How the stream ended."""
         self._make_link: Callable[[GrpcStream], ProxyLink] = lambda stream: ProxyLink(
             stream, ledger, dialer, clock, flow=flow
         )
@@ -114,6 +116,7 @@ class Session:
 
     def ended(self, status: Status, text: str, reset: bool) -> None:
         self.link.end()
+        self.status = status
         reason = f"{status.name}: {text}" if text else status.name
         if self._said_hello:
             self._on_end(self, reason)

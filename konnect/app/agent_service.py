@@ -20,6 +20,7 @@ from konnect.net.hub.endpoints import address_endpoint
 from konnect.net.timers import Timers
 from konnect.net.tls import explain
 from konnect.ops.health import admin_site, health_site
+from konnect.ops.lag import LagMeter
 from konnect.ops.metrics import agent_metrics
 from konnect.tunnel.ledger import Ledger
 
@@ -41,6 +42,7 @@ class AgentService(Service):
         self._timers = Timers(reactor)
         self.ledger = Ledger(reactor.seconds, agent=True)
         self.listeners = Listeners(reactor)
+        self._lag = LagMeter(reactor, self.ledger.reactor_lag)
         self.connector: Connector | None = None
         self._draining: Deferred[None] | None = None
 
@@ -82,7 +84,7 @@ class AgentService(Service):
         )
         health = health_site(
             ready=self._ready,
-            metrics=agent_metrics(self.ledger),
+            metrics=agent_metrics(self.ledger, self.connector.states),
             style="agent",
             reactor=self._reactor,
         )
@@ -101,6 +103,7 @@ class AgentService(Service):
         super().startService()
         assert self.connector is not None
         self.connector.start()
+        self._lag.start()
 
     def _ready(self) -> tuple[bool, list[tuple[str, bool, str]]]:
         connected = self.connector is not None and bool(self.connector.sessions)
@@ -130,3 +133,4 @@ class AgentService(Service):
             await draining
             await connector.stop()
         await self.listeners.close()
+        self._lag.stop()

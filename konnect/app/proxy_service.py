@@ -22,6 +22,7 @@ from konnect.net.grpc_server import GrpcServerFactory
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.timers import Timers
 from konnect.ops.health import admin_site, health_site
+from konnect.ops.lag import LagMeter
 from konnect.ops.metrics import proxy_metrics
 from konnect.proxy.agents import CONNECT_PATH, Admission
 from konnect.proxy.dialing import Switchboard
@@ -72,6 +73,7 @@ class ProxyService(Service):
         )
         self.listeners = Listeners(reactor, delete_existing_sockets=config.delete_existing_uds_file)
         self._factories: list[GrpcServerFactory | ConnectFactory] = []
+        self._lag = LagMeter(reactor, self.ledger.reactor_lag)
         self._hurried = False
 
     # -- starting
@@ -88,7 +90,7 @@ class ProxyService(Service):
             self._open("agent listener", description, self._agents())
         for line in open_doors(endpoints):
             log.warn("{line}", line=line)
-        metrics = proxy_metrics(self.ledger)
+        metrics = proxy_metrics(self.ledger, self.registry.states)
         self._open_optional(
             "health port",
             endpoints.health,
@@ -97,6 +99,10 @@ class ProxyService(Service):
         self._open_optional(
             "admin port", endpoints.admin, admin_site(metrics=metrics, reactor=self._reactor)
         )
+
+    def startService(self) -> None:
+        super().startService()
+        self._lag.start()
 
     def _open(self, name: str, description: str, factory: Factory) -> None:
         self.listeners.open(name, description, factory, reactor=self._data_reactor)
@@ -186,6 +192,7 @@ class ProxyService(Service):
             connection.abort()
         await self._wait(self._no_connections, STOP_LIMIT)
         await self.listeners.close()
+        self._lag.stop()
 
     def _connections(self) -> list[GrpcProtocol | ConnectProtocol]:
         return [connection for factory in self._factories for connection in factory.connections]

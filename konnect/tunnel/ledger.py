@@ -6,31 +6,17 @@ tunnel is counted once in each, whoever ends it (`Tunnel` sees to that).
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+
+from konnect.tunnel.api_calls import ApiCalls
+from konnect.tunnel.histogram import Histogram
 
 DIAL_BOUNDS = (1e-06, 1e-05, 0.0001, 0.005, 0.025, 0.1, 0.5, 2.5, 12.5)
 AGENT_DIAL_BOUNDS = (0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 30.0)
 CONNECTION_BOUNDS = (1.0, 5, 15, 30, 60, 300, 900, 1800, 3600, 14400, 43200, 86400)
-
-
-class Histogram:
-    """Cumulative-on-read histogram; `counts[i]` holds observations <= `bounds[i]`, the last the
-    rest."""
-
-    __slots__ = ("bounds", "counts", "sum")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = tuple(bounds)
-        self.counts = [0] * (len(self.bounds) + 1)
-        self.sum = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Count one observation (negative ones, from a clock set back, count as 0)."""
-        seconds = max(seconds, 0.0)
-        self.counts[bisect_left(self.bounds, seconds)] += 1
-        self.sum += seconds
+API_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+LAG_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
 class Ledger:
@@ -60,13 +46,18 @@ class Ledger:
         self.malformed_packets = 0
         self.stream_errors: dict[tuple[str, str, str], int] = defaultdict(int)
         self.grpc_streams: dict[str, int] = {}
+        # The process
+        self.reactor_lag = Histogram(LAG_BOUNDS)
+        self.lease_calls = ApiCalls(AGENT_DIAL_BOUNDS if agent else API_BOUNDS)
         # Proxy
         self.http_connections = 0
         self.ready_backends: dict[str, int] = {}
         self.frontend_write_seconds = Histogram(DIAL_BOUNDS)
         self.full_receive_channels: dict[str, int] = {}
+        self.culled_leases = 0
         # Agent
         self.endpoint_dial_failures: dict[str, int] = defaultdict(int)
+        self.server_connection_failures: dict[str, int] = defaultdict(int)
         self.open_server_connections: int | None = None
         self.known_server_count = 1
         self.open_endpoint_connections = 0

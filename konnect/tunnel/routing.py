@@ -46,6 +46,13 @@ class Registry(Generic[L]):
         """All links, oldest first."""
         return list(self._links)
 
+    def states(self) -> dict[str, int]:
+        """How many links are `ready`, `draining` and `suspect` (their dials went unanswered)."""
+        states = {"ready": 0, "draining": 0, "suspect": 0}
+        for link in self._links:
+            states["suspect" if link.suspect else "draining" if link.draining else "ready"] += 1
+        return states
+
     def counts(self) -> dict[str, int]:
         """By strategy, how many agents, hosts or ranges it knows: upstream's `ready_backends`."""
         return {name: len(strategy) for name, strategy in self._strategies.items()}

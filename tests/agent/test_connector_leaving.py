@@ -64,6 +64,27 @@ class LeavingTests(ConnectorTestCase):
         self.assertEqual(self.connector.leaving, [])
 
 
+class FailureTests(ConnectorTestCase):
+    """What is counted as the failure of a link."""
+
+    def test_lost(self) -> None:
+        """A link that breaks is one failure; one that is closed or stopped by us is none."""
+        first, second = self.proxy("s-1", 2), self.proxy("s-1", 2)
+        self.begin(first, second)
+        self.wait(4 * INTERVAL)
+        self.assertEqual(self.connected, ["s-1"])
+        self.assertEqual(dict(self.ledger.server_connection_failures), {})
+        self.assertEqual(self.connector.states(), {"ready": 1, "leaving": 0})
+        first.wires[0].client.lose(ConnectionLost())
+        self.assertEqual(dict(self.ledger.server_connection_failures), {"from_server": 1})
+        self.assertEqual(
+            dict(self.ledger.stream_errors), {("to_agent", "Unavailable", "Unknown"): 1}
+        )
+        self.assertEqual(self.connector.states(), {"ready": 0, "leaving": 0})
+        self.finish(Deferred.fromCoroutine(self.connector.stop()))
+        self.assertEqual(dict(self.ledger.server_connection_failures), {"from_server": 1})
+
+
 class DrainTests(ConnectorTestCase):
     """The agent is going."""
 

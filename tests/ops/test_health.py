@@ -59,7 +59,7 @@ class HealthTests(SiteTestCase):
 
     def test_metrics(self) -> None:
         """`/metrics` is in the text format, with or without a query."""
-        content_type = "text/plain; version=0.0.4; charset=utf-8"
+        content_type = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
         for style in ("proxy", "agent"):
             self.assert_answer(self.site(style), "/metrics", 200, "a 1\n", content_type)
             self.assert_answer(self.site(style), "/metrics?x=y", 200, "a 1\n", content_type)

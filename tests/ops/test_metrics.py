@@ -48,6 +48,24 @@ PROXY_FAMILIES = {
         "Number of current grpc connections, partitioned by service method.",
     ),
     "http_connections": ("gauge", "Number of current HTTP CONNECT connections"),
+    "lease_delete_latency_seconds": (
+        "histogram",
+        "Latency of lease deletion calls by the garbage collection controller in seconds.",
+    ),
+    "lease_delete_total": (
+        "counter",
+        "Count of lease delection calls by the garbage collection controller."
+        " Labeled by HTTP status code and reason.",
+    ),
+    "lease_list_latency_seconds": (
+        "histogram",
+        "Latency of lease list calls by the garbage collection controller in seconds.",
+    ),
+    "lease_list_total": (
+        "counter",
+        "Count of lease deletion calls by the garbage collection controller."
+        " Labeled by HTTP status code and reason.",
+    ),
     "pending_backend_dials": ("gauge", "Current number of pending backend dial requests"),
     "ready_backend_connections": (
         "gauge",
@@ -75,8 +93,24 @@ AGENT_FAMILIES = {
         "gauge",
         "Current number of servers agent is trying to connect to.",
     ),
+    "lease_list_latency_seconds": ("histogram", "Latency of server lease listing in seconds"),
+    "lease_lists_total": (
+        "counter",
+        "Count of server lease list calls made by the agent to the k8s apiserver,"
+        " labeled by HTTP response code and reason",
+    ),
+    "lease_watches_total": (
+        "counter",
+        "Count of server lease watch calls made by the agent to the k8s apiserver,"
+        " labeled by HTTP response code and reason",
+    ),
     "open_endpoint_connections": ("gauge", "Current number of open endpoint connections."),
     "open_server_connections": ("gauge", "Current number of open server connections."),
+    "server_connection_failure_count": (
+        "counter",
+        "Count of failures to send to or receive from the proxy server, labeled by the direction"
+        " (from_server or to_server). DEPRECATED, please use stream_events_error_total",
+    ),
     "stream_errors_total": PROXY_FAMILIES["stream_errors_total"],
     "stream_packets_total": PROXY_FAMILIES["stream_packets_total"],
 }
@@ -101,9 +135,19 @@ def busy_ledger(*, agent: bool = False) -> Ledger:
     ledger.endpoint_dial_failures["timeout"] = 2
     ledger.open_server_connections = 1
     ledger.open_endpoint_connections = 3
+    ledger.server_connection_failures["from_server"] = 4
+    ledger.culled_leases = 2
+    for verb in ("list", "delete", "watch"):
+        ledger.lease_calls.count(verb, 404, "NotFound", 0.2)
+    ledger.reactor_lag.observe(0.003)
     for seconds in (0.000001, 0.3, 0.5, 100):
         ledger.dial_seconds.observe(seconds)
     return ledger
+
+
+def links() -> dict[str, int]:
+    """States of links."""
+    return {"ready": 2, "draining": 0}
 
 
 def lines_of(text: bytes) -> list[str]:
@@ -124,28 +168,28 @@ class FamilyTests(SynchronousTestCase):
 
     def test_proxy(self) -> None:
         """The proxy's names, help texts and types."""
-        self.check(proxy_metrics(busy_ledger())(), S, PROXY_FAMILIES)
+        self.check(proxy_metrics(busy_ledger(), links)(), S, PROXY_FAMILIES)
 
     def test_agent(self) -> None:
         """The agent's names, help texts and types."""
-        self.check(agent_metrics(busy_ledger(agent=True))(), A, AGENT_FAMILIES)
+        self.check(agent_metrics(busy_ledger(agent=True), links)(), A, AGENT_FAMILIES)
 
     def test_from_the_start(self) -> None:
         """Before any traffic upstream's first families are there, and none without a sample."""
         ledger = Ledger(lambda: 0.0)
         ledger.ready_backends["default"] = 0
-        lines = lines_of(proxy_metrics(ledger)())
+        lines = lines_of(proxy_metrics(ledger, links)())
         for name in ("http_connections", "ready_backend_connections", "culled_leases_count"):
             self.assertIn(f"{S}{name} 0", lines)
         self.assertIn(f'{S}ready_backends{{proxy_strategy="default"}} 0', lines)
         self.assertFalse([line for line in lines if "stream_errors" in line])
-        lines = lines_of(agent_metrics(Ledger(lambda: 0.0, agent=True))())
+        lines = lines_of(agent_metrics(Ledger(lambda: 0.0, agent=True), links)())
         self.assertIn(f"{A}known_server_count 1", lines)
         self.assertFalse([line for line in lines if "open_server_connections" in line])
 
     def test_the_process(self) -> None:
         """The process's own figures are there, as upstream has them."""
-        lines = lines_of(proxy_metrics(busy_ledger())())
+        lines = lines_of(proxy_metrics(busy_ledger(), links)())
         for name in ("process_open_fds gauge", "process_cpu_seconds_total counter"):
             self.assertIn(f"# TYPE {name}", lines)
         self.assertIn("# TYPE python_info gauge", lines)
@@ -153,7 +197,10 @@ class FamilyTests(SynchronousTestCase):
 
     def test_others_can_read_it(self) -> None:
         """prometheus-client's own parser takes every line."""
-        for text in (proxy_metrics(busy_ledger())(), agent_metrics(busy_ledger(agent=True))()):
+        for text in (
+            proxy_metrics(busy_ledger(), links)(),
+            agent_metrics(busy_ledger(agent=True), links)(),
+        ):
             samples = sum(
                 len(family.samples) for family in text_string_to_metric_families(text.decode())
             )
@@ -165,14 +212,20 @@ class ValueTests(SynchronousTestCase):
 
     def test_proxy(self) -> None:
         """Values and labels of the proxy's samples."""
-        lines = lines_of(proxy_metrics(busy_ledger())())
+        lines = lines_of(proxy_metrics(busy_ledger(), links)())
         for sample in (
             'dial_failure_count{reason="no_agent"} 7',
+            "culled_leases_count 2",
             "established_connections 3",
             'full_receive_channels{service_method="Proxy"} 1',
             'grpc_connections{service_method="Connect"} 1',
             'grpc_connections{service_method="Proxy"} 3',
             "http_connections 6",
+            'lease_delete_latency_seconds_bucket{http_status_code="404",le="0.1"} 0',
+            'lease_delete_latency_seconds_bucket{http_status_code="404",le="0.25"} 1',
+            'lease_delete_total{http_status_code="404",reason="NotFound"} 1',
+            'lease_list_latency_seconds_count{http_status_code="404"} 1',
+            'lease_list_total{http_status_code="404",reason="NotFound"} 1',
             "pending_backend_dials 4",
             "ready_backend_connections 3",
             'ready_backends{proxy_strategy="default"} 2',
@@ -184,10 +237,14 @@ class ValueTests(SynchronousTestCase):
 
     def test_agent(self) -> None:
         """Values and labels of the agent's samples."""
-        lines = lines_of(agent_metrics(busy_ledger(agent=True))())
+        lines = lines_of(agent_metrics(busy_ledger(agent=True), links)())
         for sample in (
             'endpoint_dial_failure_total{reason="timeout"} 2',
             "known_server_count 1",
+            'lease_list_latency_seconds_bucket{http_response_code="404",le="0.5"} 1',
+            'lease_lists_total{http_response_code="404",reason="NotFound"} 1',
+            'lease_watches_total{http_response_code="404",reason="NotFound"} 1',
+            'server_connection_failure_count{direction="from_server"} 4',
             "open_endpoint_connections 3",
             "open_server_connections 1",
             'stream_packets_total{packet_type="DIAL_REQ",segment="from_client"} 8',
@@ -196,7 +253,10 @@ class ValueTests(SynchronousTestCase):
 
     def test_ours(self) -> None:
         """Ours are with both programs."""
-        for text in (proxy_metrics(busy_ledger())(), agent_metrics(busy_ledger(agent=True))()):
+        for text in (
+            proxy_metrics(busy_ledger(), links)(),
+            agent_metrics(busy_ledger(agent=True), links)(),
+        ):
             lines = lines_of(text)
             for sample in (
                 "konnect_tunnels_opened_total 5",
@@ -205,12 +265,16 @@ class ValueTests(SynchronousTestCase):
                 'konnect_bytes_total{direction="to_destination"} 10',
                 'konnect_bytes_total{direction="to_client"} 1.152921504606847e+18',
                 "konnect_malformed_packets_total 9",
+                'konnect_links{state="ready"} 2',
+                'konnect_links{state="draining"} 0',
+                'konnect_reactor_lag_seconds_bucket{le="0.001"} 0',
+                'konnect_reactor_lag_seconds_bucket{le="0.005"} 1',
             ):
                 self.assertIn(sample, lines)
 
     def test_histograms(self) -> None:
         """Buckets are upstream's, counted up to their bound; sum and count follow."""
-        lines = lines_of(proxy_metrics(busy_ledger())())
+        lines = lines_of(proxy_metrics(busy_ledger(), links)())
         counts = {"1e-06": 1, "1e-05": 1, "0.0001": 1, "0.005": 1, "0.025": 1, "0.1": 1}
         counts |= {"0.5": 3, "2.5": 3, "12.5": 3, "+Inf": 4}
         expected = [f'bucket{{le="{bound}"}} {count}' for bound, count in counts.items()]
@@ -227,7 +291,7 @@ class ValueTests(SynchronousTestCase):
             buckets = [line for line in lines if line.startswith(f"{name}_bucket")]
             return [line.split('"')[1] for line in buckets]
 
-        lines = lines_of(proxy_metrics(busy_ledger())())
+        lines = lines_of(proxy_metrics(busy_ledger(), links)())
         self.assertEqual(
             bounds(lines, S + "connection_duration_seconds"),
             [
@@ -246,7 +310,7 @@ class ValueTests(SynchronousTestCase):
                 "+Inf",
             ],
         )
-        lines = lines_of(agent_metrics(busy_ledger(agent=True))())
+        lines = lines_of(agent_metrics(busy_ledger(agent=True), links)())
         self.assertEqual(
             bounds(lines, A + "dial_duration_seconds"),
             ["0.005", "0.025", "0.1", "0.5", "2.5", "10", "30", "+Inf"],
@@ -255,7 +319,7 @@ class ValueTests(SynchronousTestCase):
     def test_read_at_scrape(self) -> None:
         """A scrape shows the ledger as it is then, and two programs in one process do not mix."""
         ledger, other = Ledger(lambda: 0.0), Ledger(lambda: 0.0)
-        text, others = proxy_metrics(ledger), proxy_metrics(other)
+        text, others = proxy_metrics(ledger, links), proxy_metrics(other, links)
         ledger.http_connections = 1
         self.assertIn(f"{S}http_connections 1", lines_of(text()))
         self.assertIn(f"{S}http_connections 0", lines_of(others()))

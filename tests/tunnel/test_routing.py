@@ -44,6 +44,15 @@ class RegistryTests(SynchronousTestCase):
         self.assertEqual(self.registry.counts(), {"default": 2})
         self.assertEqual(self.registry.links(), [first, second, other])
 
+    def test_states(self) -> None:
+        """Every link is in one state; who does not answer is suspect, whether it drains or not."""
+        self.assertEqual(self.registry.states(), {"ready": 0, "draining": 0, "suspect": 0})
+        self.add("a")
+        self.add("b", draining=True)
+        self.add("c").suspect = True
+        self.add("d", draining=True).suspect = True
+        self.assertEqual(self.registry.states(), {"ready": 1, "draining": 1, "suspect": 2})
+
     def test_newest_link_of_an_agent(self) -> None:
         """Of an agent's links the newest is used; an older one takes over when it goes."""
         first, second = self.add("a"), self.add("a")

@@ -1,0 +1,54 @@
+"""konnect's own metrics, the same at both programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client.metrics_core import Metric
+
+from konnect.ops.families import counter, gauge, histogram, one_label
+from konnect.tunnel.ledger import Ledger
+
+LinkStates = Callable[[], Mapping[str, int]]
+"""Asked at a scrape: how many links are in each state, those that none is in too."""
+
+
+def own_metrics(ledger: Ledger, links: LinkStates) -> Iterator[Metric]:
+    """Those of one program, by its ledger and the states of its links."""
+    yield gauge("konnect_links", "Links now, by state.", one_label(links()), "state")
+    yield histogram(
+        "konnect_reactor_lag_seconds",
+        "How much later than asked for a timer ran: how long the event loop was held up.",
+        ledger.reactor_lag,
+    )
+    yield gauge(
+        "konnect_buffered_bytes",
+        "Bytes of tunnels that wait here for slow readers.",
+        {(): ledger.buffered},
+    )
+    yield counter(
+        "konnect_tunnels_opened_total", "Tunnels whose dial succeeded.", {(): ledger.opened}
+    )
+    yield counter(
+        "konnect_tunnels_closed_total",
+        "Tunnels that were open and have ended, by reason.",
+        one_label(ledger.closed_by_reason),
+        "reason",
+    )
+    yield counter(
+        "konnect_dials_failed_total",
+        "Dials that failed, by reason; each dial counts once.",
+        one_label(ledger.failed_by_reason),
+        "reason",
+    )
+    yield counter(
+        "konnect_bytes_total",
+        "Bytes carried by tunnels, by direction.",
+        one_label(ledger.bytes),
+        "direction",
+    )
+    yield counter(
+        "konnect_malformed_packets_total",
+        "Packets that were refused because they could not be what they claimed to be.",
+        {(): ledger.malformed_packets},
+    )

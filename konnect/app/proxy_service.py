@@ -32,7 +32,7 @@ from konnect.proxy.link import AgentLink
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import MAX_FRAME, STREAM_WINDOW
 from konnect.tunnel.routing import Registry
-from konnect.wire.grpc import Limits
+from konnect.wire.grpc import Limits, OpeningMemo
 
 log = make_logger(__name__)
 
@@ -121,6 +121,7 @@ class ProxyService(Service):
                 "gRPC frontend",
                 {PROXY_PATH: self._proxy_stream},
                 self._timers,
+                memo=OpeningMemo(Limits()),
                 keepalive_time=self.config.frontend_keepalive_time,
                 control_rate=self.config.control_rate,
             )

@@ -43,7 +43,7 @@ from konnect.wire.events import (
     StreamOpened,
     Writable,
 )
-from konnect.wire.grpc import GrpcConnection, Limits, Role
+from konnect.wire.grpc import GrpcConnection, Limits, OpeningMemo, Role
 from konnect.wire.status import Status
 
 log = make_logger(__name__)
@@ -71,12 +71,13 @@ class GrpcProtocol(Protocol):
         clock: IReactorTime,
         *,
         limits: Limits | None = None,
+        memo: OpeningMemo | None = None,
         accept: Callable[[GrpcStream, str, Metadata], StreamListener | None] | None = None,
         keepalive_time: float = 3600.0,
         control_rate: int = RATE,
         on_lost: Callable[[GrpcProtocol, str], None] | None = None,
     ) -> None:
-        self._wire = GrpcConnection(role, limits or Limits())
+        self._wire = GrpcConnection(role, limits, memo=memo)
         self._clock = clock
         self._accept = accept
         self._on_lost = on_lost

@@ -18,7 +18,7 @@ from konnect.log import make_logger
 from konnect.net.floods import RATE
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
-from konnect.wire.grpc import Limits, Role
+from konnect.wire.grpc import Limits, OpeningMemo, Role
 from konnect.wire.status import Status
 
 log = make_logger(__name__)
@@ -96,6 +96,8 @@ class GrpcServerFactory(Factory):
 
     :param name: the listener in log lines ("agent listener", "gRPC frontend").
     :param routes: what serves each path; others are UNIMPLEMENTED.
+    :param memo: what its connections have in common, for a listener with a connection per tunnel;
+        it brings the limits then.
     """
 
     noisy = False
@@ -107,6 +109,7 @@ class GrpcServerFactory(Factory):
         clock: IReactorTime,
         *,
         limits: Limits | None = None,
+        memo: OpeningMemo | None = None,
         keepalive_time: float = 3600.0,
         control_rate: int = RATE,
     ) -> None:
@@ -115,6 +118,7 @@ class GrpcServerFactory(Factory):
         self._routes = routes
         self._clock = clock
         self._limits = limits
+        self._memo = memo
         self._keepalive_time = keepalive_time
         self.connections: set[GrpcProtocol] = set()
 
@@ -123,6 +127,7 @@ class GrpcServerFactory(Factory):
             Role.SERVER,
             self._clock,
             limits=self._limits,
+            memo=self._memo,
             accept=self._accept,
             keepalive_time=self._keepalive_time,
             control_rate=self._control_rate,

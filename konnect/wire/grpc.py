@@ -28,12 +28,14 @@ from h2.exceptions import NoAvailableStreamIDError, ProtocolError, TooManyStream
 
 from konnect.wire import frames, headers, http2
 from konnect.wire.events import ConnectionEnded, Event, Metadata
-from konnect.wire.http2 import Limits
+from konnect.wire.http2 import Http2, Limits
+from konnect.wire.memo import OpeningMemo
 from konnect.wire.reactions import Reactions
+from konnect.wire.remembered import RememberedHttp2
 from konnect.wire.status import OK, ErrorCode, Status
 from konnect.wire.streams import NEVER, Streams
 
-__all__ = ["GrpcConnection", "Limits", "Role", "StreamRefused"]
+__all__ = ["GrpcConnection", "Limits", "OpeningMemo", "Role", "StreamRefused"]
 
 _MAX_DEBUG = 256
 
@@ -58,9 +60,12 @@ class GrpcConnection:
     Calls for streams that are gone, and after the connection's end, do nothing.
     """
 
-    def __init__(self, role: Role, limits: Limits | None = None) -> None:
-        """`limits`: sizes; the defaults of `Limits` if None."""
-        limits = limits or Limits()
+    def __init__(
+        self, role: Role, limits: Limits | None = None, *, memo: OpeningMemo | None = None
+    ) -> None:
+        """`limits`: sizes; the defaults of `Limits` if None. `memo`: server: what its like said
+        before, with the same limits."""
+        limits = memo.limits if memo is not None else limits or Limits()
         client = role is Role.CLIENT
         self.role = role
         self.limits = limits
@@ -68,7 +73,9 @@ class GrpcConnection:
         """True after a connection error or `connection_lost`; nothing more is processed."""
         self.overhead = 0
         """Frames received that carried no payload: floods are made of them."""
-        self._http2 = http2.new_connection(limits, client=client)
+        self._http2: Http2 = (
+            http2.new_connection(limits, client=client) if memo is None else RememberedHttp2(memo)
+        )
         self._streams = Streams(self._http2, limits, client=client)
         self._splitter = frames.FrameSplitter(
             preface=not client, max_frame=limits.max_frame, live=self._streams.may_receive

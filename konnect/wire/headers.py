@@ -60,6 +60,17 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestRead:
+    """The block that opened a stream, read."""
+
+    stream_id: int
+    outcome: Request | Refusal | None
+    """None: it breaks RFC 9113 section 8."""
+    ended: bool
+    """Whether nothing follows it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """How the server ended a stream."""
 
@@ -124,6 +135,17 @@ def read_request(block: Iterable[tuple[bytes, bytes]]) -> Request | Refusal:
     return Request(
         path, pseudo.get(":authority", ""), _metadata(fields), _first(fields, "grpc-encoding")
     )
+
+
+def judge_request(
+    stream_id: int, block: Iterable[tuple[bytes, bytes]], *, ended: bool
+) -> RequestRead:
+    """`read_request`, as a value that can be kept."""
+    try:
+        outcome = read_request(block)
+    except MalformedHeaders:
+        return RequestRead(stream_id, None, ended)
+    return RequestRead(stream_id, outcome, ended)
 
 
 def read_response(block: Iterable[tuple[bytes, bytes]], *, ended: bool) -> Response | Ending:

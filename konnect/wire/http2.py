@@ -6,7 +6,9 @@ and the size of header blocks; the content of header blocks is checked by `heade
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -35,12 +37,39 @@ class Limits:
     """`Writable` comes when what is queued has fallen to this."""
 
 
+class Http2(Protocol):
+    """What is used of h2's connection here; `memo` has another one with this face."""
+
+    @property
+    def peer_stream_window(self) -> int:
+        """The window that the peer gives new streams."""
+
+    @property
+    def max_outbound_frame_size(self) -> int: ...
+    @property
+    def highest_inbound_stream_id(self) -> int: ...
+    def initiate_connection(self) -> None: ...
+    def increment_flow_control_window(self, increment: int) -> None: ...
+    def receive_data(self, data: Any) -> Sequence[Any]: ...
+    def data_to_send(self) -> bytes: ...
+    def get_next_available_stream_id(self) -> int: ...
+    def send_headers(self, stream_id: int, headers: Any, end_stream: bool = False) -> None: ...
+    def end_stream(self, stream_id: int) -> None: ...
+    def reset_stream(self, stream_id: int, error_code: Any = 0) -> None: ...
+    def ping(self, opaque_data: bytes) -> None: ...
+
+
 class Http2Connection(H2Connection):
     """h2's connection, with less memory of the past."""
 
     # How many closed streams are remembered, to tell late frames from wrong ones. h2's own 65536
     # would let each busy connection grow by some 10 MB.
     MAX_CLOSED_STREAMS = 4096
+
+    @property
+    def peer_stream_window(self) -> int:
+        """The window that the peer gives new streams."""
+        return self.remote_settings.initial_window_size
 
 
 def new_connection(limits: Limits, *, client: bool) -> Http2Connection:
@@ -73,7 +102,7 @@ def new_connection(limits: Limits, *, client: bool) -> Http2Connection:
     return http2
 
 
-def start(http2: Http2Connection, limits: Limits) -> None:
+def start(http2: Http2, limits: Limits) -> None:
     """Queue the preface, SETTINGS and the connection's receive window."""
     http2.initiate_connection()
     more = limits.connection_window - _DEFAULT_WINDOW

@@ -58,6 +58,7 @@ class Reactions:
             self.table[h2.events.TrailersReceived] = self._trailers
         else:
             self.table[h2.events.RequestReceived] = self._request
+            self.table[headers.RequestRead] = self._request_read
 
     def data(self, part: frames.Data, events: list[Event]) -> None:
         """Some of a DATA frame has come. Raises `ProtocolViolation`."""
@@ -160,25 +161,29 @@ class Reactions:
                 events.append(StreamEnded(stream.id, Status.UNAVAILABLE, text, (), True))
 
     def _request(self, event: h2.events.RequestReceived, events: list[Event]) -> None:
+        ended = event.stream_ended is not None
+        request = headers.judge_request(event.stream_id, event.headers, ended=ended)
+        self._request_read(request, events)
+
+    def _request_read(self, read: headers.RequestRead, events: list[Event]) -> None:
         streams = self._streams
-        stream_id = event.stream_id
+        stream_id = read.stream_id
+        request = read.outcome
         if stream_id > streams.refused_above:
             streams.http2.reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
-            return
-        try:
-            request = headers.read_request(event.headers)
-        except headers.MalformedHeaders:
+        elif request is None:
             streams.http2.reset_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
-            return
-        if isinstance(request, headers.Refusal):
+        elif isinstance(request, headers.Refusal):
             block = headers.response((), request.http_status)
             block += headers.trailers(request.status, request.message, ())
             streams.http2.send_headers(stream_id, block, end_stream=True)
-            if event.stream_ended is None:
+            if not read.ended:
                 streams.http2.reset_stream(stream_id, ErrorCode.NO_ERROR)
-            return
-        streams.add(stream_id, request.encoding)
-        events.append(StreamOpened(stream_id, request.path, request.metadata, request.authority))
+        else:
+            streams.add(stream_id, request.encoding)
+            events.append(
+                StreamOpened(stream_id, request.path, request.metadata, request.authority)
+            )
 
     def _response(self, event: h2.events.ResponseReceived, events: list[Event]) -> None:
         stream = self._live.get(event.stream_id)

@@ -13,7 +13,7 @@ from collections import deque
 from konnect.wire import frames, headers
 from konnect.wire.events import Event, StreamEnded, Writable
 from konnect.wire.framing import Deframer
-from konnect.wire.http2 import Http2Connection, Limits
+from konnect.wire.http2 import Http2, Limits
 from konnect.wire.sendqueue import SendQueue
 from konnect.wire.status import ErrorCode, Status
 from konnect.wire.windows import DEFAULT, Windows
@@ -74,7 +74,7 @@ class Stream:
 class Streams:
     """The table, the rota of those with something to send, and what happens at a stream's end."""
 
-    def __init__(self, http2: Http2Connection, limits: Limits, *, client: bool) -> None:
+    def __init__(self, http2: Http2, limits: Limits, *, client: bool) -> None:
         self.http2 = http2
         self.limits = limits
         self.client = client
@@ -98,7 +98,7 @@ class Streams:
         """A stream has been opened."""
         windows = Windows(
             self.limits.stream_window + self._in_doubt,
-            self.http2.remote_settings.initial_window_size,
+            self.http2.peer_stream_window,
         )
         self.table[stream_id] = Stream(stream_id, self.limits, windows, encoding)
 

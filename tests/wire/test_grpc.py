@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, RstStreamFrame
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -236,7 +238,8 @@ class OpeningTests(SynchronousTestCase):
         """The last stream id is used, and after it none."""
         peer = RawPeer(Role.CLIENT)
         # A connection that lived through a thousand million streams would take too long to make.
-        peer.wire._http2.highest_outbound_stream_id = 2**31 - 3
+        http2: Any = peer.wire._http2
+        http2.highest_outbound_stream_id = 2**31 - 3
         self.assertEqual(self.open(peer), 2**31 - 1)
         with self.assertRaises(StreamRefused):
             self.open(peer)

@@ -24,5 +24,5 @@ def makeService(options: AgentOptions) -> IService:
 
     config = options.config
     return program(
-        agent_service(config, reactor), reactor, config.log, options.parent, hurried_exit_code=0
+        agent_service(config, reactor), reactor, config.log, options, hurried_exit_code=0
     )

@@ -77,12 +77,15 @@ class FlagOptions(usage.Options):
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         super().__init__()
         self.given: set[str] = set()
+        self.settings: list[str] = []
+        """What differs from the defaults, as the flags that would ask for it: for the log."""
         self._warned: set[str] = set()
+        self._environ = environ
         self._by_name = {flag.name: flag for flag in (*self.flags, *_OWN_FLAGS)}
         self._by_short = {flag.short: flag for flag in self._by_name.values() if flag.short}
         for flag in self._by_name.values():
             if not flag.stores:
-                self[flag.name] = _default(flag, environ)
+                self[flag.name] = flag.make_default() if flag.make_default else flag.default
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """
@@ -93,6 +96,7 @@ class FlagOptions(usage.Options):
         would choose another exit code than upstream's programs and twistd.
         """
         try:
+            self._read_environment()
             self._parse(list(sys.argv[1:] if options is None else options))
             if self["help"]:
                 print(self)
@@ -100,11 +104,31 @@ class FlagOptions(usage.Options):
             if self["version"]:
                 print(f"konnect {konnect.__version__}")
                 raise SystemExit(0)
+            self._list_settings()
             self.postOptions()
         except usage.UsageError as problem:
             if self.parent is None:
                 raise
             exit_with_error(f"{problem}\n{self._command()} --help lists the flags.")
+
+    def _read_environment(self) -> None:
+        for flag in self._by_name.values():
+            text = self._environ.get(flag.env) if flag.env else None
+            if text:
+                try:
+                    self[flag.name] = flag.kind.read(text)
+                except ValueError as problem:
+                    raise usage.UsageError(
+                        f"invalid value {quote(text)} of ${flag.env} for {quote(flag.label)} flag:"
+                        f" {problem}"
+                    ) from None
+
+    def _list_settings(self) -> None:
+        for flag in self.flags:
+            if flag.stores or self[flag.name] == flag.default:
+                continue
+            values = self[flag.name] if flag.kind.many else (self[flag.name],)
+            self.settings += [f"--{flag.name}={flag.kind.text(value)}" for value in values]
 
     def _parse(self, words: list[str]) -> None:
         words.reverse()  # so that the next word is popped
@@ -225,12 +249,6 @@ def _indented(text: str, columns: int) -> list[str]:
         break_on_hyphens=False,
         break_long_words=False,
     )
-
-
-def _default(flag: Flag, environ: Mapping[str, str]) -> Any:
-    if flag.env and environ.get(flag.env):
-        return flag.kind.read(environ[flag.env])
-    return flag.make_default() if flag.make_default else flag.default
 
 
 def _shown_default(flag: Flag) -> str:

@@ -32,6 +32,8 @@ class Kind:
     """The text a flag without a value stands for; None: a value is required."""
     many: bool = False
     """Values are tuples, and each use of the flag adds to them."""
+    text: Callable[[Any], str] = str
+    """A value (of `many`: one of them) as a command line gives it."""
 
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
@@ -148,6 +150,10 @@ def _show_bool(value: bool) -> str:
     return "true" if value else ""
 
 
+def _text_of_bool(value: bool) -> str:
+    return "true" if value else "false"
+
+
 def _show_number(value: float) -> str:
     return (str(value) if isinstance(value, int) else f"{value:g}") if value else ""
 
@@ -160,17 +166,22 @@ def _show_list(value: tuple[str, ...]) -> str:
     return f"[{','.join(value)}]" if value else ""
 
 
-BOOL = Kind("", _bool, _show_bool, bare="true")
+BOOL = Kind("", _bool, _show_bool, bare="true", text=_text_of_bool)
 INT = Kind("int", _int, _show_number)
 FLOAT = Kind("float32", _float32, _show_number)
 TEXT = Kind("string", str, _show_text)
-DURATION = Kind("duration", parse_duration, lambda value: format_duration(value) if value else "")
+DURATION = Kind(
+    "duration",
+    parse_duration,
+    lambda value: format_duration(value) if value else "",
+    text=format_duration,
+)
 LIST = Kind("strings", _list, _show_list, many=True)
 EACH = Kind("string", lambda text: (text,), _show_list, many=True)
 """A flag that may be repeated, each value taken whole (endpoint strings may hold commas)."""
 
 # klog's own flags are read by other code in Go, and its complaints are worded differently.
-KLOG_BOOL = Kind("", _klog_bool, _show_bool, bare="true")
+KLOG_BOOL = Kind("", _klog_bool, _show_bool, bare="true", text=_text_of_bool)
 KLOG_UINT = Kind("uint", _uint, _show_number)
 KLOG_LEVEL = Kind("Level", _level, _show_number)
 KLOG_SEVERITY = Kind("severity", _severity, _show_number)

@@ -3,14 +3,14 @@ traceback."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from twisted.application.service import IService, MultiService
 from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
 
-from konnect.app.flags import exit_with_error
+import konnect
+from konnect.app.flags import FlagOptions, exit_with_error
 from konnect.app.klog import LogConfig
 from konnect.app.listening import CannotListen
 from konnect.app.log_output import LogOutput, make_output
@@ -62,14 +62,18 @@ def program(
     service: Any,
     reactor: Any,
     logging: LogConfig,
-    host: Mapping[str, Any] | None,
+    options: FlagOptions,
     *,
     hurried_exit_code: int,
 ) -> IService:
-    """The service that a process runs; `host` is what twistd or twist were given."""
+    """The service that a process runs; `options` are those that its config was made of."""
     set_level(logging.level, logging.rules)
     try:
-        output = make_output(logging, service.name, host)
+        # The parent's options are what twistd or twist were given.
+        output = make_output(logging, service.name, options.parent)
     except OSError as error:
         exit_with_error(f"cannot open the log file {error.filename}: {error.strerror}")
+    log.info("{name} of konnect {version}", name=service.name, version=konnect.__version__)
+    for setting in options.settings:
+        log.info("{setting}", setting=setting)
     return Program(service, Signals(reactor, service.hurry, hurried_exit_code), output)

@@ -25,5 +25,5 @@ def makeService(options: ProxyOptions) -> IService:
     config = options.config
     # Upstream's proxy reports a stop that was cut short.
     return program(
-        proxy_service(config, reactor), reactor, config.log, options.parent, hurried_exit_code=1
+        proxy_service(config, reactor), reactor, config.log, options, hurried_exit_code=1
     )

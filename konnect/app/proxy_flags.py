@@ -47,7 +47,7 @@ def _read_frontend(text: str) -> tuple[tuple[str, str], ...]:
     return ((kind, endpoint),)
 
 
-_FRONTEND = kinds.Kind("KIND=ENDPOINT", _read_frontend, lambda value: "", many=True)
+_FRONTEND = kinds.Kind("KIND=ENDPOINT", _read_frontend, lambda value: "", many=True, text="=".join)
 
 _FRONTEND_FLAGS = (
     Flag(

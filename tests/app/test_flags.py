@@ -22,7 +22,7 @@ class SampleOptions(FlagOptions):
     flags = (
         Flag("name", kinds.TEXT, "nobody", "A name.", env="SAMPLE_NAME"),
         Flag("port", kinds.INT, 8090, "A port."),
-        Flag("wait", kinds.DURATION, 3600.0, "A time."),
+        Flag("wait", kinds.DURATION, 3600.0, "A time.", env="SAMPLE_WAIT"),
         Flag("fast", kinds.BOOL, False, "A switch."),
         Flag("safe", kinds.BOOL, True, "A switch that is on."),
         Flag("item", kinds.LIST, ("first",), "Comma separated."),
@@ -172,6 +172,42 @@ class SyntaxTests(SynchronousTestCase):
         self.assertEqual(parse(SAMPLE_NAME="")["name"], "nobody")
         self.assertEqual(parse("--name=flag", SAMPLE_NAME="env")["name"], "flag")
         self.assertEqual(parse("--name=", SAMPLE_NAME="env")["name"], "")
+
+    def test_bad_environment(self) -> None:
+        """A variable with a value of the wrong kind is refused like the flag, by its own name."""
+        error = self.assertRaises(usage.UsageError, parse, SAMPLE_WAIT="soon")
+        self.assertEqual(
+            str(error),
+            'invalid value "soon" of $SAMPLE_WAIT for "--wait" flag: time: invalid duration "soon"',
+        )
+
+    def test_settings(self) -> None:
+        """What differs from the defaults is listed as flags, whoever asked for it."""
+        options = parse(
+            "--port=8090",
+            "--safe=false",
+            "--fast",
+            "--wait=90m",
+            "--place=a",
+            "--place=b,c",
+            "--old-label=x",
+            "-v5",
+            SAMPLE_NAME="env",
+        )
+        self.assertEqual(
+            options.settings,
+            [
+                "--name=env",
+                "--wait=1h30m0s",
+                "--fast=true",
+                "--safe=false",
+                "--place=a",
+                "--place=b,c",
+                "--token=of-this-run",
+                "--label=x",
+                "--v=5",
+            ],
+        )
 
     def test_deprecated(self) -> None:
         """A deprecated flag works, and one line on stderr says what to use instead."""

@@ -52,6 +52,7 @@ def describe_proxy(config: ProxyConfig) -> ProxyEndpoints:
             interface=config.agent_bind_address or config.any_interface,
             alpn="h2",
             minimum=config.tls_minimum,
+            ciphers=",".join(config.cipher_suites),
         )
         agents = (listener, *agents)
     return ProxyEndpoints(
@@ -100,6 +101,7 @@ def _frontend(config: ProxyConfig) -> tuple[str, str]:
         interface=config.server_bind_address or config.any_interface,
         alpn="http/1.1" if connect else "h2",
         minimum=config.tls_minimum,
+        ciphers=",".join(config.cipher_suites),
     )
 
 

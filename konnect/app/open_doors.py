@@ -18,19 +18,32 @@ _AGENTS = (
     "the agent listener {where} {lack}: whoever reaches it can become an agent and receive clients'"
     " traffic; {cure}"
 )
+_OLD_TLS = (
+    "the {name} {where} speaks TLS {version}, which RFC 8996 forbids;"
+    " --tls-min-version=VersionTLS12, or minimum=1.2 in its endpoint, closes it"
+)
 
 
 def open_doors(endpoints: ProxyEndpoints) -> list[str]:
-    """A line for each listener of a proxy that knows nothing of who connects to it."""
+    """A line for each listener of a proxy that knows nothing of who connects to it, or speaks a
+    version of TLS that is broken."""
     lines = [
         _CLIENTS.format(kind=kind, where=where(endpoint), lack=lack, cure=cure)
         for kind, endpoint in endpoints.frontends
         for lack, cure in _lacks(endpoint, "--server-ca-cert")
     ]
-    return lines + [
+    lines += [
         _AGENTS.format(where=where(endpoint), lack=lack, cure=cure)
         for endpoint in endpoints.agents
         for lack, cure in _lacks(endpoint, "--cluster-ca-cert")
+    ]
+    named = [(f"{kind} frontend", endpoint) for kind, endpoint in endpoints.frontends]
+    named += [("agent listener", endpoint) for endpoint in endpoints.agents]
+    return lines + [
+        _OLD_TLS.format(name=name, where=where(endpoint), version=version)
+        for name, endpoint in named
+        for version in ("1.0", "1.1")
+        if endpoint.startswith("mtls:") and f"minimum={version}" in endpoint.split(":")
     ]
 
 

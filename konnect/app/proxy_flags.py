@@ -18,22 +18,13 @@ from konnect.app.transport_flags import TRANSPORT_FLAGS
 from konnect.net.floods import RATE
 
 FRONTEND_KINDS = ("grpc", "connect")
-TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
-CIPHER_SUITES = (
-    "TLS_AES_128_GCM_SHA256",
-    "TLS_AES_256_GCM_SHA384",
-    "TLS_CHACHA20_POLY1305_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-)
+TLS_VERSIONS = {
+    "VersionTLS10": "1.0",
+    "VersionTLS11": "1.1",
+    "VersionTLS12": "1.2",
+    "VersionTLS13": "1.3",
+}
+"""Upstream's names, and those of endpoint strings."""
 
 
 def _read_frontend(text: str) -> tuple[tuple[str, str], ...]:
@@ -167,7 +158,16 @@ _TUNNEL_FLAGS = (
         kinds.TEXT,
         "",
         "The oldest TLS version that listeners speak: VersionTLS12 (also when empty) or"
-        " VersionTLS13. Endpoint strings say it themselves (minimum=1.3).",
+        " VersionTLS13; VersionTLS10 and VersionTLS11 warn. Endpoint strings say it themselves"
+        " (minimum=1.3).",
+    ),
+    Flag(
+        "cipher-suites",
+        kinds.LIST,
+        (),
+        "Cipher suites that listeners offer up to TLS 1.2, in Go's names, comma separated; empty:"
+        " all that are secure. Those of TLS 1.3 are always offered. Endpoint strings say it"
+        " themselves (ciphers=...).",
     ),
     Flag(
         "xfr-channel-size",
@@ -208,7 +208,6 @@ _MISSING_FLAGS = (
     Flag("enable-lease-controller", kinds.BOOL, False, note=_LATER),
     Flag("lease-namespace", kinds.TEXT, "kube-system", note=_LATER),
     Flag("lease-label", kinds.TEXT, "k8s-app=konnectivity-server", note=_LATER),
-    Flag("cipher-suites", kinds.LIST, (), note=_LATER),
     Flag("enable-profiling", kinds.BOOL, False, note=_LATER),
     Flag("enable-contention-profiling", kinds.BOOL, False, note=_LATER),
 )
@@ -237,9 +236,5 @@ MISSING_FEATURES = (
         "it does not talk to a Kubernetes API server",
         ("kubeconfig", "kubeconfig-qps", "kubeconfig-burst", "kube-api-content-type"),
     ),
-    NotYet(
-        "TLS 1.2 is the oldest it speaks", ("tls-min-version",), ("VersionTLS12", "VersionTLS13")
-    ),
-    NotYet("OpenSSL's secure suites are offered", ("cipher-suites",)),
     NotYet("it has no profiler", ("enable-profiling", "enable-contention-profiling")),
 )

@@ -25,13 +25,13 @@ from konnect.app.flags import FlagOptions
 from konnect.app.flow_flags import read_flow
 from konnect.app.klog import LogConfig, read_log
 from konnect.app.proxy_flags import (
-    CIPHER_SUITES,
     MISSING_FEATURES,
     PROXY_FLAGS,
     TLS_VERSIONS,
 )
 from konnect.app.quoting import quote
 from konnect.app.strategies import parse_strategies
+from konnect.net.ciphers import CIPHER_SUITES
 from konnect.net.floods import RATE
 from konnect.tunnel.link import Flow
 
@@ -72,7 +72,9 @@ class ProxyConfig:
     any_interface: str = "0.0.0.0"
     """The interface that an empty bind address stands for."""
     tls_minimum: str = ""
-    """The oldest TLS version of both `mtls` listeners: `1.3`, or empty for 1.2."""
+    """The oldest TLS version of both `mtls` listeners: from `1.0` to `1.3`, or empty for 1.2."""
+    cipher_suites: tuple[str, ...] = ()
+    """Of both `mtls` listeners, in Go's names; empty: all that are secure."""
 
     server_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     server_count: int = 1
@@ -265,7 +267,8 @@ class ProxyOptions(FlagOptions):
             admin_port=self["admin-port"],
             admin_bind_address=self["admin-bind-address"],
             any_interface=every_interface(),
-            tls_minimum="1.3" if self["tls-min-version"] == "VersionTLS13" else "",
+            tls_minimum=TLS_VERSIONS.get(self["tls-min-version"], ""),
+            cipher_suites=tuple(self["cipher-suites"]),
             server_id=self["server-id"],
             server_count=self["server-count"],
             keepalive_time=self["keepalive-time"],

@@ -56,8 +56,8 @@ def tcp_server_endpoint(
 @implementer(IPlugin, IStreamServerEndpointStringParser)
 class MtlsServerParser:
     """``mtls:PORT:cert=FILE:key=FILE`` with optionally ``ca=FILE`` (then a client certificate is
-    demanded), ``interface=``, ``alpn=`` (comma-separated, best first), ``minimum=`` (1.2 or 1.3)
-    and ``backlog=``.
+    demanded), ``interface=``, ``alpn=`` (comma-separated, best first), ``minimum=`` (the oldest TLS
+    version, 1.2 if not given), ``ciphers=`` (comma-separated, in Go's names) and ``backlog=``.
 
     Raises TlsFileError for files that cannot be used and ValueError for the rest.
     """
@@ -79,11 +79,14 @@ class MtlsServerParser:
         interface: str = "",
         alpn: str = "",
         minimum: str = "1.2",
+        ciphers: str = "",
         backlog: str = str(DEFAULT_BACKLOG),
     ) -> IStreamServerEndpoint:
         if not cert or not key:
             raise ValueError("an mtls: server needs cert=FILE and key=FILE")
-        context = server_context(cert, key, ca or None, _list(alpn), minimum=minimum)
+        context = server_context(
+            cert, key, ca or None, _list(alpn), minimum=minimum, ciphers=_list(ciphers)
+        )
         number, waiting = _whole("port", port, 0, 65535), _whole("backlog", backlog, 1, 65535)
         if isinstance(reactor, HubReactor):
             return TlsServerEndpoint(reactor, context, number, interface, waiting)
@@ -95,7 +98,7 @@ class MtlsServerParser:
 class MtlsClientParser:
     """``mtls:HOST:PORT:ca=FILE`` with optionally ``cert=FILE`` and ``key=FILE``, ``alpn=``
     (comma-separated, best first), ``servername=`` (what the certificate must be valid for, if not
-    HOST), ``minimum=`` (1.2 or 1.3), ``timeout=`` (seconds for the TCP connection) and
+    HOST), ``minimum=`` (1.2 if not given), ``timeout=`` (seconds for the TCP connection) and
     ``bindAddress=``.
 
     Raises TlsFileError for files that cannot be used and ValueError for the rest.

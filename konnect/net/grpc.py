@@ -111,8 +111,13 @@ class GrpcProtocol(Protocol):
             self._start()
 
     def handshakeCompleted(self) -> None:
-        """TLS is up: gRPC demands that both sides agreed on `h2` (RFC 7540 section 3.4)."""
-        if getattr(self.transport, "negotiatedProtocol", None) != b"h2":
+        """TLS is up: gRPC demands that both sides agreed on `h2` (RFC 7540 section 3.4).
+
+        A client goes on with whatever of its offer was chosen, as upstream's agent: a balancer
+        that ends TLS may know `--alpn-proto`'s name only.
+        """
+        agreed = getattr(self.transport, "negotiatedProtocol", None)
+        if agreed != b"h2" and not (agreed and self._wire.role is Role.CLIENT):
             self.close("the peer did not agree on HTTP/2 by ALPN (h2)", abort=True)
         else:
             self._start()

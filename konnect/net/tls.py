@@ -26,10 +26,12 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
+from konnect.net.ciphers import cipher_list
 from konnect.net.diagnosis import TlsRefused, explain, names_of, refusal
 from konnect.net.pem import Identity, TlsFileError, read_authorities, read_identity
 
 __all__ = [
+    "VERSIONS",
     "ClientTls",
     "ServerTls",
     "TlsFileError",
@@ -40,11 +42,17 @@ __all__ = [
     "server_context",
 ]
 
-_VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
+VERSIONS = {
+    "1.0": SSL.TLS1_VERSION,
+    "1.1": SSL.TLS1_1_VERSION,
+    "1.2": SSL.TLS1_2_VERSION,
+    "1.3": SSL.TLS1_3_VERSION,
+}
+"""What `minimum` may be. RFC 8996 forbids the first two; upstream can be told to speak them."""
 
-# For TLS 1.2; the suites of 1.3 are all good. Those that Go offers by default: forward secrecy
-# only, AEAD first.
-_CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES+SHA1"
+# OpenSSL speaks the versions that RFC 8996 forbids only where weak signatures are allowed too.
+_FORBIDDEN = ("1.0", "1.1")
+_WEAK = b":@SECLEVEL=0"
 
 # Send the chain that is in the file and nothing out of the CA bundle, as Go does. OpenSSL's
 # SSL_MODE_NO_AUTO_CHAIN, part of its stable ABI; pyOpenSSL has no name for it.
@@ -86,17 +94,24 @@ class ClientTls:
 
 
 def server_context(
-    cert: str, key: str, ca: str | None, alpn: Sequence[str] = (), *, minimum: str = "1.2"
+    cert: str,
+    key: str,
+    ca: str | None,
+    alpn: Sequence[str] = (),
+    *,
+    minimum: str = "1.2",
+    ciphers: Sequence[str] = (),
 ) -> ServerTls:
     """TLS for a listener. The first three are paths; with `ca`, a client certificate is demanded
-    and verified.
+    and verified. `ciphers` are suites in Go's names (`konnect.net.ciphers`), none: all of those.
 
     `alpn` is what the listener speaks, best first. A client that offers nothing of it gets the
     alert no_application_protocol, unless it offers no ALPN at all, or http/1.1 to an h2 listener:
     then the handshake succeeds without ALPN and the protocol above has to see it (upstream's
-    behaviour). Raises TlsFileError; ValueError if `minimum` is neither "1.2" nor "1.3".
+    behaviour). Raises TlsFileError; ValueError if `minimum` is not in
+    VERSIONS or a suite unknown.
     """
-    context = _context(SSL.TLS_SERVER_METHOD, minimum)
+    context = _context(SSL.TLS_SERVER_METHOD, minimum, ciphers)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     context.set_session_id(b"konnect")
     _show(context, read_identity(cert, key))
@@ -126,7 +141,7 @@ def client_context(
 
     `ca` is the path of a bundle and the only trust there is; `cert` and `key` (both or none) are
     what we show. `alpn` is what we offer, best first. Raises TlsFileError; ValueError if only one
-    of `cert` and `key` is given, or for a `minimum` that is neither "1.2" nor "1.3".
+    of `cert` and `key` is given, or for a `minimum` that is not in VERSIONS.
     """
     if (cert is None) != (key is None):
         raise ValueError("a client certificate and its key go together: give both or none")
@@ -153,14 +168,16 @@ def peer_name(transport: object) -> str | None:
     return names[0] if names else None
 
 
-def _context(method: int, minimum: str) -> SSL.Context:
-    try:
-        version = _VERSIONS[minimum]
-    except KeyError:
-        raise ValueError(f"minimum TLS version {minimum!r} is not one of 1.2, 1.3") from None
+def _context(method: int, minimum: str, ciphers: Sequence[str] = ()) -> SSL.Context:
+    if minimum not in VERSIONS:
+        raise ValueError(f"minimum TLS version {minimum!r} is not one of {', '.join(VERSIONS)}")
+    suites = cipher_list(ciphers)
+    if not suites:
+        # Only those of TLS 1.3: nothing older can be agreed on.
+        minimum, suites = "1.3", cipher_list()
     context = SSL.Context(method)
-    context.set_min_proto_version(version)
-    context.set_cipher_list(_CIPHERS)
+    context.set_min_proto_version(VERSIONS[minimum])
+    context.set_cipher_list(suites + _WEAK if minimum in _FORBIDDEN else suites)
     context.set_mode(_MODE_NO_AUTO_CHAIN)
     context.set_options(
         SSL.OP_NO_COMPRESSION

@@ -49,6 +49,10 @@ class ProxyTests(SynchronousTestCase):
                 replace(PROXY, server_bind_address="::1", tls_minimum="1.3"),
                 (("grpc", f"mtls:8090:{tls}:interface=\\:\\:1:alpn=h2:minimum=1.3"),),
             ),
+            (
+                replace(PROXY, cipher_suites=("A", "B")),
+                (("grpc", f"mtls:8090:{tls}:interface=0.0.0.0:alpn=h2:ciphers=A,B"),),
+            ),
             (uds, (("grpc", "unix:/run/k.sock:mode=770:lockfile=0:backlog=1024"),)),
             (
                 replace(uds, mode="http-connect"),

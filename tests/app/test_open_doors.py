@@ -35,3 +35,13 @@ class OpenDoorsTests(SynchronousTestCase):
         self.assertIn("the agent listener mtls:8091 demands no client certificate", line)
         self.assertIn("can become an agent", line)
         self.assertIn("--cluster-ca-cert", line)
+
+    def test_old_tls(self) -> None:
+        """A listener that speaks what RFC 8996 forbids is named with its version."""
+        endpoint = "mtls:8090:cert=c:key=k:ca=a:minimum={}"
+        for version in ("1.2", "1.3"):
+            self.assertEqual(lines(endpoint.format(version), endpoint.format(version)), [])
+        frontend, agents = lines(endpoint.format("1.0"), endpoint.format("1.1"))
+        self.assertIn("the connect frontend mtls:8090 speaks TLS 1.0, which RFC 8996", frontend)
+        self.assertIn("the agent listener mtls:8090 speaks TLS 1.1", agents)
+        self.assertIn("--tls-min-version=VersionTLS12", agents)

@@ -149,9 +149,17 @@ class AcceptedTests(ProxyCase):
         self.assertTrue(self.parse(endpoint, *self.uds).classic_agents)
 
     def test_tls_minimum(self) -> None:
-        """TLS 1.2 is the floor with and without the flag; 1.3 can be asked for."""
-        self.assertEqual(self.parse(*self.tcp, "--tls-min-version=VersionTLS12").tls_minimum, "")
+        """Each of Go's names is a version of ours; without the flag it is the endpoint's floor."""
+        self.assertEqual(self.parse(*self.tcp).tls_minimum, "")
+        self.assertEqual(self.parse(*self.tcp, "--tls-min-version=VersionTLS10").tls_minimum, "1.0")
         self.assertEqual(self.parse(*self.tcp, "--tls-min-version=VersionTLS13").tls_minimum, "1.3")
+
+    def test_cipher_suites(self) -> None:
+        """Go's names are taken as they are, comma separated."""
+        self.assertEqual(self.parse(*self.tcp).cipher_suites, ())
+        names = "TLS_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
+        config = self.parse(*self.tcp, f"--cipher-suites={names}")
+        self.assertEqual(config.cipher_suites, tuple(names.split(",")))
 
     def test_deprecated_flag(self) -> None:
         """The flag that upstream deprecated is accepted with upstream's line."""
@@ -347,8 +355,6 @@ class RefusedTests(ProxyCase):
             (["--lease-label=a=b"], "lease-label"),
             ([f"--kubeconfig={self.file}"], "kubeconfig"),
             (["--kubeconfig-qps=5"], "kubeconfig-qps"),
-            (["--cipher-suites=TLS_AES_128_GCM_SHA256"], "cipher-suites"),
-            (["--tls-min-version=VersionTLS10"], "tls-min-version"),
             (["--enable-profiling"], "enable-profiling"),
         ):
             error = self.assertRaises(usage.UsageError, self.parse, *self.tcp, *words)

@@ -175,6 +175,14 @@ class MinimumVersionTests(InteropTestCase):
             self.assertIn("alert protocol version", seen.text)
             self.assertTrue(Handshake(port, *identity(side), "-tls1_3").complete())
 
+    def test_cipher_suites(self) -> None:
+        """With --cipher-suites a TLS 1.2 client gets one of those, on both TLS listeners."""
+        name = "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"
+        proxy = self.proxy("grpc", "mtls", cipher_suites=name)
+        for side, port in ((FRONTEND, proxy.port), (AGENTS, proxy.agent_port)):
+            seen = Handshake(port, *identity(side), "-tls1_2")
+            self.assertIn("Cipher is ECDHE-ECDSA-CHACHA20-POLY1305", seen.text)
+
     def test_no_cluster_ca(self) -> None:
         """Without --cluster-ca-cert agents need no certificate and none is asked for."""
         proxy = self.proxy(cluster_ca_cert="")

@@ -187,6 +187,12 @@ class TlsTests(SynchronousTestCase):
         self.assertEqual(str(self.ready[0].value), why)
         self.assertTrue(self.protocol.unusual_end)
 
+    def test_another_protocol_of_the_offer(self) -> None:
+        """A client whose offer named more than h2 goes on with what the server chose of it."""
+        self.socket.negotiatedProtocol = b"balancer"  # type: ignore[attr-defined]
+        self.protocol.handshakeCompleted()
+        self.assertEqual(self.ready, [None])
+
     def test_handshake_fails(self) -> None:
         """A connection that ends before it is ready fails whoever waits, and is worth a line."""
         self.socket.lose(ConnectionLost())

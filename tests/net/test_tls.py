@@ -478,7 +478,7 @@ class BadArgumentsTests(SynchronousTestCase):
             self.assertRaises(ValueError, client_context, "localhost", p.frontend_ca, cert, key)
 
     def test_minimum(self) -> None:
-        """A minimum that is no version or an unsafe one is refused, and 1.3 works."""
-        for minimum in ("1.1", "TLS1.2", ""):
+        """A minimum that is no version is refused, and 1.3 works."""
+        for minimum in ("1.4", "TLS1.2", ""):
             self.assertRaises(ValueError, server, minimum=minimum)
         self.assertTrue(TlsPair(server(minimum="1.3"), client()).server.secure)

@@ -178,7 +178,7 @@ class FakeSocket:
     `limit` bytes pauses the producer, as Twisted's transports do, until `drain`.
     """
 
-    def __init__(self, *, tls: bool = False, limit: int = 65536) -> None:
+    def __init__(self, *, tls: bool = False, hub: bool = False, limit: int = 65536) -> None:
         self.log: list[Any] = []
         self.limit = limit
         self.buffered = 0
@@ -192,7 +192,10 @@ class FakeSocket:
         self._streaming = True
         if tls:
             alsoProvides(self, ISSLTransport)
-            self.transport = SimpleNamespace(disconnecting=False)
+            if hub:
+                self.closes_one_direction = True
+            else:
+                self.transport = SimpleNamespace(disconnecting=False)
 
     def connect(self, protocol: IProtocol) -> None:
         """Be the transport of `protocol`."""

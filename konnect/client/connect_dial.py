@@ -47,7 +47,8 @@ from konnect.wire.connect_client import (
 )
 
 LINGER = 10.0
-"""Seconds for a protocol without half-close to flush after the peer's end of stream."""
+"""Seconds for a protocol without half-close to flush after the peer's end of stream, and for a peer
+on TLS to stop sending after ours."""
 
 
 class ConnectDialer:
@@ -131,6 +132,7 @@ class ConnectDial(Protocol):
         self._inner: IProtocol | None = None
         self._over: Callable[[], None] | None = None
         self._early_call: IDelayedCall | None = None
+        self._secure = False
         self._linger_call: IDelayedCall | None = None
 
     async def connect(self, endpoint: IStreamClientEndpoint) -> None:
@@ -179,7 +181,8 @@ class ConnectDial(Protocol):
         set_no_delay = getattr(transport, "setTcpNoDelay", None)
         if set_no_delay is not None:
             set_no_delay(True)
-        if not ISSLTransport.providedBy(transport):
+        self._secure = ISSLTransport.providedBy(transport)
+        if not self._secure:
             # Twisted's endpoints put a wrapper around a protocol that claims only one of its
             # interfaces, here IHandshakeListener: the end of one direction would be the end of all.
             wrapper = getattr(transport, "protocol", self)
@@ -195,6 +198,10 @@ class ConnectDial(Protocol):
     def dataReceived(self, data: bytes) -> None:
         self._give_early()
         if self._inner is not None:
+            if self._secure and cast(Any, self.transport).disconnecting:
+                # Closing waits for the peer's close_notify, which one that takes ours for the end
+                # of one direction (TLS 1.3) sends only behind its last byte, if there is one.
+                self._linger()
             self._inner.dataReceived(data)
         elif self._refusal is not None:
             if self._refusal[1].receive(data):
@@ -213,8 +220,12 @@ class ConnectDial(Protocol):
             return
         transport = cast(Any, self.transport)
         if inner is not None:
-            self._linger_call = self._clock.callLater(LINGER, self._lingered)
+            self._linger()
         transport.loseConnection()
+
+    def _linger(self) -> None:
+        if self._linger_call is None:
+            self._linger_call = self._clock.callLater(LINGER, self._lingered)
 
     def _lingered(self) -> None:
         self._linger_call = None

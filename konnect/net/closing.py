@@ -22,10 +22,14 @@ def can_half_close(transport: Any) -> bool:
     """
     Whether the write side alone can be closed.
 
-    TLS transports only claim to: Twisted forwards the call to the raw socket, so that the peer
-    would see a truncated stream.
+    Twisted's TLS transports only claim to: they forward the call to the raw socket, so that the
+    peer would see a truncated stream. The hub's send close_notify (RFC 8446 section 6.1).
     """
-    return hasattr(transport, "loseWriteConnection") and not ISSLTransport.providedBy(transport)
+    if not hasattr(transport, "loseWriteConnection"):
+        return False
+    return not ISSLTransport.providedBy(transport) or getattr(
+        transport, "closes_one_direction", False
+    )
 
 
 def ended_below(transport: Any) -> bool:
@@ -48,15 +52,28 @@ def hung_up(transport: Any) -> bool:
     return bool(_condition(transport) & select.POLLHUP)
 
 
+def ended_whole(transport: Any) -> bool:
+    """
+    Whether a TLS peer that has sent close_notify has ended its TCP side too.
+
+    One that only ended its sending direction keeps TCP open, since TLS still has to carry its
+    acknowledgements and, at the end, nothing else; one that closes (Go's `Close`, a program that
+    exits) sends the FIN right behind. On a plain transport the FIN says nothing of the kind.
+    """
+    if not ISSLTransport.providedBy(transport):
+        return False
+    return bool(_condition(transport, select.POLLRDHUP) & select.POLLRDHUP)
+
+
 def broken(transport: Any) -> bool:
     """Whether the peer has reset the connection; a transport that is not read does not say so."""
     return bool(_condition(transport) & select.POLLERR)
 
 
-def _condition(transport: Any) -> int:
+def _condition(transport: Any, asked: int = 0) -> int:
     try:
         poll = select.poll()
-        poll.register(transport.fileno(), 0)
+        poll.register(transport.fileno(), asked)
         return sum(event for _, event in poll.poll(0))
     except (AttributeError, OSError, TypeError, ValueError):
         return 0

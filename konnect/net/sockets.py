@@ -18,7 +18,14 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from konnect.net.closing import AbortWhenSent, broken, can_half_close, ended_below, hung_up
+from konnect.net.closing import (
+    AbortWhenSent,
+    broken,
+    can_half_close,
+    ended_below,
+    ended_whole,
+    hung_up,
+)
 from konnect.tunnel.backlog import Backlog
 from konnect.tunnel.ends import End
 from konnect.tunnel.ledger import Ledger
@@ -133,31 +140,38 @@ class SocketEnd(End):
         if self.transport is not None:
             self._paused = True
             self.transport.pauseProducing()
-            if self._watch_call is None:
-                self._watch_call = self._clock.callLater(WATCH, self._watch)
+            self._watch_later()
 
     def resume(self) -> None:
         self._paused = False
         if self.transport is not None and not self._read_ended:
             self.transport.resumeProducing()
 
-    def _watch(self) -> None:
-        """A socket that is not read does not tell that its peer is gone: look now and then."""
-        self._watch_call = None
-        if not self._paused or self.tunnel is None:
-            return
-        if self.tunnel.state is State.DIALING:
-            if broken(self.transport) or hung_up(self.transport):
-                self.tunnel.close(Reason.CLIENT_LEFT)
-                return
+    def _watch_later(self) -> None:
+        if self._watch_call is None:
             self._watch_call = self._clock.callLater(WATCH, self._watch)
+
+    def _watch(self) -> None:
+        """A socket that is not read (paused, or read to its end) does not tell that its peer is
+        gone: look now and then."""
+        self._watch_call = None
+        tunnel = self.tunnel
+        if tunnel is None or not (self._paused or self._read_ended):
+            return
+        if tunnel.state is State.DIALING:
+            if broken(self.transport) or hung_up(self.transport):
+                tunnel.close(Reason.CLIENT_LEFT)
+            else:
+                self._watch_later()
         elif broken(self.transport):
-            self.tunnel.close(self.lost_reason)
-        elif hung_up(self.transport):
-            # What it had said before may still be wanted, for a while.
+            tunnel.close(self.lost_reason)
+        elif self._read_ended and hung_up(self.transport):
+            tunnel.close(tunnel.reason or self.ended_reason)
+        elif hung_up(self.transport) or (self._read_ended and ended_whole(self.transport)):
+            # For a while, what it had said may still be wanted, or it may still be reading.
             self.limit_close()
         else:
-            self._watch_call = self._clock.callLater(WATCH, self._watch)
+            self._watch_later()
 
     def finish(self) -> None:
         if self.transport is not None and can_half_close(self.transport):
@@ -240,6 +254,8 @@ class SocketEnd(End):
             tunnel.close(tunnel.reason or self.ended_reason)
         else:
             tunnel.ended(self, self.ended_reason)
+            if self.tunnel is not None:
+                self._watch_later()
 
     def lost(self, clean: bool) -> None:
         """The transport is gone."""

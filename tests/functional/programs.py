@@ -139,8 +139,8 @@ class ProxyRig(Rig[ProxyService]):
                 connection.transport.abortConnection()  # type: ignore[union-attr]
         await self.stop()
 
-    def endpoint(self, way: str) -> Any:
-        """How a client reaches a frontend."""
+    def endpoint(self, way: str, reactor: Any = None) -> Any:
+        """How a client reaches a frontend; on a HubReactor, on the hub's transports."""
         files = pki()
         tls = f"ca={files.frontend_ca}:cert={files.frontend_client_cert}"
         tls += f":key={files.frontend_client_key}"
@@ -150,7 +150,7 @@ class ProxyRig(Rig[ProxyService]):
             GRPC_TLS: f"mtls:127.0.0.1:{self._grpc_port}:{tls}:alpn=h2",
             CONNECT_TLS: f"mtls:127.0.0.1:{self._connect_port}:{tls}:alpn=http/1.1",
         }[way]
-        return clientFromString(the_reactor(), text)
+        return clientFromString(reactor or the_reactor(), text)
 
     def _tables(self) -> list[str]:
         ledger = self.ledger

@@ -22,6 +22,7 @@ from konnect.client.dialing import Dialer
 from konnect.client.endpoint import KonnectEndpoint
 from konnect.client.grpc_dial import GrpcDialer
 from konnect.client.shared import SharedConnection
+from konnect.net.hub.reactor import HubReactor
 from tests.certificates import pki
 from tests.functional.balancer import Balancer
 from tests.functional.blackhole import Blackhole
@@ -122,9 +123,16 @@ class FunctionalTestCase(TestCase):
         self._closing.append(hole.close)
         return hole
 
-    def dialer(self, proxy: ProxyRig, way: str, *, shared: bool = False) -> Dialer:
-        """A client's way through a frontend; `shared`: all tunnels on one gRPC connection."""
-        endpoint = proxy.endpoint(way)
+    def dialer(
+        self, proxy: ProxyRig, way: str, *, shared: bool = False, on_hub: bool = False
+    ) -> Dialer:
+        """
+        A client's way through a frontend.
+
+        :param shared: all tunnels on one gRPC connection.
+        :param on_hub: on the hub's transports, whose TLS can end one direction.
+        """
+        endpoint = proxy.endpoint(way, HubReactor(self.reactor) if on_hub else None)
         dialer: Dialer
         if way in (CONNECT_UNIX, CONNECT_TLS):
             dialer = ConnectDialer(endpoint, self.reactor)
@@ -152,10 +160,13 @@ class FunctionalTestCase(TestCase):
         way: str,
         destination: Destination,
         behave: Callable[[Peer], object] | None = None,
+        *,
+        on_hub: bool = False,
     ) -> tuple[Peer, Peer]:
-        """An open tunnel: its client, and the destination's side of it."""
+        """An open tunnel: its client (see `dialer`), and the destination's side of it."""
         number = len(destination.peers)
-        client = await self.dial(self.dialer(proxy, way), destination.port, behave)
+        dialer = self.dialer(proxy, way, on_hub=on_hub)
+        client = await self.dial(dialer, destination.port, behave)
         return client, await destination.peer(number)
 
     # -- checking

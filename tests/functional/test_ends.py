@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from twisted.internet.error import ConnectionDone
 
+from konnect.client import connect_dial
 from tests.functional.peers import (
     Peer,
     Source,
@@ -84,6 +85,8 @@ class GrpcUnixEnds(FunctionalTestCase):
 
     async def test_client_closes_under_a_flood(self) -> None:
         """A client that has enough of an endless answer stops it at the destination."""
+        # On TLS the closing client waits for the other side's close_notify, within this time.
+        self.patch(connect_dial, "LINGER", 0.2)
         proxy, _ = await self.pair()
         client, server = await self.tunnel(proxy, self.way, self.destination(sending(None)))
         await arrived(MIB, client)

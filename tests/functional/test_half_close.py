@@ -5,11 +5,25 @@ A half with `--half-close=false` announces nothing: to the other side it is a st
 
 from __future__ import annotations
 
+import os
+import socket
+from collections.abc import Callable
+
 from twisted.internet.error import ConnectionDone
 
-from tests.functional.peers import Peer, digest, echo, sending
-from tests.functional.raw import raw_connect
-from tests.functional.rig import CONNECT_TLS, CONNECT_UNIX, FunctionalTestCase
+from konnect.client import connect_dial
+from konnect.net.hub.reactor import HubReactor
+from konnect.wire.packets import PacketType
+from tests.functional.peers import Destination, Peer, digest, echo, sending
+from tests.functional.raw import RawStream, raw_connect, raw_grpc
+from tests.functional.rig import (
+    CONNECT_TLS,
+    CONNECT_UNIX,
+    GRPC_TLS,
+    GRPC_UNIX,
+    FunctionalTestCase,
+    ProxyRig,
+)
 from tests.functional.waiting import pause, until
 
 OFF = {"half-close": "false"}
@@ -33,12 +47,22 @@ def stay(peer: Peer) -> None:
 
 
 class HalfCloseTests(FunctionalTestCase):
-    """Between two konnect halves, over a unix socket."""
+    """Between two konnect halves, over a unix socket; TLS is below."""
+
+    way = CONNECT_UNIX
+
+    async def ends(
+        self, destination: Destination, behave: Callable[[Peer], object] | None = None
+    ) -> tuple[ProxyRig, Peer, Peer]:
+        """A proxy and an agent, and a tunnel through them: its client, and the destination's
+        side."""
+        proxy, _ = await self.pair(transport="hub")
+        client, server = await self.tunnel(proxy, self.way, destination, behave, on_hub=True)
+        return proxy, client, server
 
     async def test_client_ends_first(self) -> None:
         """What a client asks with its FIN is answered behind it."""
-        proxy, _ = await self.pair()
-        client, server = await self.tunnel(proxy, CONNECT_UNIX, self.destination(answer_at_eof))
+        _, client, server = await self.ends(self.destination(answer_at_eof))
         client.transport.write(b"x" * 1000)
         client.transport.loseWriteConnection()
         await until(lambda: client.over, "the answer")
@@ -48,9 +72,7 @@ class HalfCloseTests(FunctionalTestCase):
 
     async def test_destination_ends_first(self) -> None:
         """A client may go on writing to a destination that has said its last."""
-        proxy, _ = await self.pair()
-        destination = self.destination(stay)
-        client, server = await self.tunnel(proxy, CONNECT_UNIX, destination, stay)
+        _, client, server = await self.ends(self.destination(stay), stay)
         server.transport.write(b"bye")
         server.transport.loseWriteConnection()
         await until(lambda: client.eof, "the destination's end")
@@ -64,21 +86,20 @@ class HalfCloseTests(FunctionalTestCase):
 
     async def test_both_at_once(self) -> None:
         """Ends that cross on the way close the tunnel once."""
-        proxy, agent = await self.pair()
-        client, server = await self.tunnel(proxy, CONNECT_UNIX, self.destination(stay), stay)
+        _, client, server = await self.ends(self.destination(stay), stay)
         client.transport.loseWriteConnection()
         server.transport.loseWriteConnection()
         await until(lambda: client.eof and server.eof, "both ends")
         client.transport.loseConnection()
         server.transport.loseConnection()
         await self.nothing_left()
-        self.assertEqual((proxy.service.ledger.closed, agent.service.ledger.closed), (1, 1))
+        self.assertEqual([program.ledger.closed for program in self._programs()], [1, 1])
 
     async def test_asked_and_ended_before_the_answer(self) -> None:
         """A client that sends all it has and its FIN right behind the CONNECT (`nc -N`)."""
-        proxy, _ = await self.pair()
+        proxy, _ = await self.pair(transport="hub")
         destination = self.destination(answer_at_eof)
-        client = await raw_connect(proxy.endpoint(CONNECT_UNIX))
+        client = await raw_connect(proxy.endpoint(self.way, HubReactor(self.reactor)))
         client.ask(destination.address, b"z" * 300)
         client.transport.loseWriteConnection()
         await until(lambda: b"read 300 bytes" in client.body, "the answer")
@@ -96,17 +117,51 @@ class HalfCloseTests(FunctionalTestCase):
         await self.nothing_left()
 
     async def test_client_that_is_gone_is_no_half_close(self) -> None:
-        """A unix socket that is closed whole ends the destination's side at once."""
-        proxy, _ = await self.pair()
-        client, server = await self.tunnel(proxy, CONNECT_UNIX, self.destination(stay), stay)
+        """A client that is gone altogether ends the destination's side at once."""
+        _, client, server = await self.ends(self.destination(stay), stay)
         client.transport.abortConnection()
         await until(lambda: server.over, "the end")
         server.transport.loseConnection()
         await self.nothing_left()
 
-    async def test_tls_client_ends_whole(self) -> None:
-        """Over TLS, where Twisted knows no half-close, the destination's end is the client's."""
-        proxy, _ = await self.pair()
+
+class TlsHalfCloseTests(HalfCloseTests):
+    """Over TLS on the hub's transports, by close_notify."""
+
+    way = CONNECT_TLS
+
+    async def test_client_closes_under_a_flood(self) -> None:
+        """A client that closes, and does not only end its direction, is not sent to for ever."""
+        self.patch(connect_dial, "LINGER", 0.2)
+        proxy, client, server = await self.ends(self.destination(sending(None)))
+        await until(lambda: client.count > 100_000, "some of an endless answer")
+        client.transport.loseConnection()
+        await until(lambda: client.lost and server.lost, "the end of both")
+        self.assertEqual(dict(proxy.ledger.closed_by_reason), {"client_lost": 1})
+        await self.nothing_left()
+
+    async def test_client_that_closes_whole(self) -> None:
+        """A client that ends TCP behind its close_notify, as Go's Close does, is not waited for
+        longer than the linger time."""
+        proxy, _ = await self.pair(transport="hub", linger_timeout="100ms")
+        destination = self.destination(stay)
+        client, server = await self.tunnel(proxy, CONNECT_TLS, destination, stay, on_hub=True)
+        client.transport.loseWriteConnection()
+        await until(lambda: server.eof, "the client's end")
+        socket.socket(fileno=os.dup(client.transport.fileno())).shutdown(socket.SHUT_WR)
+        await until(lambda: proxy.service.ledger.closed, "the end of the tunnel")
+        self.assertEqual(dict(proxy.service.ledger.closed_by_reason), {"linger": 1})
+        client.transport.abortConnection()
+        server.transport.loseConnection()
+        await self.nothing_left()
+
+
+class StockTlsTests(FunctionalTestCase):
+    """Over Twisted's own TLS, which cannot end one direction."""
+
+    async def test_client_ends_whole(self) -> None:
+        """The destination's end is the client's, behind everything that it said."""
+        proxy, _ = await self.pair(transport="stock")
         client, _ = await self.tunnel(proxy, CONNECT_TLS, self.destination(sending(100_000)))
         await until(lambda: client.lost, "the end")
         self.assertEqual(client.digest, digest(100_000))
@@ -145,21 +200,46 @@ class FallbackTests(FunctionalTestCase):
 class ResetTests(FunctionalTestCase):
     """A broken connection is not a clean end."""
 
-    async def test_destination_resets(self) -> None:
-        """The client is told by a reset (TLS: by an end without close_notify), behind the data."""
+    async def test_connect_client_is_told(self) -> None:
+        """The client is told by a reset (TLS: by an end without close_notify), behind the data, on
+        either kind of transport."""
         for way in (CONNECT_UNIX, CONNECT_TLS):
-            proxy, agent = await self.pair()
-            client, server = await self.tunnel(proxy, way, self.destination(stay))
+            for transport in ("stock", "hub"):
+                await self._connect_client_is_told(way, transport)
+
+    async def _connect_client_is_told(self, way: str, transport: str) -> None:
+        proxy, agent = await self.pair(transport=transport)
+        destination = self.destination(stay)
+        client, server = await self.tunnel(proxy, way, destination, on_hub=True)
+        server.transport.write(b"before")
+        await until(lambda: client.count == 6, "the data")
+        server.transport.abortConnection()
+        await until(lambda: client.lost, "the end")
+        self.assertEqual(dict(proxy.service.ledger.closed_by_reason), {"destination_lost": 1})
+        self.assertFalse(client.eof and way == CONNECT_TLS, "close_notify says a clean end")
+        assert client.lost is not None
+        self.assertTrue(way == CONNECT_UNIX or client.lost.type is not ConnectionDone)
+        await self.nothing_left()
+        await agent.stop()
+        await proxy.stop()
+        await pause(0)
+
+    async def test_grpc_client_is_told(self) -> None:
+        """A gRPC client reads the reason in CLOSE_RSP, behind the data."""
+        proxy, _ = await self.pair()
+        for number, way in enumerate((GRPC_UNIX, GRPC_TLS), 1):
+            destination = self.destination(stay)
+            protocol = await raw_grpc(proxy.endpoint(way))
+            stream = RawStream(protocol)
+            stream.ask(destination.address)
+            await stream.one(PacketType.DIAL_RSP)
+            server = await destination.peer()
             server.transport.write(b"before")
-            await until(lambda client=client: client.count == 6, "the data")  # type: ignore[misc]
+            await until(lambda stream=stream: stream.bytes, "the data")  # type: ignore[misc]
             server.transport.abortConnection()
-            await until(lambda client=client: client.lost, "the end")  # type: ignore[misc]
-            closed = dict(proxy.service.ledger.closed_by_reason)
-            self.assertEqual(closed, {"destination_lost": 1})
-            if way == CONNECT_TLS:
-                assert client.lost is not None
-                self.assertIsNot(client.lost.type, ConnectionDone)
-            await self.nothing_left()
-            await agent.stop()
-            await proxy.stop()
-            await pause(0)
+            told = await stream.one(PacketType.CLOSE_RSP)
+            self.assertEqual(told.closeResponse.error, "the destination's connection was lost")
+            self.assertEqual(proxy.service.ledger.closed_by_reason["destination_lost"], number)
+            protocol.close("done")
+            await until(lambda protocol=protocol: protocol.lost, "the end")  # type: ignore[misc]
+        await self.nothing_left()

@@ -21,6 +21,7 @@ from konnect.net.closing import (
     broken,
     can_half_close,
     ended_below,
+    ended_whole,
     hung_up,
     unsent,
 )
@@ -52,6 +53,17 @@ class ConditionTests(SynchronousTestCase):
         self.peer.close()
         self.assertTrue(broken(self.ours))
 
+    def test_ended_whole(self) -> None:
+        """A TLS peer's FIN is told from a TLS peer that keeps TCP open; on others it says
+        nothing."""
+        plain, secure = FakeSocket(), FakeSocket(tls=True, hub=True)
+        for transport in (plain, secure):
+            transport.fileno = self.ours.fileno  # type: ignore[attr-defined]
+        self.assertFalse(ended_whole(secure))
+        self.peer.shutdown(socket.SHUT_WR)
+        self.assertTrue(ended_whole(secure))
+        self.assertFalse(ended_whole(plain))
+
     def test_unsent(self) -> None:
         """Bytes that the peer has not taken are known."""
         self.assertEqual(unsent(self.ours), 0)
@@ -69,9 +81,10 @@ class ConditionTests(SynchronousTestCase):
             self.assertEqual(unsent(transport), 0)
 
     def test_half_close(self) -> None:
-        """TLS only claims to be able to close one side."""
+        """Twisted's TLS only claims to be able to close one side; the hub's is."""
         self.assertTrue(can_half_close(FakeSocket()))
         self.assertFalse(can_half_close(FakeSocket(tls=True)))
+        self.assertTrue(can_half_close(FakeSocket(tls=True, hub=True)))
         self.assertFalse(can_half_close(SimpleNamespace()))
 
     def test_ended_below(self) -> None:

@@ -279,7 +279,7 @@ class WatchTests(SocketTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.condition = ""
-        for name in ("broken", "hung_up"):
+        for name in ("broken", "hung_up", "ended_whole"):
             self.patch(sockets, name, lambda transport, name=name: self.condition == name)
         self.end.pause()
 
@@ -322,8 +322,45 @@ class WatchTests(SocketTestCase):
         self.assertEqual(self.near.take(), [("close", Reason.DESTINATION_CLOSED)])
 
 
+class EndedTests(SocketTestCase):
+    """A socket that was read to its end does not say either that its peer is gone."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.condition = ""
+        for name in ("broken", "hung_up", "ended_whole"):
+            self.patch(sockets, name, lambda transport, name=name: self.condition == name)
+        self.socket.deliver_fin()
+        self.assertEqual(self.near.take(), [("finish",)])
+
+    def test_still_there(self) -> None:
+        """A peer that only ended its side is waited for, as long as it likes."""
+        self.clock.pump([WATCH] * 100)
+        self.assertIs(self.tunnel.state, State.OPEN)
+
+    def test_reset(self) -> None:
+        """A reset behind the peer's end ends the tunnel as lost."""
+        self.condition = "broken"
+        self.clock.advance(WATCH)
+        self.assertEqual(self.near.take(), [("close", Reason.DESTINATION_LOST)])
+
+    def test_closed(self) -> None:
+        """A peer that has closed whole (a unix socket) reads no answer: the tunnel is over."""
+        self.condition = "hung_up"
+        self.clock.advance(WATCH)
+        self.assertEqual(self.near.take(), [("close", Reason.DESTINATION_CLOSED)])
+
+    def test_ended_whole(self) -> None:
+        """A TLS peer that ended TCP too has the linger time to read the rest."""
+        self.condition = "ended_whole"
+        self.clock.advance(WATCH)
+        self.assertEqual(self.near.take(), [])
+        self.clock.advance(LINGER)
+        self.assertEqual(self.near.take(), [("close", Reason.LINGER)])
+
+
 class TlsTests(SocketTestCase):
-    """TLS has no half-close."""
+    """Twisted's TLS has no half-close."""
 
     tls = True
 

@@ -341,7 +341,8 @@ class KonnectAgentTests(ConnectTestCase):
         self.s.deliver_fin()
         self.a.accepts()
         self.assertEqual(self.a.take(), [("DATA", 1, b"question"), ("HALF_CLOSE", 1)])
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.clock.pump([1.0] * 100)
+        self.assertEqual(self.a.take(), [])
 
     def test_reset_by_the_destination(self) -> None:
         """A reset is a reset, behind all that came before."""

@@ -31,6 +31,9 @@ from konnect.net.hub.output import Chunk
 from konnect.net.hub.transport import DONE, LOST, StreamTransport
 from konnect.net.tls import ClientTls, ServerTls
 
+TLS1_3 = 0x0304
+"""The protocol version, as on the wire."""
+
 RECORD = 16384
 """Bytes of plain text in the longest TLS record."""
 
@@ -245,6 +248,15 @@ class TlsTransport(StreamTransport):
 
     # -- closing
 
+    @property
+    def closes_one_direction(self) -> bool:
+        """
+        Whether close_notify ends one direction only: before TLS 1.3 it demanded the peer's at once
+        (RFC 5246 section 7.2.1). See `konnect.net.closing.can_half_close`.
+        """
+        ssl = self._ssl
+        return self._established and ssl is not None and ssl.get_protocol_version() >= TLS1_3
+
     def loseConnection(self) -> None:
         """Send what is queued, then close_notify, and close when the peer's has come."""
         if not self._established and not self._queue:
@@ -254,6 +266,14 @@ class TlsTransport(StreamTransport):
             self.disconnecting = True
         else:
             super().loseConnection()
+
+    def loseWriteConnection(self) -> None:
+        """Send what is queued, then close_notify; reading goes on."""
+        if self._established:
+            super().loseWriteConnection()
+        else:
+            # Nothing was ever read, and no close_notify can be sent before the handshake.
+            self.loseConnection()
 
     def _stop_for_close(self) -> None:
         """The peer's close_notify is still to be read."""

@@ -13,6 +13,7 @@ from OpenSSL import SSL
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import ISSLTransport
 
+from konnect.net.closing import can_half_close
 from konnect.net.diagnosis import explain
 from konnect.net.hub.tls import TlsTransport
 from konnect.net.tls import peer_name
@@ -371,6 +372,21 @@ class HubTlsTests(TlsStreams, TlsCase):
         self.assertEqual(
             protocol.calls, ["handshakeCompleted", "readConnectionLost", "connectionLost"]
         )
+
+    async def test_before_tls_1_3(self) -> None:
+        """Up to TLS 1.2 a close_notify is the end of both directions, and nobody may count on
+        less."""
+        for version, ends_one in (
+            (ssl.TLSVersion.TLSv1_2, False),
+            (ssl.TLSVersion.TLSv1_3, True),
+        ):
+            context = client_context()
+            context.minimum_version = context.maximum_version = version
+            protocol, _ = await self.secured(HalfTlsRecorder, context)
+            self.assertEqual(can_half_close(protocol.wire), ends_one)
+            protocol.wire.abortConnection()
+            await self.lost(protocol)
+            self.assertFalse(can_half_close(protocol.wire))
 
     async def test_half_close_by_us(self) -> None:
         """loseWriteConnection sends close_notify after everything, and reading goes on."""

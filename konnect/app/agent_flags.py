@@ -105,6 +105,13 @@ _TUNNEL_FLAGS = (
 )
 
 _OPERATION_FLAGS = (
+    Flag(
+        "strict",
+        kinds.BOOL,
+        False,
+        "Refuse to start with anything open that is otherwise warned of: a proxy that is not"
+        " verified.",
+    ),
     Flag("health-server-port", kinds.INT, 8093, "TCP port for /healthz, /readyz and /metrics."),
     Flag("health-server-host", kinds.TEXT, "", "Address of that port; empty: all of them."),
     Flag("admin-server-port", kinds.INT, 8094, "TCP port for operators: /metrics."),

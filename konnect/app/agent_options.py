@@ -73,6 +73,8 @@ class AgentConfig:
     """How links hold their tunnels."""
     transport: str = "stock"
     """`hub` or `stock`."""
+    strict: bool = False
+    """Whether what is open (konnect.app.open_doors) is refused."""
     log: LogConfig = field(default_factory=LogConfig)
     """What is logged, and where to."""
 
@@ -175,6 +177,7 @@ class AgentOptions(FlagOptions):
             drain_timeout=self["drain-timeout"],
             flow=read_flow(self),
             transport=self["transport"],
+            strict=self["strict"],
             log=read_log(self),
         )
 

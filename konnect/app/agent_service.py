@@ -14,6 +14,7 @@ from konnect.agent.dialer import Dialer
 from konnect.app.agent_options import AgentConfig
 from konnect.app.describe import address_text, describe_agent
 from konnect.app.listening import CannotListen, Listeners, where
+from konnect.app.open_doors import agents_open_doors, guard
 from konnect.app.transport_flags import data_reactor
 from konnect.log import make_logger
 from konnect.net.hub.endpoints import address_endpoint
@@ -51,6 +52,7 @@ class AgentService(Service):
         super().privilegedStartService()
         config = self.config
         endpoints = describe_agent(config)
+        guard(agents_open_doors(endpoints), strict=config.strict)
         wires = data_reactor(config.transport, self._reactor)
         proxies = []
         for description in endpoints.proxies:

@@ -1,14 +1,18 @@
 """What a configuration leaves open, in one line each: who may come in, and which setting closes it.
 
-Upstream starts with all of this, so konnect does too, but not without saying so.
+Upstream starts with all of this, so konnect does too, but not without saying so; with `--strict` it
+does not start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from konnect.app.describe import ProxyEndpoints
-from konnect.app.listening import where
+from konnect.app.describe import AgentEndpoints, ProxyEndpoints
+from konnect.app.listening import CannotListen, where
+from konnect.log import make_logger
+
+log = make_logger(__name__)
 
 _CLIENTS = (
     "the {kind} frontend {where} {lack}: whoever reaches it can reach every destination of the"
@@ -22,6 +26,19 @@ _OLD_TLS = (
     "the {name} {where} speaks TLS {version}, which RFC 8996 forbids;"
     " --tls-min-version=VersionTLS12, or minimum=1.2 in its endpoint, closes it"
 )
+
+_PROXIES = (
+    "the way to the proxy {where} {lack}: whoever answers there can reach every destination of"
+    " this agent; {cure}"
+)
+
+
+def guard(lines: Sequence[str], *, strict: bool) -> None:
+    """Say what is open; with `strict` raise `CannotListen` about it instead."""
+    if strict and lines:
+        raise CannotListen("\n".join(("--strict refuses what is open:", *lines)))
+    for line in lines:
+        log.warn("{line}", line=line)
 
 
 def open_doors(endpoints: ProxyEndpoints) -> list[str]:
@@ -47,12 +64,35 @@ def open_doors(endpoints: ProxyEndpoints) -> list[str]:
     ]
 
 
+def agents_open_doors(endpoints: AgentEndpoints) -> list[str]:
+    """A line for each way to a proxy on which an agent does not know whom it obeys."""
+    lines = []
+    for endpoint in endpoints.proxies:
+        kind, settings = _parse(endpoint)
+        if kind in ("tcp", "tcp6"):
+            lack = "is plain TCP"
+        elif kind == "ssl" and "caCertsDir" not in settings:
+            lack = "does not verify the proxy's certificate"
+        else:
+            continue
+        cure = "an mtls: endpoint with ca= closes it"
+        lines.append(_PROXIES.format(where=where(endpoint), lack=lack, cure=cure))
+    return lines
+
+
 def _lacks(endpoint: str, flag: str) -> Iterable[tuple[str, str]]:
-    parts = endpoint.replace("\\:", "").split(":")
-    kind, settings = parts[0], {part.partition("=")[0] for part in parts[1:]}
+    kind, settings = _parse(endpoint.removeprefix("haproxy:"))
     if kind == "mtls" and "ca" not in settings:
         yield "demands no client certificate", f"{flag}, or ca= in its endpoint, closes it"
-    elif kind in ("tcp", "tcp6"):
+    elif kind in ("tcp", "tcp6") or settings.get("domain", "").startswith("INET"):  # systemd's
         yield "is plain TCP", "an mtls: endpoint with ca= closes it"
     elif kind in ("ssl", "tls"):
         yield "demands no client certificate", "an mtls: endpoint with ca= closes it"
+    elif kind == "unix" and settings.get("mode", "666")[-1:] in "2367":
+        yield "is open to every user of this machine", "mode=660 in its endpoint closes it"
+
+
+def _parse(endpoint: str) -> tuple[str, dict[str, str]]:
+    """The type of an endpoint string, and its settings."""
+    kind, *parts = endpoint.replace("\\:", "").split(":")
+    return kind, {name: value for name, _, value in (part.partition("=") for part in parts)}

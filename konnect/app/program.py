@@ -3,10 +3,11 @@ traceback."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from twisted.application.service import IService, MultiService
-from twisted.logger import ILogObserver
+from twisted.logger import ILogObserver, LoggingFile
 from twisted.python.components import Componentized
 
 import konnect
@@ -48,6 +49,8 @@ class Program(MultiService):
             super().privilegedStartService()
         except CannotListen as error:
             log.error("{program}: cannot listen: {error}", program=self._program, error=error)
+            if isinstance(sys.stderr, LoggingFile):  # the log has it, and stderr ends there too
+                raise SystemExit(1) from None
             raise SystemExit(f"{self._program}: cannot listen: {error}") from None
 
     def startService(self) -> None:

@@ -185,6 +185,13 @@ _TUNNEL_FLAGS = (
 )
 
 _OPERATION_FLAGS = (
+    Flag(
+        "strict",
+        kinds.BOOL,
+        False,
+        "Refuse to start with anything open that is otherwise warned of: agents or clients that"
+        " nobody has to vouch for.",
+    ),
     Flag("health-port", kinds.INT, 8092, "TCP port for /healthz, /readyz and /metrics."),
     Flag("health-bind-address", kinds.TEXT, "", "Address of --health-port; empty: all of them."),
     Flag("admin-port", kinds.INT, 8095, "TCP port for operators: /metrics."),

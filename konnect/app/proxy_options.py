@@ -97,6 +97,8 @@ class ProxyConfig:
     """How links hold their tunnels."""
     transport: str = "stock"
     """`hub` or `stock`."""
+    strict: bool = False
+    """Whether what is open (konnect.app.open_doors) is refused."""
     log: LogConfig = field(default_factory=LogConfig)
     """What is logged, and where to."""
 
@@ -280,5 +282,6 @@ class ProxyOptions(FlagOptions):
             control_rate=self["control-rate"],
             flow=read_flow(self),
             transport=self["transport"],
+            strict=self["strict"],
             log=read_log(self),
         )

@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 
 from konnect.app.describe import describe_proxy
 from konnect.app.listening import CannotListen, Listeners
-from konnect.app.open_doors import open_doors
+from konnect.app.open_doors import guard, open_doors
 from konnect.app.proxy_options import ProxyConfig
 from konnect.app.strategies import make_registry
 from konnect.app.transport_flags import data_reactor
@@ -83,13 +83,12 @@ class ProxyService(Service):
         super().privilegedStartService()
         config = self.config
         endpoints = describe_proxy(config)
+        guard(open_doors(endpoints), strict=config.strict)
         self.ledger.ready_backends.update(self.registry.counts())
         for kind, description in endpoints.frontends:
             self._open(f"{kind} frontend", description, self._frontend(kind))
         for description in endpoints.agents:
             self._open("agent listener", description, self._agents())
-        for line in open_doors(endpoints):
-            log.warn("{line}", line=line)
         metrics = proxy_metrics(self.ledger, self.registry.states)
         self._open_optional(
             "health port",

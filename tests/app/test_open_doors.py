@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.app.describe import ProxyEndpoints
-from konnect.app.open_doors import open_doors
+import konnect.app.open_doors as open_doors_module
+from konnect.app.describe import AgentEndpoints, ProxyEndpoints
+from konnect.app.listening import CannotListen
+from konnect.app.open_doors import agents_open_doors, guard, open_doors
 
 
 def lines(frontend: str = "", agent: str = "") -> list[str]:
@@ -45,3 +49,49 @@ class OpenDoorsTests(SynchronousTestCase):
         self.assertIn("the connect frontend mtls:8090 speaks TLS 1.0, which RFC 8996", frontend)
         self.assertIn("the agent listener mtls:8090 speaks TLS 1.1", agents)
         self.assertIn("--tls-min-version=VersionTLS12", agents)
+
+    def test_wrapped(self) -> None:
+        """Sockets from systemd and the PROXY protocol are as open as plain TCP."""
+        for endpoint in ("systemd:domain=INET6:index=0", "haproxy:tcp:8090", "tcp6:8090"):
+            (line,) = lines(endpoint)
+            self.assertIn("is plain TCP", line)
+        self.assertEqual(lines("systemd:domain=UNIX:index=0"), [])
+
+    def test_unix_sockets(self) -> None:
+        """A unix socket that others may write to is for every user; Twisted's default mode is."""
+        for endpoint in ("unix:/run/k.sock", "unix:/run/k.sock:mode=777", "unix:k:mode=0662"):
+            (line,) = lines(endpoint)
+            self.assertIn("is open to every user of this machine", line)
+        self.assertEqual(lines("unix:/run/k.sock:mode=664"), [])
+
+    def test_an_agents_ways(self) -> None:
+        """An agent that does not verify its proxy is told so."""
+
+        def said(proxy: str) -> list[str]:
+            return agents_open_doors(AgentEndpoints((proxy,), "tcp:1", "tcp:2"))
+
+        for proxy in ("mtls:p:8091:ca=a", "tls:p:8091", "unix:/run/p.sock", "ssl:p:1:caCertsDir=d"):
+            self.assertEqual(said(proxy), [], proxy)
+        self.assertIn("the way to the proxy tcp:p is plain TCP", said("tcp:p:8091")[0])
+        self.assertIn("does not verify the proxy's certificate", said("ssl:p:8091")[0])
+
+
+class GuardTests(SynchronousTestCase):
+    """What becomes of the lines."""
+
+    def test_strict(self) -> None:
+        """With --strict all lines are the reason not to start."""
+        guard([], strict=True)
+        error = self.assertRaises(CannotListen, guard, ["one", "two"], strict=True)
+        self.assertEqual(str(error), "--strict refuses what is open:\none\ntwo")
+
+    def test_not_strict(self) -> None:
+        """Without it, each line is a warning."""
+        said: list[str] = []
+        self.patch(
+            open_doors_module,
+            "log",
+            SimpleNamespace(warn=lambda form, **kw: said.append(kw["line"])),
+        )
+        guard(["one", "two"], strict=False)
+        self.assertEqual(said, ["one", "two"])

@@ -63,6 +63,11 @@ class Stack:
             raise
         return self
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes: proxy, agent."""
+        return [process.pid for process in self._processes]
+
     def __exit__(self, *_: Any) -> None:
         for process in self._processes:
             process.kill()

@@ -9,7 +9,6 @@ client has spoken waits a moment. A client that has sent its first byte is certa
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +25,7 @@ class Hold:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._kept: deque[Callable[[], None]] = deque()
+        self._kept: list[Callable[[], None]] | None = None
         self._call: Any = None
         self.over = False
         """True once nothing is kept any more; callers on the data path look here first."""
@@ -41,6 +40,8 @@ class Hold:
         if self.over:
             action()
             return
+        if self._kept is None:
+            self._kept = []
         self._kept.append(action)
         if self._call is None:
             self._call = self._clock.callLater(HOLD, self._expired)
@@ -51,12 +52,15 @@ class Hold:
             self._call.cancel()
             self._call = None
         self.over = True
-        while self._kept:
-            self._kept.popleft()()
+        kept = self._kept
+        while kept:
+            kept.pop(0)()
+        self._kept = None
 
     def drop(self) -> None:
         """The client is gone: forget what was kept."""
-        self._kept.clear()
+        if self._kept is not None:
+            self._kept.clear()
         self.release()
 
     def _expired(self) -> None:

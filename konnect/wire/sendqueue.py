@@ -7,8 +7,6 @@ to stop feeding it and when to go on. It does not know whose turn it is among th
 
 from __future__ import annotations
 
-from collections import deque
-
 from konnect.wire.framing import PREFIX_SIZE, prefix
 
 # Below this it is cheaper to copy a message behind its prefix than to queue two pieces.
@@ -22,7 +20,7 @@ class SendQueue:
 
     def __init__(self, high: int, low: int) -> None:
         """`high`, `low`: the marks, in bytes."""
-        self._chunks: deque[bytes] = deque()
+        self._chunks: list[bytes] = []
         self._offset = 0  # how much of the first chunk is gone already
         self._high = high
         self._low = low
@@ -51,17 +49,19 @@ class SendQueue:
         chunks = self._chunks
         offset = self._offset
         most = left = min(most, self.size)
+        gone = 0
         while left:
-            first = chunks[0]
+            first = chunks[gone]
             size = len(first) - offset
             if size > left:
                 out.append(memoryview(first)[offset : offset + left])
                 offset += left
                 break
             out.append(memoryview(first)[offset:] if offset else first)
-            chunks.popleft()
+            gone += 1
             offset = 0
             left -= size
+        del chunks[:gone]
         self._offset = offset
         self.size -= most
         return most

@@ -8,8 +8,6 @@ table do not fail.
 
 from __future__ import annotations
 
-from collections import deque
-
 from konnect.wire import frames, headers
 from konnect.wire.events import Event, StreamEnded, Writable
 from konnect.wire.framing import Deframer
@@ -89,7 +87,7 @@ class Streams:
         """Server: new streams above this id are refused, since we have sent a GOAWAY."""
         self.peer_last = NEVER
         """The last stream id of the peer's GOAWAY."""
-        self._rota: deque[Stream] = deque()
+        self._rota: list[Stream] = []
         # What a peer that has not seen our SETTINGS may believe of a stream's window.
         self._in_doubt = max(0, DEFAULT - limits.stream_window)
         self._window_share = max(1, limits.stream_window // 4)
@@ -164,13 +162,13 @@ class Streams:
                     if queue.relieved() and stream.ending is None:
                         self.pending.append(Writable(stream.id))
                     if queue.size:
-                        rota.rotate(-1)
+                        rota.append(rota.pop(0))
                         continue
                     if stream.ending is not None:
                         self.send_ending(stream)
                         self.collect()
             # Done, ended, or out of window; a WINDOW_UPDATE brings the last kind back.
-            rota.popleft()
+            rota.pop(0)
             stream.in_turn = False
 
     def end(self, stream: Stream, block: headers.HeaderBlock) -> None:

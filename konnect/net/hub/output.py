@@ -10,7 +10,6 @@ It does not know how bytes are sent (`_send`) or what closing means: its subclas
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -62,7 +61,8 @@ class Output:
         self.connected = False
         self.disconnected = False
         self.disconnecting = False
-        self._queue: deque[Chunk] = deque()
+        # A list, since an empty deque takes 760 bytes, which every idle tunnel would have twice.
+        self._queue: list[Chunk] = []
         self._queued = 0
         self._due = False  # on the hub's list of what to flush
         self._blocked = False  # an event has to come before the next byte can be sent

@@ -231,7 +231,7 @@ class TlsTransport(StreamTransport):
                     self._queued -= sent
                     sending = memoryview(sending)[sent:] if sent < len(sending) else b""
                 sending = None
-                queue.popleft()
+                del queue[0]
         except (SSL.WantWriteError, SSL.WantReadError):
             return False
         finally:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
 from twisted.internet import main
@@ -168,7 +167,7 @@ class StreamTransport(SocketFacts):
                     offered = self._queued
                     sent = sock.send(queue[0])
                 else:
-                    pieces = list(islice(queue, PIECES))
+                    pieces = queue[:PIECES]
                     offered = sum(map(len, pieces))
                     sent = sock.sendmsg(pieces)
             except BlockingIOError:
@@ -178,13 +177,15 @@ class StreamTransport(SocketFacts):
                 queue.clear()
                 return True
             full = sent < offered
+            gone = 0
             while sent:
-                head = queue[0]
+                head = queue[gone]
                 if sent < len(head):
-                    queue[0] = memoryview(head)[sent:]
+                    queue[gone] = memoryview(head)[sent:]
                     break
                 sent -= len(head)
-                queue.popleft()
+                gone += 1
+            del queue[:gone]
             if full:
                 return False
         return False

@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from konnect.agent.backoff import Backoff
 from konnect.agent.dialer import Dialer
 from konnect.agent.session import CLOSE_WITHIN, Refused, Session, bounded, connect
+from konnect.agent.token import TokenUnusable, read_token
 from konnect.log import make_logger
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.tls import explain
@@ -45,6 +46,8 @@ class Membership:
     sync_forever: bool = False
     keepalive_time: float = 3600.0
     flow: Flow = field(default_factory=Flow)
+    token_path: str = ""
+    """The file with the token to present; empty: none is."""
 
 
 class Connector:
@@ -138,7 +141,8 @@ class Connector:
 
     def _report(self, endpoint: IStreamClientEndpoint, error: Exception) -> None:
         """One line for each new problem; the same one again only at debug level."""
-        text = str(error) if isinstance(error, (Refused, HelloError)) else explain(Failure(error))
+        in_words = isinstance(error, (Refused, HelloError, TokenUnusable))
+        text = str(error) if in_words else explain(Failure(error))
         number = self._endpoints.index(endpoint)
         name = f"the proxy at {self._names[number]}" if self._names else "a proxy"
         text = f"no link to {name}: {text}"
@@ -148,13 +152,14 @@ class Connector:
     async def _connect_once(self, endpoint: IStreamClientEndpoint) -> bool:
         """Whether the attempt found a proxy that was not connected yet."""
         me = self._me
+        token = read_token(me.token_path) if me.token_path else None
         protocol = await connect(endpoint, self._clock, me.keepalive_time, self._connections)
         session = Session(
             protocol, self._ledger, self._dialer, self._timers, flow=me.flow, on_end=self._ended
         )
         try:
             hello_metadata = (
-                *agent_hello(me.agent_id, me.identifiers),
+                *agent_hello(me.agent_id, me.identifiers, token),
                 *me.flow.features.metadata(),
             )
             session.start(hello_metadata, me.authority)

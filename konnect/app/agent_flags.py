@@ -57,6 +57,13 @@ _IDENTITY_FLAGS = (
         "What this agent is near to, as a URL query: host=NAME, ipv4=ADDRESS, ipv6=ADDRESS,"
         " cidr=RANGE (each may be repeated) and default-route=true, joined by &.",
     ),
+    Flag(
+        "service-account-token-path",
+        kinds.TEXT,
+        "",
+        "File with a service account token to show to proxies, besides or instead of a certificate;"
+        " read anew for each connection.",
+    ),
 )
 
 _SYNC_FLAGS = (
@@ -125,7 +132,6 @@ _OPERATION_FLAGS = (
 
 _LATER = "Known from upstream, not available in this version of konnect:"
 _MISSING_FLAGS = (
-    Flag("service-account-token-path", kinds.TEXT, "", note=_LATER),
     Flag("count-server-leases", kinds.BOOL, False, note=_LATER),
     Flag("lease-namespace", kinds.TEXT, "kube-system", note=_LATER),
     Flag("lease-label-selector", kinds.TEXT, "k8s-app=konnectivity-server", note=_LATER),
@@ -155,10 +161,6 @@ AGENT_FLAGS = (
 )
 
 MISSING_FEATURES = (
-    NotYet(
-        "an agent is known by its certificate only (--agent-cert)",
-        ("service-account-token-path",),
-    ),
     NotYet(
         "it does not count leases, proxies say how many they are (--server-count there)",
         ("count-server-leases", "lease-namespace", "lease-label-selector"),

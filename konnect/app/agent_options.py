@@ -67,6 +67,8 @@ class AgentConfig:
     sync_forever: bool = False
     keepalive_time: float = 3600.0
     """Silence of a proxy before it is pinged; never below 10 seconds."""
+    service_account_token_path: str = ""
+    """The file with the token that proxies are shown, read anew for each connection."""
     drain_timeout: float = 25.0
     """How long tunnels may go on after the first signal."""
     flow: Flow = field(default_factory=Flow)
@@ -174,6 +176,7 @@ class AgentOptions(FlagOptions):
             probe_interval=self["probe-interval"],
             sync_forever=self["sync-forever"],
             keepalive_time=max(self["keepalive-time"], 10.0),
+            service_account_token_path=self["service-account-token-path"],
             drain_timeout=self["drain-timeout"],
             flow=read_flow(self),
             transport=self["transport"],

@@ -77,6 +77,7 @@ class AgentService(Service):
                 sync_forever=config.sync_forever,
                 keepalive_time=config.keepalive_time,
                 flow=config.flow,
+                token_path=config.service_account_token_path,
             ),
             self.ledger,
             dialer,

@@ -22,6 +22,10 @@ _AGENTS = (
     "the agent listener {where} {lack}: whoever reaches it can become an agent and receive clients'"
     " traffic; {cure}"
 )
+_TOKENS = (
+    "the agent listener {where} is plain TCP: whoever is on the way can read agents' tokens;"
+    " an mtls: endpoint closes it"
+)
 _OLD_TLS = (
     "the {name} {where} speaks TLS {version}, which RFC 8996 forbids;"
     " --tls-min-version=VersionTLS12, or minimum=1.2 in its endpoint, closes it"
@@ -41,19 +45,30 @@ def guard(lines: Sequence[str], *, strict: bool) -> None:
         log.warn("{line}", line=line)
 
 
-def open_doors(endpoints: ProxyEndpoints) -> list[str]:
-    """A line for each listener of a proxy that knows nothing of who connects to it, or speaks a
-    version of TLS that is broken."""
+def open_doors(endpoints: ProxyEndpoints, *, tokens: bool = False) -> list[str]:
+    """
+    A line for each listener of a proxy that knows nothing of who connects to it, or speaks a
+    version of TLS that is broken.
+
+    :param tokens: whether agents are admitted by tokens.
+    """
     lines = [
         _CLIENTS.format(kind=kind, where=where(endpoint), lack=lack, cure=cure)
         for kind, endpoint in endpoints.frontends
         for lack, cure in _lacks(endpoint, "--server-ca-cert")
     ]
-    lines += [
-        _AGENTS.format(where=where(endpoint), lack=lack, cure=cure)
-        for endpoint in endpoints.agents
-        for lack, cure in _lacks(endpoint, "--cluster-ca-cert")
-    ]
+    if tokens:
+        lines += [
+            _TOKENS.format(where=where(endpoint))
+            for endpoint in endpoints.agents
+            if _parse(endpoint)[0] in ("tcp", "tcp6")
+        ]
+    else:
+        lines += [
+            _AGENTS.format(where=where(endpoint), lack=lack, cure=cure)
+            for endpoint in endpoints.agents
+            for lack, cure in _lacks(endpoint, "--cluster-ca-cert")
+        ]
     named = [(f"{kind} frontend", endpoint) for kind, endpoint in endpoints.frontends]
     named += [("agent listener", endpoint) for endpoint in endpoints.agents]
     return lines + [

@@ -11,6 +11,7 @@ from twisted.logger import ILogObserver, LoggingFile
 from twisted.python.components import Componentized
 
 import konnect
+from konnect.app.extensions import CannotStart
 from konnect.app.flags import FlagOptions, exit_with_error
 from konnect.app.klog import LogConfig
 from konnect.app.listening import CannotListen
@@ -52,6 +53,9 @@ class Program(MultiService):
             if isinstance(sys.stderr, LoggingFile):  # the log has it, and stderr ends there too
                 raise SystemExit(1) from None
             raise SystemExit(f"{self._program}: cannot listen: {error}") from None
+        except CannotStart as error:
+            log.error("{program}: cannot start: {error}", program=self._program, error=error)
+            raise SystemExit(f"{self._program}: cannot start: {error}") from None
 
     def startService(self) -> None:
         # twistd calls privilegedStartService first, twist never does.

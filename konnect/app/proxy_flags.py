@@ -14,6 +14,7 @@ from konnect.app.checks import NotYet
 from konnect.app.flags import Flag
 from konnect.app.flow_flags import FLOW_FLAGS
 from konnect.app.klog import KLOG_FLAGS
+from konnect.app.kubernetes_flags import PROXY_KUBERNETES_FLAGS
 from konnect.app.transport_flags import TRANSPORT_FLAGS
 from konnect.net.floods import RATE
 
@@ -205,13 +206,6 @@ _OPERATION_FLAGS = (
 
 _LATER = "Known from upstream, not available in this version of konnect:"
 _MISSING_FLAGS = (
-    Flag("agent-namespace", kinds.TEXT, "", note=_LATER),
-    Flag("agent-service-account", kinds.TEXT, "", note=_LATER),
-    Flag("authentication-audience", kinds.TEXT, "", note=_LATER),
-    Flag("kubeconfig", kinds.TEXT, "", note=_LATER),
-    Flag("kubeconfig-qps", kinds.FLOAT, 0.0, note=_LATER),
-    Flag("kubeconfig-burst", kinds.INT, 0, note=_LATER),
-    Flag("kube-api-content-type", kinds.TEXT, "application/vnd.kubernetes.protobuf", note=_LATER),
     Flag("enable-lease-controller", kinds.BOOL, False, note=_LATER),
     Flag("lease-namespace", kinds.TEXT, "kube-system", note=_LATER),
     Flag("lease-label", kinds.TEXT, "k8s-app=konnectivity-server", note=_LATER),
@@ -226,22 +220,15 @@ PROXY_FLAGS = (
     *FLOW_FLAGS,
     *TRANSPORT_FLAGS,
     *_OPERATION_FLAGS,
+    *PROXY_KUBERNETES_FLAGS,
     *_MISSING_FLAGS,
     *KLOG_FLAGS,
 )
 
 MISSING_FEATURES = (
     NotYet(
-        "agents are known by their certificates only (--cluster-ca-cert)",
-        ("agent-namespace", "agent-service-account", "authentication-audience"),
-    ),
-    NotYet(
         "it does not publish leases, agents learn of proxies by --server-count",
         ("enable-lease-controller", "lease-namespace", "lease-label"),
-    ),
-    NotYet(
-        "it does not talk to a Kubernetes API server",
-        ("kubeconfig", "kubeconfig-qps", "kubeconfig-burst", "kube-api-content-type"),
     ),
     NotYet("it has no profiler", ("enable-profiling", "enable-contention-profiling")),
 )

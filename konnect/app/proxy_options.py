@@ -24,6 +24,7 @@ from konnect.app.checks import (
 from konnect.app.flags import FlagOptions
 from konnect.app.flow_flags import read_flow
 from konnect.app.klog import LogConfig, read_log
+from konnect.app.kubernetes_flags import Tokens, read_access, read_tokens, require_token_flags
 from konnect.app.proxy_flags import (
     MISSING_FEATURES,
     PROXY_FLAGS,
@@ -31,6 +32,7 @@ from konnect.app.proxy_flags import (
 )
 from konnect.app.quoting import quote
 from konnect.app.strategies import parse_strategies
+from konnect.extension.api import ApiAccess
 from konnect.net.ciphers import CIPHER_SUITES
 from konnect.net.floods import RATE
 from konnect.tunnel.link import Flow
@@ -95,6 +97,10 @@ class ProxyConfig:
     """Frames without payload that a peer may send in a second; 0: as many as it likes."""
     flow: Flow = field(default_factory=Flow)
     """How links hold their tunnels."""
+    tokens: Tokens | None = None
+    """How agents are admitted by tokens; None: no token is asked for."""
+    access: ApiAccess = field(default_factory=ApiAccess)
+    """The API server that reviews tokens and keeps leases."""
     transport: str = "stock"
     """`hub` or `stock`."""
     strict: bool = False
@@ -154,7 +160,7 @@ class ProxyOptions(FlagOptions):
             raise usage.UsageError(
                 "if --enable-contention-profiling is set, --enable-profiling must also be set"
             )
-        self._validate_token_authentication()
+        require_token_flags(self)
         if path := self["kubeconfig"]:
             require_file(f"checking KubeconfigPath {quote(path)}", path)
         self._validate_strategies()
@@ -196,20 +202,6 @@ class ProxyOptions(FlagOptions):
             ):
                 raise usage.UsageError(
                     f"please do not try to use reserved port {port} for the {name} port"
-                )
-
-    def _validate_token_authentication(self) -> None:
-        names = ("agent-namespace", "agent-service-account", "authentication-audience")
-        if not any(self[name] for name in names):
-            return
-        if self["cluster-ca-cert"]:
-            raise usage.UsageError(
-                "--cluster-ca-cert can not be used when agent authentication is enabled"
-            )
-        for name in names:
-            if not self[name]:
-                raise usage.UsageError(
-                    f"--{name} cannot be empty when agent authentication is enabled"
                 )
 
     def _validate_strategies(self) -> None:
@@ -281,6 +273,8 @@ class ProxyOptions(FlagOptions):
             buffer_limit=self["buffer-limit"],
             control_rate=self["control-rate"],
             flow=read_flow(self),
+            tokens=read_tokens(self),
+            access=read_access(self),
             transport=self["transport"],
             strict=self["strict"],
             log=read_log(self),

@@ -13,6 +13,7 @@ from twisted.internet.task import deferLater
 from konnect.app.describe import describe_proxy
 from konnect.app.listening import CannotListen, Listeners
 from konnect.app.open_doors import guard, open_doors
+from konnect.app.proxy_kubernetes import ProxyKubernetes
 from konnect.app.proxy_options import ProxyConfig
 from konnect.app.strategies import make_registry
 from konnect.app.transport_flags import data_reactor
@@ -29,6 +30,7 @@ from konnect.proxy.dialing import Switchboard
 from konnect.proxy.frontend_connect import ConnectFactory, ConnectProtocol
 from konnect.proxy.frontend_grpc import PROXY_PATH, ProxyStream
 from konnect.proxy.link import AgentLink
+from konnect.proxy.reviews import Reviews
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import MAX_FRAME, STREAM_WINDOW
 from konnect.tunnel.routing import Registry
@@ -74,21 +76,24 @@ class ProxyService(Service):
         self.listeners = Listeners(reactor, delete_existing_sockets=config.delete_existing_uds_file)
         self._factories: list[GrpcServerFactory | ConnectFactory] = []
         self._lag = LagMeter(reactor, self.ledger.reactor_lag)
+        self._kubernetes: ProxyKubernetes | None = None
         self._hurried = False
 
     # -- starting
 
     def privilegedStartService(self) -> None:
-        """Open every listener; raises `CannotListen`."""
+        """Open every listener; raises `CannotListen` or `CannotStart`."""
         super().privilegedStartService()
         config = self.config
+        kubernetes = ProxyKubernetes(config, self.ledger, self._reactor, self._timers)
+        self._kubernetes = kubernetes
         endpoints = describe_proxy(config)
-        guard(open_doors(endpoints), strict=config.strict)
+        guard(open_doors(endpoints, tokens=config.tokens is not None), strict=config.strict)
         self.ledger.ready_backends.update(self.registry.counts())
         for kind, description in endpoints.frontends:
             self._open(f"{kind} frontend", description, self._frontend(kind))
         for description in endpoints.agents:
-            self._open("agent listener", description, self._agents())
+            self._open("agent listener", description, self._agents(kubernetes.reviews))
         metrics = proxy_metrics(self.ledger, self.registry.states)
         self._open_optional(
             "health port",
@@ -134,7 +139,7 @@ class ProxyService(Service):
     def _proxy_stream(self, stream: GrpcStream, metadata: Metadata) -> StreamListener:
         return ProxyStream(stream, self.switchboard, self.ledger, self._timers)
 
-    def _agents(self) -> Factory:
+    def _agents(self, reviews: Reviews | None) -> Factory:
         admission = Admission(
             self.registry,
             self.ledger,
@@ -142,6 +147,7 @@ class ProxyService(Service):
             server_count=self.config.server_count,
             clock=self._timers,
             flow=self.config.flow,
+            reviews=reviews,
         )
         factory = GrpcServerFactory(
             "agent listener",
@@ -193,6 +199,8 @@ class ProxyService(Service):
         await self._wait(self._no_connections, STOP_LIMIT)
         await self.listeners.close()
         self._lag.stop()
+        if self._kubernetes is not None:
+            await self._kubernetes.stop()
 
     def _connections(self) -> list[GrpcProtocol | ConnectProtocol]:
         return [connection for factory in self._factories for connection in factory.connections]

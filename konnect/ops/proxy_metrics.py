@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from konnect.ops.admission_metrics import admission_metrics
 from konnect.ops.families import counter, gauge, histogram, labelled_histogram, one_label
 from konnect.ops.own_metrics import LinkStates, own_metrics
 from konnect.ops.stream_metrics import streams
@@ -100,6 +101,7 @@ class ProxyCollector(Collector):
             "cause",
         )
         yield from _leases(ledger)
+        yield from admission_metrics(ledger)
         yield from streams(PROXY, ledger)
         yield from own_metrics(ledger, self._links)
 

@@ -55,6 +55,11 @@ class Ledger:
         self.frontend_write_seconds = Histogram(DIAL_BOUNDS)
         self.full_receive_channels: dict[str, int] = {}
         self.culled_leases = 0
+        self.agents_refused: dict[str, int] = defaultdict(int)
+        """Streams of agents that were not admitted, by the label of their status."""
+        self.token_reviews: dict[str, int] = defaultdict(int)
+        self.pending_token_reviews = 0
+        self.token_review_seconds = Histogram(API_BOUNDS)
         # Agent
         self.endpoint_dial_failures: dict[str, int] = defaultdict(int)
         self.server_connection_failures: dict[str, int] = defaultdict(int)

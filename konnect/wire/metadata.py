@@ -50,15 +50,10 @@ class Identifiers:
 
 @dataclass(frozen=True, slots=True)
 class AgentHello:
-    """The request metadata of one agent."""
+    """The request metadata of one agent, but for its token (`bearer_token`)."""
 
     agent_id: str
     identifiers: Identifiers
-    token: str | None
-    """The bearer token; None unless exactly one well-formed one was sent.
-
-    `bearer_token` says why.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +95,7 @@ def parse_identifiers(text: str) -> Identifiers:
 def parse_agent_hello(metadata: Metadata) -> AgentHello:
     """Read an agent's request metadata.
 
-    Raises `AdmissionError`; a missing or bad token is no error here.
+    Raises `AdmissionError`; the token is not looked at.
     """
     ids = _values(metadata, AGENT_ID)
     if len(ids) != 1:
@@ -111,11 +106,7 @@ def parse_agent_hello(metadata: Metadata) -> AgentHello:
             f"expected at most one set of agent identifiers in the context, got {_go_list(texts)}"
         )
     identifiers = parse_identifiers(texts[0]) if texts else Identifiers()
-    try:
-        token = bearer_token(metadata)
-    except AdmissionError:
-        token = None
-    return AgentHello(ids[0], identifiers, token)
+    return AgentHello(ids[0], identifiers)
 
 
 def bearer_token(metadata: Metadata) -> str:

@@ -24,6 +24,7 @@ class ConnectorTestCase(SynchronousTestCase):
     """An agent and its proxies; jitter stands still, `stop` must leave nothing."""
 
     sync_forever = False
+    token_path = ""
 
     def setUp(self) -> None:
         self.patch(random, "random", lambda: 0.0)
@@ -40,7 +41,16 @@ class ConnectorTestCase(SynchronousTestCase):
         self.proxies = list(proxies)
         self.connector = Connector(
             proxies,
-            Membership("a", "host=h", "authority", INTERVAL, CAP, self.sync_forever, 0.0),
+            Membership(
+                "a",
+                "host=h",
+                "authority",
+                INTERVAL,
+                CAP,
+                self.sync_forever,
+                0.0,
+                token_path=self.token_path,
+            ),
             self.ledger,
             self.dialer,
             self.clock,

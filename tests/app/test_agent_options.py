@@ -207,7 +207,6 @@ class RefusedTests(AgentCase):
     def test_features_that_are_missing(self) -> None:
         """A flag of a feature that konnect lacks is refused, not ignored."""
         for word, flag in (
-            (f"--service-account-token-path={self.file}", "service-account-token-path"),
             ("--count-server-leases", "count-server-leases"),
             ("--lease-label-selector=a=b", "lease-label-selector"),
             (f"--kubeconfig={self.file}", "kubeconfig"),

@@ -33,6 +33,13 @@ class OpenDoorsTests(SynchronousTestCase):
         self.assertIn("mtls:8090 demands no client certificate", anyone)
         self.assertIn("--server-ca-cert", anyone)
 
+    def test_tokens(self) -> None:
+        """Where agents show tokens the port is closed, unless the tokens can be read on the way."""
+        for endpoint, count in (("mtls:8091:cert=c:key=k", 0), ("tcp:8091", 1)):
+            said = open_doors(ProxyEndpoints((), (endpoint,), "tcp:1", "tcp:2"), tokens=True)
+            self.assertEqual(len(said), count, endpoint)
+        self.assertIn("can read agents' tokens; an mtls: endpoint closes it", said[0])
+
     def test_agents(self) -> None:
         """An agent port for everybody is named with what closes it."""
         (line,) = lines(agent="mtls:8091:cert=/a\\:ca=b/c:key=k:interface=0.0.0.0")

@@ -11,7 +11,10 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.app.klog import LogConfig
+from konnect.app.kubernetes_flags import Tokens
 from konnect.app.proxy_options import ProxyConfig, ProxyOptions
+from konnect.extension.api import ApiAccess
+from konnect.wire.token_review import ServiceAccount
 
 PREFIX = "failed to validate server options with "
 
@@ -250,12 +253,40 @@ class RefusedTests(ProxyCase):
         )
 
     def test_token_authentication(self) -> None:
-        """Token authentication is complete or refused, and excludes agents' certificates."""
-        self.refuses(
-            PREFIX + "--cluster-ca-cert can not be used when agent authentication is enabled",
+        """Token authentication is complete or refused, and goes together with certificates."""
+        token = ["--agent-namespace=a", "--agent-service-account=b", "--authentication-audience=c"]
+        config = self.parse(
             *self.tcp,
+            *token,
             f"--cluster-ca-cert={self.file}",
-            "--agent-namespace=kube-system",
+            f"--kubeconfig={self.file}",
+            "--kubeconfig-qps=2.5",
+            "--kubeconfig-burst=7",
+            "--token-reviews-at-once=3",
+            "--token-cache-ttl=1m",
+        )
+        self.assertEqual(config.cluster_ca_cert, self.file)
+        self.assertEqual(
+            config.tokens, Tokens(ServiceAccount("a", "b", "c"), at_once=3, remember=60.0)
+        )
+        self.assertEqual(
+            config.access,
+            ApiAccess(
+                kubeconfig=self.file,
+                content_type="application/vnd.kubernetes.protobuf",
+                qps=2.5,
+                burst=7,
+            ),
+        )
+        self.assertIsNone(self.parse(*self.tcp).tokens)
+        for number in (0, 101):
+            self.refuses(
+                f"{PREFIX}token-reviews-at-once must be from 1 to 100, got {number}",
+                *self.tcp,
+                f"--token-reviews-at-once={number}",
+            )
+        self.refuses(
+            PREFIX + "token-cache-ttl must be >= 0, got -1s", *self.tcp, "--token-cache-ttl=-1s"
         )
         for given, missing in (
             ("agent-service-account", "agent-namespace"),
@@ -348,13 +379,9 @@ class RefusedTests(ProxyCase):
 
     def test_features_that_are_missing(self) -> None:
         """A flag of a feature that konnect lacks is refused, not ignored."""
-        token = ["--agent-namespace=a", "--agent-service-account=b", "--authentication-audience=c"]
         for words, flag in (
-            (token, "agent-namespace"),
             (["--enable-lease-controller"], "enable-lease-controller"),
             (["--lease-label=a=b"], "lease-label"),
-            ([f"--kubeconfig={self.file}"], "kubeconfig"),
-            (["--kubeconfig-qps=5"], "kubeconfig-qps"),
             (["--enable-profiling"], "enable-profiling"),
         ):
             error = self.assertRaises(usage.UsageError, self.parse, *self.tcp, *words)

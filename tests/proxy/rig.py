@@ -34,7 +34,7 @@ class Agent:
         self.stream = FakeStream()
         self.link = AgentLink(
             self.stream,
-            AgentHello(agent_id, Identifiers(), None),
+            AgentHello(agent_id, Identifiers()),
             case.ledger,
             clock=case.clock,
             flow=case.flow,

@@ -7,6 +7,10 @@ import random
 GROWTH = 1.5
 JITTER = 0.1
 
+EAGER = 4
+"""Duplicates in a row, per expected proxy, before the search slows down: when one of N proxies is
+missing behind a balancer that takes a random one, that many tries miss it once in 50 (e**-4)."""
+
 
 class Backoff:
     """
@@ -23,16 +27,17 @@ class Backoff:
         self._interval = max(interval, self.FLOOR)
         self._cap = max(cap, self._interval)
         self._next = self._interval
+        self._duplicates = 0
 
     def after_success(self) -> float:
         """The wait after an attempt that went well (or had nothing to do); the back-off starts
         anew."""
-        self._next = self._interval
+        self._restart()
         return _jittered(self._interval)
 
     def after_loss(self) -> float:
         """The wait after a link was lost: within one interval; the back-off starts anew."""
-        self._next = self._interval
+        self._restart()
         return self._interval * random.random()
 
     def after_error(self) -> float:
@@ -40,6 +45,32 @@ class Backoff:
         wait = self._next
         self._next = min(wait * GROWTH, self._cap)
         return _jittered(wait)
+
+    def after_refusal(self) -> float:
+        """
+        The wait when nobody listens: always one interval.
+
+        Such an attempt costs nobody anything, and a proxy that starts again is found soon after it
+        listens. (Upstream waits up to the cap.)
+        """
+        return _jittered(self._interval)
+
+    def after_duplicate(self, expected: int) -> float:
+        """
+        The wait after an attempt that reached a proxy that is linked already.
+
+        One interval while it is likely that further ones are just not hit yet, then growing.
+
+        :param expected: how many proxies there are.
+        """
+        self._duplicates += 1
+        if self._duplicates <= EAGER * expected:
+            return _jittered(self._interval)
+        return self.after_error()
+
+    def _restart(self) -> None:
+        self._next = self._interval
+        self._duplicates = 0
 
 
 def _jittered(seconds: float) -> float:

@@ -1,9 +1,9 @@
-"""Keeps an agent connected to every proxy behind its address.
+"""An agent's links: which proxies it is linked to, and which it should be.
 
-One attempt at a time: connect, learn which proxy answered, keep the connection if that proxy is new
-and drop it if it is a duplicate; until as many are connected as the proxies say there are.
-Upstream's order and timing, except that duplicates back off, and that a connection the proxy is
-about to leave (GOAWAY) keeps its tunnels while another is made.
+It connects, learns which proxy answered, keeps the connection if that proxy is new and drops it if
+it is a duplicate, until as many are linked as there are. When and where to try is `search.py`'s and
+`ways.py`'s part. Unlike upstream's, the agent follows several ways at a time, and a connection that
+its proxy is about to leave (GOAWAY) keeps its tunnels while another is made.
 """
 
 from __future__ import annotations
@@ -11,27 +11,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.python.failure import Failure
 
 from konnect.agent.backoff import Backoff
 from konnect.agent.dialer import Dialer
-from konnect.agent.session import CLOSE_WITHIN, Refused, Session, bounded, connect
-from konnect.agent.token import TokenUnusable, read_token
+from konnect.agent.search import Search
+from konnect.agent.server_count import ServerCount
+from konnect.agent.session import CLOSE_WITHIN, Session, bounded, connect
+from konnect.agent.token import read_token
+from konnect.agent.ways import Way
 from konnect.log import make_logger
 from konnect.net.grpc import GrpcProtocol
-from konnect.net.tls import explain
+from konnect.tunnel.destination import host_of
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import Flow
-from konnect.wire.metadata import HelloError, ProxyHello, agent_hello
+from konnect.wire.metadata import ProxyHello, agent_hello
 from konnect.wire.status import OK
 
 log = make_logger(__name__)
 
 IDLE_POLL = 0.1
 """Seconds between two looks at whether a draining agent is idle."""
+
+FORGET_AFTER = 600.0
+"""Seconds after which a proxy that was not seen again is no longer known."""
+
+MAX_KNOWN = 1024
+"""Proxies that are known at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,6 @@ class Membership:
 
     agent_id: str
     identifiers: str
-    authority: str
     sync_interval: float = 1.0
     sync_interval_cap: float = 10.0
     sync_forever: bool = False
@@ -54,105 +60,94 @@ class Connector:
     """
     The agent's links; `start` begins to look for proxies, `drain` and `stop` end it.
 
-    :param names: the endpoints in the words of log lines, in the same order.
+    :param ways: the ways to proxies; each is followed on its own.
+    :param counts: how many proxies there are.
     :param timers: the clock of the tunnels' many limits; `clock` if None.
     """
 
     def __init__(
         self,
-        endpoints: Sequence[IStreamClientEndpoint],
+        ways: Sequence[Way],
         membership: Membership,
         ledger: Ledger,
         dialer: Dialer,
         clock: IReactorTime,
         *,
+        counts: ServerCount | None = None,
         timers: IReactorTime | None = None,
-        names: Sequence[str] = (),
     ) -> None:
-        self._endpoints = list(endpoints)
-        self._names = list(names)
-        self._turn = 0
         self._me = membership
         self._ledger = ledger
         self._dialer = dialer
         self._clock = clock
         self._timers = timers or clock
-        self._backoff = Backoff(membership.sync_interval, membership.sync_interval_cap)
-        self._running: Deferred[None] | None = None
-        self._stopped = False
-        self._wanted = 1
-        self._last_problem = ""
+        self._counts = counts or ServerCount()
+        self._searches = [
+            Search(
+                way, self, Backoff(membership.sync_interval, membership.sync_interval_cap), clock
+            )
+            for way in ways
+        ]
         self.draining = False
         self.sessions: dict[str, Session] = {}
         """Connected proxies by server id."""
         self.leaving: list[Session] = []
         """Sessions whose proxy sent GOAWAY: they only finish what they carry."""
-        self._next_attempt: IDelayedCall | None = None
+        self._known: dict[str, float] = {}
+        """When each proxy was seen last, by server id; the longest unseen first."""
+        self._stopped = False
         self._connections: set[GrpcProtocol] = set()
         """All that are not gone, also those of no session."""
 
     def start(self) -> None:
         """Begin to look for proxies."""
-        running = self._running = Deferred.fromCoroutine(self._run())
-        running.addErrback(lambda failure: failure.trap(CancelledError) and None)
-        running.addErrback(lambda failure: log.failure("the search for proxies broke", failure))
+        self._count()
+        for search in self._searches:
+            search.start()
 
-    async def _run(self) -> None:
-        while True:
-            await self._rest(await self._attempt())
+    def hasten(self) -> None:
+        """A link is lost, or the number of proxies has changed: look soon."""
+        self._count()
+        for search in self._searches:
+            search.hasten()
 
-    async def _rest(self, seconds: float) -> None:
-        """Wait for the next attempt; a lost link makes the wait shorter."""
-        rest: Deferred[None] = Deferred()
-        call = self._next_attempt = self._clock.callLater(seconds, rest.callback, None)
-        try:
-            await rest
-        finally:
-            self._next_attempt = None
-            if call.active():
-                call.cancel()
+    # -- what the searches ask
 
-    def _hasten(self) -> None:
-        """A link is lost: try again soon, but not all agents at the same moment."""
-        call = self._next_attempt
-        soon = self._backoff.after_loss()
-        if call is not None and call.getTime() - self._clock.seconds() > soon:
-            call.reset(soon)
+    @property
+    def expected(self) -> int:
+        """
+        How many proxies there should be links to.
 
-    async def _attempt(self) -> float:
-        """One attempt; returns the seconds until the next."""
+        As many as are counted, and at least one for each way, unless two ways are known to lead
+        to the same proxy.
+        """
+        ends = {search.way.last_met or str(number) for number, search in enumerate(self._searches)}
+        return max(self._counts.value, len(ends))
+
+    @property
+    def lacking(self) -> bool:
+        """Whether there are fewer links than expected."""
+        return len(self.sessions) < self.expected
+
+    def addresses_to_try(self, way: Way) -> list[str] | None:
+        """Where a further proxy may be: anywhere while too few are linked, else where none of
+        those that are was met."""
+        if self.draining:
+            return None
+        if self._me.sync_forever or len(self.sessions) < self._counts.value:
+            return way.all_addresses(self.sessions)
+        return way.open_addresses(self.sessions) or None
+
+    def tend(self) -> None:
+        """Look for links that their proxy gave up, and close those that are done."""
         self._note_goaways()
-        if self.draining or (not self._me.sync_forever and len(self.sessions) >= self._wanted):
-            return self._backoff.after_success()
-        endpoint = self._endpoints[self._turn % len(self._endpoints)]
-        self._turn += 1
-        try:
-            new = await self._connect_once(endpoint)
-        except CancelledError:
-            raise
-        except Exception as error:
-            if self._stopped:
-                # Endpoints have words of their own for being cancelled.
-                raise CancelledError() from error
-            self._report(endpoint, error)
-            return self._backoff.after_error()
-        self._last_problem = ""
-        return self._backoff.after_success() if new else self._backoff.after_error()
+        self._count()
 
-    def _report(self, endpoint: IStreamClientEndpoint, error: Exception) -> None:
-        """One line for each new problem; the same one again only at debug level."""
-        in_words = isinstance(error, (Refused, HelloError, TokenUnusable))
-        text = str(error) if in_words else explain(Failure(error))
-        number = self._endpoints.index(endpoint)
-        name = f"the proxy at {self._names[number]}" if self._names else "a proxy"
-        text = f"no link to {name}: {text}"
-        (log.debug if text == self._last_problem else log.warn)("{text}", text=text)
-        self._last_problem = text
-
-    async def _connect_once(self, endpoint: IStreamClientEndpoint) -> bool:
-        """Whether the attempt found a proxy that was not connected yet."""
+    async def join(self, way: Way, addresses: list[str]) -> bool:
+        """Connect; whether that found a proxy that was not linked yet."""
         me = self._me
         token = read_token(me.token_path) if me.token_path else None
+        endpoint = way.endpoint(addresses)
         protocol = await connect(endpoint, self._clock, me.keepalive_time, self._connections)
         session = Session(
             protocol, self._ledger, self._dialer, self._timers, flow=me.flow, on_end=self._ended
@@ -162,12 +157,14 @@ class Connector:
                 *agent_hello(me.agent_id, me.identifiers, token),
                 *me.flow.features.metadata(),
             )
-            session.start(hello_metadata, me.authority)
+            session.start(hello_metadata, way.authority)
             bounded(session.hello, self._clock, "the proxy did not say who it is")
             hello: ProxyHello = await session.hello
         except BaseException:
             protocol.close("the proxy did not introduce itself", abort=True)
             raise
+        way.met(host_of(protocol.peer), addresses, hello.server_id)
+        self._counts.told(hello.server_count)
         if hello.server_id in self.sessions:
             protocol.close("the agent is connected to this proxy already", within=CLOSE_WITHIN)
             return False
@@ -175,16 +172,13 @@ class Connector:
             protocol.close("the agent is draining", within=CLOSE_WITHIN)
             return False
         self.sessions[hello.server_id] = session
-        # A count below 1 would mean "never enough" (upstream) or "none": neither is of use.
-        self._wanted = max(hello.server_count, 1)
-        self._ledger.known_server_count = self._wanted
         self._count()
         log.info(
-            "linked to proxy {server_id} at {peer} ({n} of {wanted})",
+            "linked to proxy {server_id} at {peer} ({n} of {expected})",
             server_id=hello.server_id,
             peer=protocol.peer,
             n=len(self.sessions),
-            wanted=self._wanted,
+            expected=self.expected,
         )
         return True
 
@@ -196,7 +190,7 @@ class Connector:
                 self._ledger.stream_error("to_agent", session.status.label)
                 self._ledger.server_connection_failures["from_server"] += 1
             log.info("the link to proxy {id} is lost: {text}", id=session.server_id, text=text)
-            self._hasten()
+            self.hasten()
         elif session in self.leaving:
             self.leaving.remove(session)
 
@@ -218,7 +212,25 @@ class Connector:
         return {"ready": len(self.sessions), "leaving": len(self.leaving)}
 
     def _count(self) -> None:
-        self._ledger.open_server_connections = len(self.sessions)
+        now = self._clock.seconds()
+        known = self._known
+        for server_id in self.sessions:
+            known.pop(server_id, None)
+            known[server_id] = now
+        while known:
+            oldest = next(iter(known))
+            if len(known) <= MAX_KNOWN and now - known[oldest] < FORGET_AFTER:
+                break
+            del known[oldest]
+        ledger = self._ledger
+        if self.sessions or ledger.open_server_connections is not None:
+            ledger.open_server_connections = len(self.sessions)
+        ledger.known_server_count = self.expected
+        ledger.proxies = {
+            "connected": len(self.sessions),
+            "expected": self.expected,
+            "known": len(known),
+        }
 
     async def drain(self, timeout: float) -> None:
         """Take no new links, ask for no new dials, and wait (at most `timeout` seconds) until
@@ -237,9 +249,8 @@ class Connector:
     async def stop(self) -> None:
         """Close every link; done when their connections are gone."""
         self._stopped = True
-        running, self._running = self._running, None
-        if running is not None:
-            running.cancel()
+        for search in self._searches:
+            search.stop()
         sessions = [*self.sessions.values(), *self.leaving]
         for session in sessions:
             session.protocol.close("the agent is stopping", within=CLOSE_WITHIN)

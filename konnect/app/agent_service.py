@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from konnect.agent.connector import Connector, Membership
 from konnect.agent.dialer import Dialer
+from konnect.agent.ways import Way
 from konnect.app.agent_options import AgentConfig
 from konnect.app.describe import address_text, describe_agent
 from konnect.app.listening import CannotListen, Listeners, where
@@ -23,6 +24,7 @@ from konnect.net.tls import explain
 from konnect.ops.health import admin_site, health_site
 from konnect.ops.lag import LagMeter
 from konnect.ops.metrics import agent_metrics
+from konnect.tunnel.destination import host_of
 from konnect.tunnel.ledger import Ledger
 
 log = make_logger(__name__)
@@ -54,24 +56,25 @@ class AgentService(Service):
         endpoints = describe_agent(config)
         guard(agents_open_doors(endpoints), strict=config.strict)
         wires = data_reactor(config.transport, self._reactor)
-        proxies = []
+        ways = []
         for description in endpoints.proxies:
             try:
-                proxies.append(clientFromString(wires, description))
+                endpoint = clientFromString(wires, description)
             except Exception as error:
                 text = f"the proxy's address ({where(description)}): {explain(Failure(error))}"
                 raise CannotListen(text) from error
+            name = address_text(description)
+            ways.append(Way(endpoint, name, host_of(name), self._reactor.nameResolver))
         dialer = (
             Dialer(wires, endpoint=address_endpoint, clock=self._timers)
             if config.transport == "hub"
             else Dialer(self._reactor, clock=self._timers)
         )
         self.connector = Connector(
-            proxies,
+            ways,
             Membership(
                 agent_id=config.agent_id,
                 identifiers=config.agent_identifiers,
-                authority=config.proxy_server_host,
                 sync_interval=config.sync_interval,
                 sync_interval_cap=config.sync_interval_cap,
                 sync_forever=config.sync_forever,
@@ -83,7 +86,6 @@ class AgentService(Service):
             dialer,
             self._reactor,
             timers=self._timers,
-            names=[address_text(description) for description in endpoints.proxies],
         )
         health = health_site(
             ready=self._ready,

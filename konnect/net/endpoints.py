@@ -18,7 +18,6 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.endpoints import (
-    HostnameEndpoint,
     TCP4ServerEndpoint,
     TCP6ServerEndpoint,
     wrapClientTLS,
@@ -35,6 +34,7 @@ from zope.interface import implementer
 
 from konnect.net.hub.endpoints import TlsClientEndpoint, TlsServerEndpoint
 from konnect.net.hub.reactor import HubReactor
+from konnect.net.named import NamedEndpoint
 from konnect.net.tls import client_context, server_context
 
 DEFAULT_BACKLOG = 1024
@@ -136,16 +136,21 @@ class MtlsClientParser:
         context = client_context(
             servername or host, ca, cert or None, key or None, _list(alpn), minimum=minimum
         )
-        plain = HostnameEndpoint(
+
+        def reach(plain: IStreamClientEndpoint) -> IStreamClientEndpoint:
+            if isinstance(reactor, HubReactor):
+                return TlsClientEndpoint(reactor, context, plain)
+            endpoint: IStreamClientEndpoint = wrapClientTLS(context, plain, clock=reactor)
+            return endpoint
+
+        return NamedEndpoint(
             reactor,
             host,
             _whole("port", port, 1, 65535),
-            _seconds(timeout),
-            (bindAddress, 0) if bindAddress else None,
+            reach,
+            timeout=_seconds(timeout),
+            bind_address=(bindAddress, 0) if bindAddress else None,
         )
-        if isinstance(reactor, HubReactor):
-            return TlsClientEndpoint(reactor, context, plain)
-        return wrapClientTLS(context, plain, clock=reactor)
 
 
 def _check_arguments(parse: Callable[..., Any], side: str, args: Any, kwargs: Any) -> None:

@@ -59,6 +59,13 @@ class AgentCollector(Collector):
             one_label(ledger.server_connection_failures),
             "direction",
         )
+        yield gauge(
+            "konnect_proxies",
+            "Proxies by state: connected (linked now), expected (as many as there should be),"
+            " known (met in the last ten minutes).",
+            one_label(ledger.proxies),
+            "state",
+        )
         yield from _leases(ledger)
         yield from streams(AGENT, ledger)
         yield from own_metrics(ledger, self._links)

@@ -65,6 +65,8 @@ class Ledger:
         self.server_connection_failures: dict[str, int] = defaultdict(int)
         self.open_server_connections: int | None = None
         self.known_server_count = 1
+        self.proxies: dict[str, int] = {}
+        """How many are connected, expected and known."""
         self.open_endpoint_connections = 0
 
     @property

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
-from konnect.agent import connector
+from konnect.agent import connector, search
 from konnect.agent.connector import Connector, Membership
+from konnect.agent.server_count import ServerCount
+from konnect.agent.ways import Way
 from konnect.tunnel.ledger import Ledger
 from tests.agent.rig import FakeDialer, FakeProxy
 from tests.fakes import FakeLog
@@ -18,6 +23,17 @@ from tests.fakes import FakeLog
 INTERVAL = 1.0
 CAP = 10.0
 TICK = 0.125
+
+
+@implementer(IStreamClientEndpoint)
+class Balancer:
+    """An endpoint that leads to one of several proxies."""
+
+    def __init__(self, take: Callable[[], FakeProxy]) -> None:
+        self.take = take
+
+    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        return self.take().connect(factory)
 
 
 class ConnectorTestCase(SynchronousTestCase):
@@ -33,27 +49,31 @@ class ConnectorTestCase(SynchronousTestCase):
         self.dialer = FakeDialer()
         log = FakeLog()
         self.lines = log.lines
-        self.patch(connector, "log", log)
+        for module in (connector, search):
+            self.patch(module, "log", log)
         self.proxies: list[FakeProxy] = []
+        self.counts: ServerCount | None = None
 
     def begin(self, *proxies: FakeProxy) -> Connector:
-        """Start an agent whose address leads to these proxies by turns."""
+        """Start an agent that has a way to each of these proxies."""
+        return self.begin_at(proxies, *(Way(proxy) for proxy in proxies))
+
+    def begin_behind(self, proxies: Sequence[FakeProxy], take: Callable[[], FakeProxy]) -> None:
+        """Start an agent whose only way leads to the proxy that `take` chooses each time."""
+        self.begin_at(proxies, Way(Balancer(take)))
+
+    def begin_at(self, proxies: Sequence[FakeProxy], *ways: Way) -> Connector:
+        """Start an agent with these ways."""
         self.proxies = list(proxies)
         self.connector = Connector(
-            proxies,
+            ways,
             Membership(
-                "a",
-                "host=h",
-                "authority",
-                INTERVAL,
-                CAP,
-                self.sync_forever,
-                0.0,
-                token_path=self.token_path,
+                "a", "host=h", INTERVAL, CAP, self.sync_forever, 0.0, token_path=self.token_path
             ),
             self.ledger,
             self.dialer,
             self.clock,
+            counts=self.counts,
         )
         self.connector.start()
         self.run_wires()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import random
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
@@ -28,10 +30,12 @@ class FindingTests(ConnectorTestCase):
         self.assertEqual((metadata["agentid"], metadata["agentidentifiers"]), ("a", "host=h"))
 
     def test_several(self) -> None:
-        """All proxies behind an address are found, one an interval."""
+        """All proxies behind an address that leads to them in turn are found, one an interval."""
         proxies = [self.proxy(f"s-{i}", count=3) for i in range(3)]
-        self.begin(*proxies)
-        self.wait(2.5 * INTERVAL)
+        self.begin_behind(proxies, itertools.cycle(proxies).__next__)
+        self.wait(0.5 * INTERVAL)
+        self.assertEqual(self.connected, ["s-0"])
+        self.wait(2 * INTERVAL)
         self.assertEqual(self.connected, ["s-0", "s-1", "s-2"])
         self.wait(30)
         self.assertEqual([proxy.attempts for proxy in proxies], [1, 1, 1])
@@ -44,8 +48,25 @@ class FindingTests(ConnectorTestCase):
         self.wait(60)
         self.assertIs(self.connector.sessions["s-1"], first)
         self.assertEqual(proxy.live, 1)
-        self.assertLess(proxy.attempts, 14, "upstream tries every second")
-        self.assertGreater(proxy.attempts, 5)
+        self.assertLess(proxy.attempts, 20, "upstream tries every second")
+        self.assertGreater(proxy.attempts, 8)
+
+    def test_a_random_balancer(self) -> None:
+        """Behind a balancer that takes a random proxy all of three are found, in bounded tries."""
+        tries = []
+        for seed in range(30):
+            proxies = [self.proxy(f"s-{i}", count=3) for i in range(3)]
+            self.begin_behind(proxies, functools.partial(random.Random(seed).choice, proxies))
+            while len(self.connected) < 3:
+                self.assertLess(self.clock.seconds(), 60 * (seed + 1), f"seed {seed}")
+                self.wait(INTERVAL)
+            tries.append(sum(proxy.attempts for proxy in proxies))
+            self.wait(60 * (seed + 1) - self.clock.seconds())
+            self.assertEqual(sum(proxy.attempts for proxy in proxies), tries[-1], "enough")
+            self.finish(Deferred.fromCoroutine(self.connector.stop()))
+            self.wait(60 * (seed + 1) - self.clock.seconds())
+        self.assertLess(max(tries), 20)
+        self.assertLess(sum(tries) / len(tries), 7)
 
     def test_counts_that_make_no_sense(self) -> None:
         """A count of 0 or below means one (upstream reconnects for ever)."""
@@ -59,12 +80,19 @@ class FindingTests(ConnectorTestCase):
                 self.finish(Deferred.fromCoroutine(self.connector.stop()))
 
     def test_the_newest_count_counts(self) -> None:
-        """The count of the newest proxy is the one in force, upwards and downwards."""
+        """The newest word of any proxy counts, upwards and downwards, also a duplicate's."""
         first, second = self.proxy("s-1", count=3), self.proxy("s-2", count=2)
         self.begin(first, second)
         self.wait(20)
         self.assertEqual(self.ledger.known_server_count, 2)
         self.assertEqual((first.attempts, second.attempts), (1, 1))
+        self.finish(Deferred.fromCoroutine(self.connector.stop()))
+        only = self.proxy("s-3", count=2)
+        self.begin(only)
+        only.count = 1
+        self.wait(20)
+        self.assertEqual(self.ledger.known_server_count, 1)
+        self.assertEqual(only.attempts, 2)
 
     def test_lost(self) -> None:
         """A lost link is replaced at the next look."""
@@ -123,11 +151,31 @@ class FailureTests(ConnectorTestCase):
     def test_backs_off(self) -> None:
         """Attempts that fail come half as often each time, up to the cap."""
         proxy = self.proxy()
-        proxy.mode = "refuses"
+        proxy.mode = "rejects"
         times = self.attempts_at(proxy, 45)
         gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
         for gap, wanted in zip(gaps, (1, 1.5, 2.25, 3.375, 5.0625, 7.59, 10, 10), strict=False):
             self.assertApproximates(gap, wanted, 2 * TICK)
+
+    def test_refused(self) -> None:
+        """Where nobody listens the agent tries every interval: it is there when somebody does."""
+        proxy = self.proxy()
+        proxy.mode = "refuses"
+        times = self.attempts_at(proxy, 45)
+        self.assertEqual(len(times), 45)
+        proxy.mode = "up"
+        self.wait(INTERVAL)
+        self.assertEqual(self.connected, ["s-1"])
+
+    def test_one_way_waits_for_no_other(self) -> None:
+        """While one way hangs, another is tried again and again."""
+        hangs, late = self.proxy("hangs"), self.proxy("late")
+        hangs.mode, late.mode = "hangs", "refuses"
+        self.begin(hangs, late)
+        self.wait(10 * INTERVAL)
+        late.mode = "up"
+        self.wait(INTERVAL)
+        self.assertEqual((self.connected, hangs.attempts), (["late"], 1))
 
     def test_one_line_for_one_problem(self) -> None:
         """A problem that stays is one line; another is another."""

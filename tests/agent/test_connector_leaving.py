@@ -44,6 +44,7 @@ class LeavingTests(ConnectorTestCase):
         first, second = self.proxy("s-1"), self.proxy("s-2")
         self.begin(first, second)
         first.go_away()
+        first.mode = "refuses"
         self.run_wires()
         self.wait(2 * INTERVAL)
         self.assertEqual(self.connected, ["s-2"])
@@ -158,9 +159,7 @@ class StopTests(ConnectorTestCase):
 
     def test_before_the_start(self) -> None:
         """An agent that was never started can be stopped."""
-        self.connector = Connector(
-            [], Membership("a", "", ""), self.ledger, self.dialer, self.clock
-        )
+        self.connector = Connector([], Membership("a", ""), self.ledger, self.dialer, self.clock)
 
     def test_connected(self) -> None:
         """Links are closed, and the proxy sees it; nothing is tried again."""

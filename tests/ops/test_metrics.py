@@ -251,6 +251,14 @@ class ValueTests(SynchronousTestCase):
         ):
             self.assertIn(A + sample, lines)
 
+    def test_proxies_of_an_agent(self) -> None:
+        """An agent says how many proxies are connected, expected and known."""
+        ledger = Ledger(lambda: 0.0, agent=True)
+        ledger.proxies = {"connected": 1, "expected": 3, "known": 2}
+        lines = lines_of(agent_metrics(ledger, links)())
+        for state, number in ledger.proxies.items():
+            self.assertIn(f'konnect_proxies{{state="{state}"}} {number}', lines)
+
     def test_ours(self) -> None:
         """Ours are with both programs."""
         for text in (

@@ -1,0 +1,145 @@
+"""The search for proxies along one way: one attempt at a time, for as long as the agent runs.
+
+Each way has a search of its own, so that one that does not answer keeps no other waiting.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from konnect.agent.backoff import Backoff
+from konnect.agent.session import Refused
+from konnect.agent.token import TokenUnusable
+from konnect.agent.ways import Way
+from konnect.log import make_logger
+from konnect.net.tls import explain
+from konnect.wire.metadata import HelloError
+
+log = make_logger(__name__)
+
+LOOK_AGAIN = 60.0
+"""Seconds after which a name is looked up again while nothing is missing."""
+
+
+class Links(Protocol):
+    """What a search needs to know of the agent's links."""
+
+    @property
+    def expected(self) -> int:
+        """How many proxies there should be links to."""
+
+    @property
+    def lacking(self) -> bool:
+        """Whether there are fewer than that."""
+
+    def tend(self) -> None:
+        """See to the links that there are."""
+
+    def addresses_to_try(self, way: Way) -> list[str] | None:
+        """Where a further proxy may be; None if none is looked for along this way."""
+
+    async def join(self, way: Way, addresses: list[str]) -> bool:
+        """Connect; whether that found a proxy that was not linked yet."""
+
+
+class Search:
+    """The attempts along one way."""
+
+    def __init__(self, way: Way, links: Links, backoff: Backoff, clock: IReactorTime) -> None:
+        self.way = way
+        self._links = links
+        self._backoff = backoff
+        self._clock = clock
+        self._running: Deferred[None] | None = None
+        self._stopped = False
+        self._next_attempt: IDelayedCall | None = None
+        self._last_problem = ""
+
+    def start(self) -> None:
+        """Begin; the first attempt is made at once."""
+        running = self._running = Deferred.fromCoroutine(self._run())
+        running.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        running.addErrback(lambda failure: log.failure("the search for proxies broke", failure))
+
+    def stop(self) -> None:
+        """Give up the attempt that is under way, and make no other."""
+        self._stopped = True
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+
+    def hasten(self) -> None:
+        """A link is lost, or there are more proxies: try soon, but not all agents at one moment."""
+        call = self._next_attempt
+        soon = self._backoff.after_loss()
+        if call is not None and call.getTime() - self._clock.seconds() > soon:
+            call.reset(soon)
+
+    async def _run(self) -> None:
+        while True:
+            await self._rest(await self._attempt())
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait for the next attempt; `hasten` makes the wait shorter."""
+        rest: Deferred[None] = Deferred()
+        call = self._next_attempt = self._clock.callLater(seconds, rest.callback, None)
+        try:
+            await rest
+        finally:
+            self._next_attempt = None
+            if call.active():
+                call.cancel()
+
+    async def _attempt(self) -> float:
+        """One attempt, if there is anything to look for; returns the seconds until the next."""
+        self._links.tend()
+        try:
+            addresses = await self._addresses()
+            if addresses is None:
+                return self._backoff.after_success()
+            new = await self._links.join(self.way, addresses)
+        except CancelledError:
+            raise
+        except Exception as error:
+            if self._stopped:
+                # Endpoints have words of their own for being cancelled.
+                raise CancelledError() from error
+            self._report(error)
+            if _nobody_listens(error):
+                return self._backoff.after_refusal()
+            return self._backoff.after_error()
+        self._last_problem = ""
+        if new:
+            return self._backoff.after_success()
+        return self._backoff.after_duplicate(self._links.expected)
+
+    async def _addresses(self) -> list[str] | None:
+        way = self.way
+        addresses = self._links.addresses_to_try(way)
+        looked_up = way.looked_up
+        due = looked_up is None or self._clock.seconds() - looked_up >= LOOK_AGAIN
+        if addresses is None and not due:
+            return None
+        await way.look_up(self._clock)
+        return self._links.addresses_to_try(way)
+
+    def _report(self, error: Exception) -> None:
+        """One line for each new problem; the same one again only at debug level."""
+        in_words = isinstance(error, (Refused, HelloError, TokenUnusable))
+        text = str(error) if in_words else explain(Failure(error))
+        name = f"the proxy at {self.way.name}" if self.way.name else "a proxy"
+        text = f"no link to {name}: {text}"
+        news = text != self._last_problem and self._links.lacking
+        (log.warn if news else log.debug)("{text}", text=text)
+        self._last_problem = text
+
+
+def _nobody_listens(error: Exception) -> bool:
+    """Whether an attempt failed at once and at nobody's cost."""
+    # Of a unix socket, the file may be missing too.
+    return isinstance(error, ConnectionRefusedError | FileNotFoundError)

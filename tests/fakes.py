@@ -108,6 +108,9 @@ class FakeStream(GrpcStream):
     def half_close(self) -> None:
         raise AssertionError("nothing here half-closes a stream")
 
+    def goaway(self) -> None:
+        self.sent.append(("GOAWAY",))
+
     def reset(self) -> None:
         self.was_reset = True
 

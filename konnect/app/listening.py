@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -67,10 +68,10 @@ class Listeners:
         """The open ports of the listener called `name`."""
         return [port for known, port in self._ports if known == name]
 
-    def close(self, *names: str) -> Deferred[Any]:
-        """Stop listening (at all, or only the listeners called so); done when the ports are
+    def close(self, *, spare: Collection[str] = ()) -> Deferred[Any]:
+        """Stop listening, except on the listeners called as in `spare`; done when the ports are
         closed."""
-        chosen = [item for item in self._ports if not names or item[0] in names]
+        chosen = [item for item in self._ports if item[0] not in spare]
         self._ports = [item for item in self._ports if item not in chosen]
         waits = [Deferred.fromCoroutine(_stop(port)) for _, port in chosen]
         return DeferredList(waits, consumeErrors=True)

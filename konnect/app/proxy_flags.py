@@ -132,6 +132,13 @@ _TUNNEL_FLAGS = (
         "How long tunnels may go on after the first signal to stop; 0: they are cut.",
     ),
     Flag(
+        "shutdown-delay",
+        kinds.DURATION,
+        5.0,
+        "How long new clients are still served after the first signal to stop, by a proxy that is"
+        " not ready any more; part of --graceful-shutdown-timeout, at most half of it.",
+    ),
+    Flag(
         "control-rate",
         kinds.INT,
         RATE,

@@ -89,6 +89,8 @@ class ProxyConfig:
     """How long a dial may take in all; 0: as long as it likes."""
     graceful_shutdown_timeout: float = 0.0
     """How long tunnels may go on after the first signal; 0: they are cut."""
+    shutdown_delay: float = 5.0
+    """How long new clients are still served after the first signal; at most half of the above."""
     strategies: tuple[str, ...] = ("default",)
     """In the order in which they are asked, and perhaps one modifier."""
     buffer_limit: int = 256 * 1024 * 1024
@@ -169,7 +171,7 @@ class ProxyOptions(FlagOptions):
                 f"channel size {self['xfr-channel-size']} must be greater than 0"
             )
         self._validate_tls()
-        for name in ("graceful-shutdown-timeout", "backend-dial-timeout"):
+        for name in ("graceful-shutdown-timeout", "shutdown-delay", "backend-dial-timeout"):
             require_not_negative(name, self[name])
 
     def _validate_frontend(self) -> None:
@@ -269,6 +271,7 @@ class ProxyOptions(FlagOptions):
             frontend_keepalive_time=self["frontend-keepalive-time"],
             backend_dial_timeout=self["backend-dial-timeout"],
             graceful_shutdown_timeout=self["graceful-shutdown-timeout"],
+            shutdown_delay=self["shutdown-delay"],
             strategies=self._strategies,
             buffer_limit=self["buffer-limit"],
             control_rate=self["control-rate"],

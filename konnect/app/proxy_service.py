@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory
-from twisted.internet.task import deferLater
 
 from konnect.app.describe import describe_proxy
 from konnect.app.listening import CannotListen, Listeners
 from konnect.app.open_doors import guard, open_doors
 from konnect.app.proxy_kubernetes import ProxyKubernetes
 from konnect.app.proxy_options import ProxyConfig
+from konnect.app.proxy_stop import Connection, ProxyStop
 from konnect.app.strategies import make_registry
 from konnect.app.transport_flags import data_reactor
 from konnect.log import make_logger
-from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_server import GrpcServerFactory
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.timers import Timers
@@ -27,7 +27,7 @@ from konnect.ops.lag import LagMeter
 from konnect.ops.metrics import proxy_metrics
 from konnect.proxy.agents import CONNECT_PATH, Admission
 from konnect.proxy.dialing import Switchboard
-from konnect.proxy.frontend_connect import ConnectFactory, ConnectProtocol
+from konnect.proxy.frontend_connect import ConnectFactory
 from konnect.proxy.frontend_grpc import PROXY_PATH, ProxyStream
 from konnect.proxy.link import AgentLink
 from konnect.proxy.reviews import Reviews
@@ -38,25 +38,9 @@ from konnect.wire.grpc import Limits, OpeningMemo
 
 log = make_logger(__name__)
 
-STOP_POLL = 0.05
-"""Seconds between two looks at whether the last tunnel is gone."""
-
-FAREWELL = 1.0
-"""Seconds that gRPC clients have to end their streams after their tunnels were closed."""
-
-STOP_LIMIT = 5.0
-"""Seconds that closing connections may take after the tunnels are over."""
-
 
 class ProxyService(Service):
-    """
-    One proxy.
-
-    Stopping: not ready, no new dials, no new clients; tunnels may go on for
-    `graceful_shutdown_timeout`; then they are closed with a reason, and last the agents' links.
-    Agents are not told to leave before that, since a stock agent would drop its live connections at
-    once.
-    """
+    """One proxy. How it stops is `ProxyStop`'s part."""
 
     def __init__(self, config: ProxyConfig, reactor: Any) -> None:
         self.setName("konnect-proxy")
@@ -74,10 +58,21 @@ class ProxyService(Service):
             buffer_limit=config.buffer_limit,
         )
         self.listeners = Listeners(reactor, delete_existing_sockets=config.delete_existing_uds_file)
-        self._factories: list[GrpcServerFactory | ConnectFactory] = []
+        self._frontends: list[GrpcServerFactory | ConnectFactory] = []
+        self._agent_listeners: list[GrpcServerFactory] = []
+        self.stopping = ProxyStop(
+            clock=reactor,
+            ledger=self.ledger,
+            switchboard=self.switchboard,
+            registry=self.registry,
+            listeners=self.listeners,
+            clients=lambda: _connections(self._frontends),
+            agents=lambda: _connections(self._agent_listeners),
+            delay=config.shutdown_delay,
+            graceful=config.graceful_shutdown_timeout,
+        )
         self._lag = LagMeter(reactor, self.ledger.reactor_lag)
         self._kubernetes: ProxyKubernetes | None = None
-        self._hurried = False
 
     # -- starting
 
@@ -133,7 +128,7 @@ class ProxyService(Service):
             factory = ConnectFactory(
                 self.switchboard, self.ledger, self._timers, linger=self.config.flow.linger
             )
-        self._factories.append(factory)
+        self._frontends.append(factory)
         return factory
 
     def _proxy_stream(self, stream: GrpcStream, metadata: Metadata) -> StreamListener:
@@ -159,18 +154,22 @@ class ProxyService(Service):
             keepalive_time=self.config.keepalive_time,
             control_rate=self.config.control_rate,
         )
-        self._factories.append(factory)
+        self._agent_listeners.append(factory)
         return factory
 
     def _ready(self) -> tuple[bool, list[tuple[str, bool, str]]]:
-        ready = self.registry.ready and not self.switchboard.closing
+        ready = self.registry.ready and not self.stopping.begun
         return ready, [("agent-connected", ready, "no connection to any proxy agent")]
+
+    def connections(self) -> list[Connection]:
+        """All connections of clients and agents."""
+        return _connections([*self._frontends, *self._agent_listeners])
 
     # -- stopping
 
     def hurry(self) -> None:
         """Make a stop that is on its way immediate."""
-        self._hurried = True
+        self.stopping.hurry()
 
     def stopService(self) -> Deferred[None]:
         """Done when nothing is left: no port, connection or delayed call."""
@@ -178,37 +177,12 @@ class ProxyService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        self.switchboard.closing = True
         self._timers.rest()
-        await self.listeners.close("grpc frontend", "connect frontend")
-        await self._wait(lambda: not self.ledger.live, self.config.graceful_shutdown_timeout)
-        for link in self.registry.links():
-            link.shut_down()
-        # A gRPC client ends its stream itself when its tunnel is closed; cut off before, it may
-        # never read why.
-        for connection in self._connections():
-            if isinstance(connection, GrpcProtocol) and connection.live_streams:
-                connection.goaway()
-        await self._wait(lambda: not self.ledger.grpc_streams.get("Proxy"), FAREWELL)
-        await self.listeners.close("agent listener")
-        for connection in self._connections():
-            connection.close("the proxy is shutting down")
-        await self._wait(self._no_connections, STOP_LIMIT)
-        for connection in self._connections():
-            connection.abort()
-        await self._wait(self._no_connections, STOP_LIMIT)
-        await self.listeners.close()
+        await self.stopping.run()
         self._lag.stop()
         if self._kubernetes is not None:
             await self._kubernetes.stop()
 
-    def _connections(self) -> list[GrpcProtocol | ConnectProtocol]:
-        return [connection for factory in self._factories for connection in factory.connections]
 
-    def _no_connections(self) -> bool:
-        return not self._connections()
-
-    async def _wait(self, done: Any, seconds: float) -> None:
-        deadline = self._reactor.seconds() + seconds
-        while not done() and not self._hurried and self._reactor.seconds() < deadline:
-            await deferLater(self._reactor, STOP_POLL)
+def _connections(factories: Sequence[GrpcServerFactory | ConnectFactory]) -> list[Connection]:
+    return [connection for factory in factories for connection in factory.connections]

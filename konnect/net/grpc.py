@@ -209,9 +209,10 @@ class GrpcProtocol(Protocol):
         """How many streams have not ended."""
         return len(self._streams)
 
-    def goaway(self) -> None:
-        """Tell the peer to open no new streams here; live ones go on."""
-        self._wire.goaway()
+    def goaway(self, *, notice: bool = False) -> None:
+        """Tell the peer to open no new streams here; live ones go on. `notice`: those that are on
+        their way are still taken."""
+        self._wire.goaway(notice=notice)
         self._flush()
 
     def close(self, why: str, *, abort: bool = False, within: float = CLOSE_TIMEOUT) -> None:

@@ -70,6 +70,10 @@ class GrpcStream:
         self._protocol._wire.end_stream(self.id)
         self._protocol._flush()
 
+    def goaway(self) -> None:
+        """Tell the peer to open no further streams on this connection; this one goes on."""
+        self._protocol.goaway()
+
     def reset(self) -> None:
         """Cancel the stream; what is queued is dropped."""
         self._protocol._reset(self)

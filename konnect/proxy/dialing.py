@@ -73,8 +73,6 @@ class Switchboard:
 
     def another(self, tunnel: Tunnel, tried: AgentLink, cause: str) -> AgentLink | None:
         """See `konnect.proxy.pending.Dials`."""
-        if self.closing:
-            return None
         link = self._registry.choose(tunnel.address, avoid=(tried,))
         if link is None or link.suspect or len(link.dials) >= PENDING:
             return None

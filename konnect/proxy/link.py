@@ -86,6 +86,12 @@ class AgentLink(Link):
         """Ask for what no agent can dial, to hear whether this one answers."""
         self.send(PacketType.DIAL_REQ, packets.dial_req("tcp", PROBE_ADDRESS, random))
 
+    def announce_end(self) -> None:
+        """Tell a konnect agent that this proxy is going, so that it looks for another while its
+        tunnels go on here. A stock agent would drop them."""
+        if self.half_close or self.send_credit:
+            self.stream.goaway()
+
     def shut_down(self) -> None:
         """The proxy is going: give up the dials and close the tunnels, while the agent can still
         be told."""

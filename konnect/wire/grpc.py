@@ -268,15 +268,21 @@ class GrpcConnection:
         if not self.closed:
             self._http2.ping(payload)
 
-    def goaway(self, code: int = ErrorCode.NO_ERROR, debug: bytes = b"") -> None:
+    def goaway(
+        self, code: int = ErrorCode.NO_ERROR, debug: bytes = b"", *, notice: bool = False
+    ) -> None:
         """Queue a GOAWAY.
 
-        Live streams go on; new ones from the peer are refused with REFUSED_STREAM.
+        Live streams go on; new ones from the peer are refused with REFUSED_STREAM. A `notice` asks
+        the peer to open none, but refuses none that are on their way (RFC 9113 section 6.8); a
+        second GOAWAY is to follow.
         """
         if self.closed:
             return
-        last = min(self._streams.refused_above, self._http2.highest_inbound_stream_id)
-        self._streams.refused_above = last
+        seen = NEVER - 1 if notice else self._http2.highest_inbound_stream_id
+        last = min(self._streams.refused_above, seen)
+        if not notice:
+            self._streams.refused_above = last
         # Past h2, which would take this for the end, and behind the frames it has made so far.
         self._streams.collect()
         self._streams.out.append(frames.goaway(last, code, debug))

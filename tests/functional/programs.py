@@ -122,6 +122,7 @@ class ProxyRig(Rig[ProxyService]):
                 "admin-port": str(free_port()),
                 "server-id": name,
                 "linger-timeout": LINGER,
+                "shutdown-delay": "0s",
             },
             flags,
         )
@@ -134,9 +135,8 @@ class ProxyRig(Rig[ProxyService]):
 
     async def crash(self) -> None:
         """As when the process is killed: every connection is reset, nobody is told a word."""
-        for factory in self.service._factories:
-            for connection in list(factory.connections):
-                connection.transport.abortConnection()  # type: ignore[union-attr]
+        for connection in self.service.connections():
+            connection.transport.abortConnection()  # type: ignore[union-attr]
         await self.stop()
 
     def endpoint(self, way: str, reactor: Any = None) -> Any:

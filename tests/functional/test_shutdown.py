@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError
 
+from konnect.app import proxy_stop
 from konnect.client.errors import DialFailed
 from tests.functional.peers import Peer, Source, arrived, closed, digest, echo, sending
 from tests.functional.rig import CONNECT_UNIX, GRPC_UNIX, WAYS, FunctionalTestCase
@@ -55,6 +56,64 @@ class ShutdownTests(FunctionalTestCase):
                 await self.dial(self.dialer(proxy, way), destination.port)
         client.transport.loseConnection()
         await stopping
+
+    async def test_unready_first(self) -> None:
+        """A proxy with a shutdown delay is unready at once, and serves new clients until then."""
+        proxy, _ = await self.pair(graceful_shutdown_timeout="60s", shutdown_delay="400ms")
+        destination = self.destination(echo)
+        shared = self.dialer(proxy, GRPC_UNIX, shared=True)
+        clients = [await self.dial(shared, destination.port)]
+        stopping = Deferred.fromCoroutine(proxy.stop())
+        self.assertFalse(proxy.service._ready()[0])
+        clients.append(await self.dial(shared, destination.port))
+        clients += [(await self.tunnel(proxy, way, destination))[0] for way in WAYS]
+        await until(lambda: proxy.service.switchboard.closing, "the delay is over")
+        with self.assertRaises(ConnectError):
+            await self.dial(self.dialer(proxy, CONNECT_UNIX), destination.port)
+        for client in clients:
+            client.transport.write(b"all work")
+        await arrived(8, *clients)
+        for client in clients:
+            client.transport.loseConnection()
+        await stopping
+
+    async def test_agents_look_elsewhere(self) -> None:
+        """A konnect agent leaves a stopping proxy's listener alone and keeps its tunnels there."""
+        proxy, agent = await self.pair(graceful_shutdown_timeout="60s")
+        client, _ = await self.tunnel(proxy, GRPC_UNIX, self.destination(echo))
+        stopping = Deferred.fromCoroutine(proxy.stop())
+        await until(lambda: not agent.sessions, "the agent knows that the proxy is going")
+        client.transport.write(b"still there")
+        await arrived(11, client)
+        client.transport.loseConnection()
+        await stopping
+
+    async def test_hurry(self) -> None:
+        """A second signal ends the delay, and the tunnels."""
+        proxy, _ = await self.pair(graceful_shutdown_timeout="60s", shutdown_delay="30s")
+        client, _ = await self.tunnel(proxy, GRPC_UNIX, self.destination(echo))
+        stopping = Deferred.fromCoroutine(proxy.stop())
+        proxy.service.hurry()
+        await stopping
+        await closed(client)
+
+    async def test_announcements_are_taken_back_first(self) -> None:
+        """What announces the proxy is taken back before a port closes; failing or hanging there
+        does not keep it from stopping."""
+        proxy, _ = await self.pair()
+        seen: list[bool] = []
+
+        async def fine() -> None:
+            seen.append(proxy.service.switchboard.closing)
+
+        async def broken() -> None:
+            raise ValueError("no such server")
+
+        stopping = proxy.service.stopping
+        stopping.withdraw += [fine, broken, Deferred]
+        self.patch(proxy_stop, "WITHDRAW", 0.2)
+        await proxy.stop()
+        self.assertEqual(seen, [False])
 
     async def test_time_is_up(self) -> None:
         """Tunnels that outlive the time to stop are ended on both sides, and the proxy is gone."""

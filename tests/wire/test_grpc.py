@@ -298,6 +298,24 @@ class GoawayTests(SynchronousTestCase):
         self.assertEqual((end.stream_id, end.status), (crossing, Status.UNAVAILABLE))
         self.assertEqual((pair.client.live_streams, pair.server.live_streams), (1, 1))
 
+    def test_a_notice(self) -> None:
+        """A notice refuses nothing that crosses it; the GOAWAY behind it does."""
+        pair = Pair()
+        pair.open()
+        pair.server.goaway(notice=True)
+        crossing = pair.client.open_stream(PATH, (), authority="a", scheme="http")
+        pair.run()
+        self.assertIn(crossing, [e.stream_id for e in only(pair.server_events, StreamOpened)])
+        self.assertEqual(
+            [e.last_stream_id for e in only(pair.client_events, GoingAway)], [2**31 - 1]
+        )
+        with self.assertRaises(StreamRefused):
+            pair.client.open_stream(PATH, (), authority="a", scheme="http")
+        pair.server.goaway()
+        pair.run()
+        self.assertEqual(only(pair.client_events, GoingAway)[-1].last_stream_id, crossing)
+        self.assertEqual((pair.client.live_streams, pair.server.live_streams), (2, 2))
+
     def test_refused_after_it(self) -> None:
         """A client that opens a stream in spite of the GOAWAY gets REFUSED_STREAM."""
         peer = RawPeer(Role.SERVER)

@@ -8,13 +8,14 @@ what a lease looks like, and when it has expired, is the plugin's part.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface
 
+from konnect.extension.api import ApiAccess
 from konnect.tunnel.ledger import Ledger
 
 
@@ -27,14 +28,8 @@ class LeaseSettings:
     labels: str
     """The proxy's `--lease-label` (`key=value`, comma separated, put on its lease), or the agent's
     `--lease-label-selector` (the full selector syntax; empty: every lease of the namespace)."""
-    kubeconfig: str = ""
-    """A path; empty: the configuration that a pod finds inside its cluster."""
-    content_type: str = ""
-    """`--kube-api-content-type`."""
-    qps: float = 0.0
-    """Requests to the API in a second; 0: the plugin's default."""
-    burst: int = 0
-    """Requests at once above that rate; 0: the plugin's default."""
+    access: ApiAccess = field(default_factory=ApiAccess)
+    """The API server."""
 
 
 class ILeases(IPlugin):

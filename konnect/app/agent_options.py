@@ -73,6 +73,8 @@ class AgentConfig:
     """How long tunnels may go on after the first signal."""
     flow: Flow = field(default_factory=Flow)
     """How links hold their tunnels."""
+    tls_reload_interval: float = 10.0
+    """Between two looks at the TLS files; 0: only on SIGHUP."""
     transport: str = "stock"
     """`hub` or `stock`."""
     strict: bool = False
@@ -152,7 +154,8 @@ class AgentOptions(FlagOptions):
         for name in ("sync-interval", "probe-interval"):
             if self[name] <= 0:
                 raise usage.UsageError(f"{name} must be > 0, got {format_duration(self[name])}")
-        require_not_negative("drain-timeout", self["drain-timeout"])
+        for name in ("drain-timeout", "tls-reload-interval"):
+            require_not_negative(name, self[name])
 
     def _freeze(self) -> AgentConfig:
         return AgentConfig(
@@ -179,6 +182,7 @@ class AgentOptions(FlagOptions):
             service_account_token_path=self["service-account-token-path"],
             drain_timeout=self["drain-timeout"],
             flow=read_flow(self),
+            tls_reload_interval=self["tls-reload-interval"],
             transport=self["transport"],
             strict=self["strict"],
             log=read_log(self),

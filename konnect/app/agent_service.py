@@ -16,6 +16,7 @@ from konnect.app.agent_options import AgentConfig
 from konnect.app.describe import address_text, describe_agent
 from konnect.app.listening import CannotListen, Listeners, where
 from konnect.app.open_doors import agents_open_doors, guard
+from konnect.app.tls_flags import make_renewal
 from konnect.app.transport_flags import data_reactor
 from konnect.log import make_logger
 from konnect.net.hub.endpoints import address_endpoint
@@ -44,6 +45,7 @@ class AgentService(Service):
         self._reactor = reactor
         self._timers = Timers(reactor)
         self.ledger = Ledger(reactor.seconds, agent=True)
+        self.renewal = make_renewal(self.ledger, reactor, config.tls_reload_interval)
         self.listeners = Listeners(reactor)
         self._lag = LagMeter(reactor, self.ledger.reactor_lag)
         self.connector: Connector | None = None
@@ -64,6 +66,7 @@ class AgentService(Service):
                 text = f"the proxy's address ({where(description)}): {explain(Failure(error))}"
                 raise CannotListen(text) from error
             name = address_text(description)
+            self.renewal.follow(f"link to {name}", endpoint)
             ways.append(Way(endpoint, name, host_of(name), self._reactor.nameResolver))
         dialer = (
             Dialer(wires, endpoint=address_endpoint, clock=self._timers)
@@ -109,6 +112,7 @@ class AgentService(Service):
         assert self.connector is not None
         self.connector.start()
         self._lag.start()
+        self.renewal.start()
 
     def _ready(self) -> tuple[bool, list[tuple[str, bool, str]]]:
         connected = self.connector is not None and bool(self.connector.sessions)
@@ -116,6 +120,10 @@ class AgentService(Service):
             ("ping", True, ""),
             ("server-connected", connected, "no servers connected"),
         ]
+
+    def reread(self) -> None:
+        """Look at once whether the TLS files have changed."""
+        self.renewal.look()
 
     def hurry(self) -> None:
         """Make a stop that is on its way immediate."""
@@ -139,3 +147,4 @@ class AgentService(Service):
             await connector.stop()
         await self.listeners.close()
         self._lag.stop()
+        self.renewal.stop()

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 
 from konnect.app.describe import unix_path
 from konnect.log import make_logger
+from konnect.net.renewal import Renewal
 from konnect.net.tls import explain
 from konnect.net.unix import UnixPathError, prepare
 
@@ -23,10 +24,21 @@ class CannotListen(Exception):
 
 
 class Listeners:
-    """The open ports of one program."""
+    """
+    The open ports of one program.
 
-    def __init__(self, reactor: Any, *, delete_existing_sockets: bool = True) -> None:
+    :param renewal: what follows the certificates of those with TLS.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        *,
+        delete_existing_sockets: bool = True,
+        renewal: Renewal | None = None,
+    ) -> None:
         self._reactor = reactor
+        self._renewal = renewal
         self._delete_existing = delete_existing_sockets
         self._ports: list[tuple[str, IListeningPort]] = []
 
@@ -43,7 +55,8 @@ class Listeners:
             path = unix_path(description)
             if path is not None:
                 prepare(path, self._delete_existing)
-            listening = serverFromString(reactor or self._reactor, description).listen(factory)
+            endpoint = serverFromString(reactor or self._reactor, description)
+            listening = endpoint.listen(factory)
         except UnixPathError as error:
             raise CannotListen(f"{name}: {error}") from error
         except Exception as error:
@@ -55,6 +68,8 @@ class Listeners:
         if failures:
             text = f"{name} ({where(description)}): {explain(failures[0])}"
             raise CannotListen(text) from failures[0].value
+        if self._renewal is not None:
+            self._renewal.follow(f"{name} {where(description)}", endpoint)
 
     def _opened(self, name: str, port: IListeningPort) -> None:
         self._ports.append((name, port))

@@ -83,4 +83,6 @@ def program(
     log.info("{name} of konnect {version}", name=service.name, version=konnect.__version__)
     for setting in options.settings:
         log.info("{setting}", setting=setting)
-    return Program(service, Signals(reactor, service.hurry, hurried_exit_code), output)
+    return Program(
+        service, Signals(reactor, service.hurry, service.reread, hurried_exit_code), output
+    )

@@ -103,6 +103,8 @@ class ProxyConfig:
     """How agents are admitted by tokens; None: no token is asked for."""
     access: ApiAccess = field(default_factory=ApiAccess)
     """The API server that reviews tokens and keeps leases."""
+    tls_reload_interval: float = 10.0
+    """Between two looks at the TLS files; 0: only on SIGHUP."""
     transport: str = "stock"
     """`hub` or `stock`."""
     strict: bool = False
@@ -171,7 +173,12 @@ class ProxyOptions(FlagOptions):
                 f"channel size {self['xfr-channel-size']} must be greater than 0"
             )
         self._validate_tls()
-        for name in ("graceful-shutdown-timeout", "shutdown-delay", "backend-dial-timeout"):
+        for name in (
+            "graceful-shutdown-timeout",
+            "shutdown-delay",
+            "backend-dial-timeout",
+            "tls-reload-interval",
+        ):
             require_not_negative(name, self[name])
 
     def _validate_frontend(self) -> None:
@@ -278,6 +285,7 @@ class ProxyOptions(FlagOptions):
             flow=read_flow(self),
             tokens=read_tokens(self),
             access=read_access(self),
+            tls_reload_interval=self["tls-reload-interval"],
             transport=self["transport"],
             strict=self["strict"],
             log=read_log(self),

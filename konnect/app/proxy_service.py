@@ -17,6 +17,7 @@ from konnect.app.proxy_kubernetes import ProxyKubernetes
 from konnect.app.proxy_options import ProxyConfig
 from konnect.app.proxy_stop import Connection, ProxyStop
 from konnect.app.strategies import make_registry
+from konnect.app.tls_flags import make_renewal
 from konnect.app.transport_flags import data_reactor
 from konnect.log import make_logger
 from konnect.net.grpc_server import GrpcServerFactory
@@ -57,7 +58,12 @@ class ProxyService(Service):
             dial_timeout=config.backend_dial_timeout,
             buffer_limit=config.buffer_limit,
         )
-        self.listeners = Listeners(reactor, delete_existing_sockets=config.delete_existing_uds_file)
+        self.renewal = make_renewal(self.ledger, reactor, config.tls_reload_interval)
+        self.listeners = Listeners(
+            reactor,
+            delete_existing_sockets=config.delete_existing_uds_file,
+            renewal=self.renewal,
+        )
         self._frontends: list[GrpcServerFactory | ConnectFactory] = []
         self._agent_listeners: list[GrpcServerFactory] = []
         self.stopping = ProxyStop(
@@ -102,6 +108,7 @@ class ProxyService(Service):
     def startService(self) -> None:
         super().startService()
         self._lag.start()
+        self.renewal.start()
 
     def _open(self, name: str, description: str, factory: Factory) -> None:
         self.listeners.open(name, description, factory, reactor=self._data_reactor)
@@ -167,6 +174,10 @@ class ProxyService(Service):
 
     # -- stopping
 
+    def reread(self) -> None:
+        """Look at once whether the TLS files have changed."""
+        self.renewal.look()
+
     def hurry(self) -> None:
         """Make a stop that is on its way immediate."""
         self.stopping.hurry()
@@ -182,6 +193,7 @@ class ProxyService(Service):
         self._lag.stop()
         if self._kubernetes is not None:
             await self._kubernetes.stop()
+        self.renewal.stop()
 
 
 def _connections(factories: Sequence[GrpcServerFactory | ConnectFactory]) -> list[Connection]:

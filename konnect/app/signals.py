@@ -1,4 +1,5 @@
-"""SIGTERM and SIGINT: the first ends the program in order, the second at once.
+"""SIGTERM and SIGINT: the first ends the program in order, the second at once. SIGHUP: read anew
+what is on disk.
 
 Twisted's own handlers would make twistd report the signal as its exit status; upstream's programs
 exit 0 after an orderly stop, and so do ours.
@@ -22,25 +23,37 @@ log = make_logger(__name__)
 class Signals:
     """
     :param hurry: called at the second signal; it must make the stop of the program immediate.
+    :param reread: called at SIGHUP.
     :param exit_code: of a program that was hurried.
     """
 
-    def __init__(self, reactor: Any, hurry: Callable[[], None], exit_code: int) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        hurry: Callable[[], None],
+        reread: Callable[[], None],
+        exit_code: int,
+    ) -> None:
         self._reactor = reactor
+        self._reread = reread
         self._hurry = hurry
         self._exit_code = exit_code
         self._seen = 0
 
     def install(self) -> None:
-        """Take over the two signals as soon as the reactor runs (it installs its own before)."""
+        """Take over the signals as soon as the reactor runs (it installs its own before)."""
         self._reactor.callWhenRunning(self._take_over)
 
     def _take_over(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._signalled)
+        signal.signal(signal.SIGHUP, self._hung_up)
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self._reactor.callFromThread(self._act, signal.Signals(number).name)
+
+    def _hung_up(self, number: int, frame: FrameType | None) -> None:
+        self._reactor.callFromThread(self._reread)
 
     def _act(self, name: str) -> None:
         self._seen += 1

@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
     TCP4ServerEndpoint,
     TCP6ServerEndpoint,
@@ -24,6 +25,8 @@ from twisted.internet.endpoints import (
     wrapServerTLS,
 )
 from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
     IStreamClientEndpoint,
     IStreamClientEndpointStringParserWithReactor,
     IStreamServerEndpoint,
@@ -35,7 +38,7 @@ from zope.interface import implementer
 from konnect.net.hub.endpoints import TlsClientEndpoint, TlsServerEndpoint
 from konnect.net.hub.reactor import HubReactor
 from konnect.net.named import NamedEndpoint
-from konnect.net.tls import client_context, server_context
+from konnect.net.tls import ServerTls, client_context, server_context
 
 DEFAULT_BACKLOG = 1024
 """Connections that may wait for accept. Twisted's 50 loses some of a burst of tunnels."""
@@ -51,6 +54,19 @@ def tcp_server_endpoint(
     kind = TCP6ServerEndpoint if ":" in interface else TCP4ServerEndpoint
     endpoint: IStreamServerEndpoint = kind(reactor, port, backlog, interface)
     return endpoint
+
+
+@implementer(IStreamServerEndpoint)
+class StockTlsServer:
+    """Twisted's TLS listener, and the `tls` that its connections are made with."""
+
+    def __init__(self, tls: ServerTls, endpoint: IStreamServerEndpoint) -> None:
+        self.tls = tls
+        self._endpoint = endpoint
+
+    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """See IStreamServerEndpoint."""
+        return self._endpoint.listen(factory)
 
 
 @implementer(IPlugin, IStreamServerEndpointStringParser)
@@ -84,14 +100,14 @@ class MtlsServerParser:
     ) -> IStreamServerEndpoint:
         if not cert or not key:
             raise ValueError("an mtls: server needs cert=FILE and key=FILE")
-        context = server_context(
+        tls = server_context(
             cert, key, ca or None, _list(alpn), minimum=minimum, ciphers=_list(ciphers)
         )
         number, waiting = _whole("port", port, 0, 65535), _whole("backlog", backlog, 1, 65535)
         if isinstance(reactor, HubReactor):
-            return TlsServerEndpoint(reactor, context, number, interface, waiting)
+            return TlsServerEndpoint(reactor, tls, number, interface, waiting)
         plain = tcp_server_endpoint(reactor, number, interface, waiting)
-        return wrapServerTLS(context, plain, clock=reactor)
+        return StockTlsServer(tls, wrapServerTLS(tls, plain, clock=reactor))
 
 
 @implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
@@ -133,14 +149,14 @@ class MtlsClientParser:
             raise ValueError(
                 "an mtls: client needs ca=FILE, the authority of the server's certificate"
             )
-        context = client_context(
+        tls = client_context(
             servername or host, ca, cert or None, key or None, _list(alpn), minimum=minimum
         )
 
         def reach(plain: IStreamClientEndpoint) -> IStreamClientEndpoint:
             if isinstance(reactor, HubReactor):
-                return TlsClientEndpoint(reactor, context, plain)
-            endpoint: IStreamClientEndpoint = wrapClientTLS(context, plain, clock=reactor)
+                return TlsClientEndpoint(reactor, tls, plain)
+            endpoint: IStreamClientEndpoint = wrapClientTLS(tls, plain, clock=reactor)
             return endpoint
 
         return NamedEndpoint(
@@ -150,6 +166,7 @@ class MtlsClientParser:
             reach,
             timeout=_seconds(timeout),
             bind_address=(bindAddress, 0) if bindAddress else None,
+            tls=tls,
         )
 
 

@@ -19,6 +19,8 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import alsoProvides, directlyProvides, implementer, providedBy
 
+from konnect.net.tls import Tls
+
 
 @implementer(IStreamClientEndpoint)
 class NamedEndpoint:
@@ -27,6 +29,7 @@ class NamedEndpoint:
 
     :param reach: makes the endpoint around a plain TCP one: TLS.
     :param timeout: seconds for the TCP connection.
+    :param tls: what `reach` makes connections with, for who follows its files.
     """
 
     def __init__(
@@ -38,7 +41,9 @@ class NamedEndpoint:
         *,
         timeout: float,
         bind_address: Any = None,
+        tls: Tls | None = None,
     ) -> None:
+        self.tls = tls
         self.host = host
         self.port = port
         self._reactor = reactor

@@ -52,3 +52,17 @@ def own_metrics(ledger: Ledger, links: LinkStates) -> Iterator[Metric]:
         "Packets that were refused because they could not be what they claimed to be.",
         {(): ledger.malformed_packets},
     )
+    yield gauge(
+        "konnect_certificate_expiry_timestamp_seconds",
+        "When the certificates of a file end, in seconds since 1970, by whose TLS it belongs to.",
+        ledger.certificate_ends,
+        "tls",
+        "kind",
+        "file",
+    )
+    yield counter(
+        "konnect_tls_renewals_total",
+        "Changes of TLS files on disk, by result: taken, or failed (the old ones stay in use).",
+        one_label(ledger.tls_renewals),
+        "result",
+    )

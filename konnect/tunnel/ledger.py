@@ -49,6 +49,10 @@ class Ledger:
         # The process
         self.reactor_lag = Histogram(LAG_BOUNDS)
         self.lease_calls = ApiCalls(AGENT_DIAL_BOUNDS if agent else API_BOUNDS)
+        # TLS
+        self.certificate_ends: dict[tuple[str, str, str], float] = {}
+        """POSIX times by (whose TLS, `certificate` or `authority`, file)."""
+        self.tls_renewals: dict[str, int] = {"taken": 0, "failed": 0}
         # Proxy
         self.http_connections = 0
         self.ready_backends: dict[str, int] = {}

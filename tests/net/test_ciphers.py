@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.net.tls import ClientTls, ServerTls, server_context
+from konnect.net.tls import ServerTls, server_context
 from tests.certificates import pki
-from tests.net.tls_pair import TlsPair
+from tests.net.tls_pair import AnyClient, TlsPair
 
 
 def listener(ciphers: Sequence[str] = (), minimum: str = "1.2") -> ServerTls:
@@ -20,13 +20,13 @@ def listener(ciphers: Sequence[str] = (), minimum: str = "1.2") -> ServerTls:
     )
 
 
-def speaking(version: int) -> ClientTls:
+def speaking(version: int) -> AnyClient:
     """A client that speaks this version of TLS at most, any suite, and verifies nothing."""
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_min_proto_version(SSL.TLS1_VERSION)
     context.set_max_proto_version(version)
     context.set_cipher_list(b"ALL:@SECLEVEL=0")
-    return ClientTls(context, None)
+    return AnyClient(context)
 
 
 class CipherTests(SynchronousTestCase):

@@ -37,7 +37,7 @@ from konnect.net.tls import (
     server_context,
 )
 from tests.certificates import pki
-from tests.net.tls_pair import TlsPair
+from tests.net.tls_pair import AnyClient, TlsPair
 
 FROM_CLIENT = " (peer 192.0.2.2:40000)"
 FROM_SERVER = " (peer 192.0.2.1:8090)"
@@ -219,7 +219,9 @@ class AlpnTests(SynchronousTestCase):
 class RefusedClientTests(SynchronousTestCase):
     """What a listener does not accept, and what each side says about it."""
 
-    def refused(self, tls: ClientTls | None, server_says: str, client_says: str | None) -> None:
+    def refused(
+        self, tls: AnyClient | ClientTls | None, server_says: str, client_says: str | None
+    ) -> None:
         listener = server()
         pair = TlsPair(listener, tls)
         self.assertFalse(pair.server.secure)
@@ -324,7 +326,7 @@ class RefusedClientTests(SynchronousTestCase):
             context = SSL.Context(SSL.TLS_CLIENT_METHOD)
             context.set_max_proto_version(highest)
             context.set_cipher_list(b"ALL:@SECLEVEL=0")
-            pair = TlsPair(server(minimum=minimum), ClientTls(context, None))
+            pair = TlsPair(server(minimum=minimum), AnyClient(context))
             self.assertEqual(
                 pair.server.ended, f"the peer speaks no TLS version that we allow{FROM_CLIENT}"
             )
@@ -342,7 +344,7 @@ class RefusedClientTests(SynchronousTestCase):
         context.set_max_proto_version(SSL.TLS1_2_VERSION)
         context.set_cipher_list(b"AES128-SHA:AES256-GCM-SHA384:@SECLEVEL=0")
         self.refused(
-            ClientTls(context, None),
+            AnyClient(context),
             "the peer offers no cipher that we allow",
             "the peer refused the handshake: no common cipher, or no certificate",
         )

@@ -55,6 +55,17 @@ class Recorder(Protocol):
         return connection
 
 
+@implementer(IOpenSSLClientConnectionCreator)
+class AnyClient:
+    """A client with whatever context a test makes for it."""
+
+    def __init__(self, context: SSL.Context) -> None:
+        self._context = context
+
+    def clientConnectionForTLS(self, protocol: object) -> SSL.Connection:
+        return SSL.Connection(self._context, None)
+
+
 class TlsPair:
     """Both ends, after everything that they had to say to each other was said."""
 

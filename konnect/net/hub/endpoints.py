@@ -35,7 +35,7 @@ class TlsServerEndpoint:
         self, reactor: HubReactor, tls: ServerTls, port: int, interface: str, backlog: int
     ) -> None:
         self._hub = reactor.hub
-        self._tls = tls
+        self.tls = tls
         self._at = (port, interface)
         self._backlog = backlog
 
@@ -46,7 +46,7 @@ class TlsServerEndpoint:
     def _listen(self, factory: IProtocolFactory) -> IListeningPort:
         number, interface = self._at
         port = TcpPort(
-            self._hub, number, factory, self._backlog, interface, tls=self._tls, prompt=True
+            self._hub, number, factory, self._backlog, interface, tls=self.tls, prompt=True
         )
         port.startListening()
         return port
@@ -63,7 +63,7 @@ class TlsClientEndpoint:
 
     def __init__(self, reactor: HubReactor, tls: ClientTls, plain: IStreamClientEndpoint) -> None:
         self._hub = reactor.hub
-        self._tls = tls
+        self.tls = tls
         self._plain = plain
 
     def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
@@ -86,7 +86,7 @@ class TlsClientEndpoint:
                 sock,
                 protocol,
                 peer,
-                self._tls,
+                self.tls,
                 prompt=True,
                 on_lost=lambda _: factory.doStop(),
             )

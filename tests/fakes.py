@@ -123,6 +123,10 @@ class FakeStream(GrpcStream):
         return "192.0.2.7:4321"
 
     @property
+    def user(self) -> str:
+        return "somebody"
+
+    @property
     def transport(self) -> Any:
         return None
 

@@ -89,6 +89,7 @@ class ProxyLink(Link):
             later=clock.callLater,
             flow=flow,
         )
+        self.peer = stream.peer
         self._dialer = dialer
         self._clock = clock
         self._last_id = 0
@@ -122,6 +123,7 @@ class ProxyLink(Link):
             self.send(PacketType.DIAL_RSP, packets.dial_rsp(random, error=why))
             return
         tunnel = Tunnel(self.ledger, LinkEnd(self, self._last_id, random), request.address)
+        tunnel.via = self
         self.dials[random] = tunnel
         dial = DestinationDial(self, random)
         tunnel.dial = dial

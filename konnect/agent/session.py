@@ -102,7 +102,7 @@ class Session:
             log.warn("the proxy announced what is not known here: {what}", what=ignored)
         self.link.agree(announced)
         self._said_hello = True
-        self.server_id = hello.server_id
+        self.server_id = self.link.name = hello.server_id
         self.hello.callback(hello)
 
     def message(self, payload: bytes, cost: int) -> None:

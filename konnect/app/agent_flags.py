@@ -11,6 +11,7 @@ from konnect.app.checks import NotYet
 from konnect.app.flags import Flag
 from konnect.app.flow_flags import FLOW_FLAGS
 from konnect.app.klog import KLOG_FLAGS
+from konnect.app.log_flags import LOG_FLAGS
 from konnect.app.tls_flags import TLS_FLAGS
 from konnect.app.transport_flags import TRANSPORT_FLAGS
 
@@ -159,6 +160,7 @@ AGENT_FLAGS = (
     *TLS_FLAGS,
     *_OPERATION_FLAGS,
     *_MISSING_FLAGS,
+    *LOG_FLAGS,
     *KLOG_FLAGS,
 )
 

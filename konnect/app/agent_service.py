@@ -25,6 +25,7 @@ from konnect.net.tls import explain
 from konnect.ops.health import admin_site, health_site
 from konnect.ops.lag import LagMeter
 from konnect.ops.metrics import agent_metrics
+from konnect.ops.tunnel_log import TunnelLog
 from konnect.tunnel.destination import host_of
 from konnect.tunnel.ledger import Ledger
 
@@ -47,6 +48,9 @@ class AgentService(Service):
         self.ledger = Ledger(reactor.seconds, agent=True)
         self.renewal = make_renewal(self.ledger, reactor, config.tls_reload_interval)
         self.listeners = Listeners(reactor)
+        self._tunnel_log = self.ledger.account = (
+            TunnelLog(reactor, "proxy") if config.log.tunnels else None
+        )
         self._lag = LagMeter(reactor, self.ledger.reactor_lag)
         self.connector: Connector | None = None
         self._draining: Deferred[None] | None = None
@@ -148,3 +152,5 @@ class AgentService(Service):
         await self.listeners.close()
         self._lag.stop()
         self.renewal.stop()
+        if self._tunnel_log is not None:
+            self._tunnel_log.close()

@@ -126,7 +126,11 @@ IDLE_KLOG_FLAGS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class LogConfig:
-    """What klog's flags ask for. Severities are klog's numbers: 0 is INFO, 3 FATAL."""
+    """
+    What klog's flags ask for, and ours of konnect.app.log_flags.
+
+    Severities are klog's numbers: 0 is INFO, 3 FATAL.
+    """
 
     level: str = "info"
     """One of konnect.log.LEVELS."""
@@ -146,10 +150,14 @@ class LogConfig:
     skip_log_headers: bool = False
     backtrace_at: tuple[str, int] | None = None
     """File name and line number of a log statement."""
+    format: str = "text"
+    """`text` or `json`."""
+    tunnels: bool = True
+    """Whether a tunnel's end is a line."""
 
 
 def read_log(options: Mapping[str, Any]) -> LogConfig:
-    """The values of KLOG_FLAGS."""
+    """The values of KLOG_FLAGS, and of LOG_FLAGS where a program has them."""
     if options["logtostderr"]:
         legacy = options["legacy-stderr-threshold-behavior"]
         stderr_from = 0 if legacy else options["stderrthreshold"]
@@ -170,6 +178,8 @@ def read_log(options: Mapping[str, Any]) -> LogConfig:
         skip_headers=options["skip-headers"],
         skip_log_headers=options["skip-log-headers"],
         backtrace_at=(name, int(line)) if name else None,
+        format=options.get("log-format", "text"),
+        tunnels=options.get("log-tunnels", True),
     )
 
 

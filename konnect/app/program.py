@@ -15,6 +15,7 @@ from konnect.app.extensions import CannotStart
 from konnect.app.flags import FlagOptions, exit_with_error
 from konnect.app.klog import LogConfig
 from konnect.app.listening import CannotListen
+from konnect.app.log_format import event_format
 from konnect.app.log_output import LogOutput, make_output
 from konnect.app.signals import Signals
 from konnect.log import make_logger, set_level
@@ -77,10 +78,12 @@ def program(
     set_level(logging.level, logging.rules)
     try:
         # The parent's options are what twistd or twist were given.
-        output = make_output(logging, service.name, options.parent)
+        output = make_output(logging, service.name, options.parent, event_format(logging))
     except OSError as error:
         exit_with_error(f"cannot open the log file {error.filename}: {error.strerror}")
     log.info("{name} of konnect {version}", name=service.name, version=konnect.__version__)
+    if logging.format != "text" and output is None and not logging.to_files:
+        log.warn("--log-format has no effect: twistd's own options say where its lines go")
     for setting in options.settings:
         log.info("{setting}", setting=setting)
     return Program(

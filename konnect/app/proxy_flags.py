@@ -15,6 +15,7 @@ from konnect.app.flags import Flag
 from konnect.app.flow_flags import FLOW_FLAGS
 from konnect.app.klog import KLOG_FLAGS
 from konnect.app.kubernetes_flags import PROXY_KUBERNETES_FLAGS
+from konnect.app.log_flags import LOG_FLAGS
 from konnect.app.tls_flags import TLS_FLAGS
 from konnect.app.transport_flags import TRANSPORT_FLAGS
 from konnect.net.floods import RATE
@@ -231,6 +232,7 @@ PROXY_FLAGS = (
     *_OPERATION_FLAGS,
     *PROXY_KUBERNETES_FLAGS,
     *_MISSING_FLAGS,
+    *LOG_FLAGS,
     *KLOG_FLAGS,
 )
 

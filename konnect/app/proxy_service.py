@@ -26,6 +26,7 @@ from konnect.net.timers import Timers
 from konnect.ops.health import admin_site, health_site
 from konnect.ops.lag import LagMeter
 from konnect.ops.metrics import proxy_metrics
+from konnect.ops.tunnel_log import TunnelLog
 from konnect.proxy.agents import CONNECT_PATH, Admission
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.frontend_connect import ConnectFactory
@@ -76,6 +77,9 @@ class ProxyService(Service):
             agents=lambda: _connections(self._agent_listeners),
             delay=config.shutdown_delay,
             graceful=config.graceful_shutdown_timeout,
+        )
+        self._tunnel_log = self.ledger.account = (
+            TunnelLog(reactor, "agent") if config.log.tunnels else None
         )
         self._lag = LagMeter(reactor, self.ledger.reactor_lag)
         self._kubernetes: ProxyKubernetes | None = None
@@ -191,6 +195,8 @@ class ProxyService(Service):
         self._timers.rest()
         await self.stopping.run()
         self._lag.stop()
+        if self._tunnel_log is not None:
+            self._tunnel_log.close()
         if self._kubernetes is not None:
             await self._kubernetes.stop()
         self.renewal.stop()

@@ -31,6 +31,7 @@ from konnect.net.diagnosis import explain, peer_address
 from konnect.net.floods import BACKLOG, RATE, FloodGauge
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.keepalive import Keepalive
+from konnect.net.users import user_of
 from konnect.wire.events import (
     ConnectionEnded,
     Event,
@@ -64,6 +65,7 @@ class GrpcProtocol(Protocol):
     """
 
     peer = "?"
+    _user: str | None = None
 
     def __init__(
         self,
@@ -203,6 +205,13 @@ class GrpcProtocol(Protocol):
         stream.listener = listener
         self._flush()
         return stream
+
+    @property
+    def user(self) -> str:
+        """Whom the peer has proved to be; looked up once, since streams may be many."""
+        if self._user is None:
+            self._user = user_of(self.transport)
+        return self._user
 
     @property
     def live_streams(self) -> int:

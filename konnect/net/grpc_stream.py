@@ -89,6 +89,11 @@ class GrpcStream:
         return self._protocol.peer
 
     @property
+    def user(self) -> str:
+        """Whom the peer has proved to be, see `konnect.net.users`."""
+        return self._protocol.user
+
+    @property
     def transport(self) -> ITransport:
         """The transport that carries the stream (for the peer's certificate)."""
         return cast(ITransport, self._protocol.transport)

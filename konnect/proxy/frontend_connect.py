@@ -23,8 +23,10 @@ from konnect.log import make_logger
 from konnect.net.closing import can_half_close, hung_up
 from konnect.net.diagnosis import explain, peer_address
 from konnect.net.sockets import LINGER
+from konnect.net.users import user_of
 from konnect.proxy.connect_end import ConnectEnd
 from konnect.proxy.dialing import Switchboard
+from konnect.tunnel.account import Client
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import State
@@ -110,6 +112,8 @@ class ConnectProtocol(Protocol):
         assert end is not None
         self._counted = True
         self._owner.ledger.http_connections += 1
+        if self.ledger.account is not None:
+            end.client = Client("connect", self.peer, user_of(self.transport))
         if request.early:
             end.keep_early(request.early)
         packet = packets.parse(packets.dial_req("tcp", request.address, 0))

@@ -20,6 +20,7 @@ from konnect.log import make_logger
 from konnect.net.grpc_stream import GrpcStream, Metadata
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.stream_end import StreamEnd
+from konnect.tunnel.account import Client
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import chunks
 from konnect.tunnel.link_end import LinkEnd
@@ -67,6 +68,9 @@ class ProxyStream:
         self._dialed = False
         self._ignoring = False
         self._linger_call: Any = None
+        self._client: Client | None = None
+        if ledger.account is not None:
+            self._client = Client("grpc", stream.peer, stream.user)
         ledger.stream_opened("Proxy")
 
     # -- the stream's listener
@@ -125,6 +129,7 @@ class ProxyStream:
             self._dial_rsp(random, error=f"more than {TUNNELS} tunnels on one stream")
         else:
             end = self._dials[random] = StreamEnd(self, random, self._ledger, self._clock)
+            end.client = self._client
             self._switchboard.dial(end, packet)
 
     def _data(self, packet: Packet) -> None:

@@ -51,7 +51,7 @@ class AgentLink(Link):
             later=clock.callLater,
             flow=flow,
         )
-        self.agent_id = hello.agent_id
+        self.agent_id = self.name = hello.agent_id
         self.identifiers = hello.identifiers
         self.draining = False
         self.suspect = False
@@ -75,6 +75,7 @@ class AgentLink(Link):
     def ask(self, dial: PendingDial) -> None:
         """Send a dial's DIAL_REQ; the answer is told to the dial."""
         self.dials[dial.random] = dial
+        dial.tunnel.via = self
         self.send(PacketType.DIAL_REQ, dial.payload)
 
     def withdraw(self, dial: PendingDial) -> None:
@@ -142,6 +143,7 @@ class AgentLink(Link):
             return
         dial.answered(self)
         tunnel = dial.tunnel
+        tunnel.via = self
         if response.error:
             tunnel.fail(classify(response.error), response.error)
         elif not connect_id or connect_id in self.ends:

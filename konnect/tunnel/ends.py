@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from konnect.tunnel.account import Client
     from konnect.tunnel.reasons import Reason
     from konnect.tunnel.tunnel import Tunnel
 
@@ -18,11 +19,13 @@ class End:
     """One side of a tunnel. `other` is set while the tunnel is open, `tunnel` until it is
     closed."""
 
-    __slots__ = ("__weakref__", "other", "tunnel")
+    __slots__ = ("__weakref__", "client", "other", "tunnel")
 
     def __init__(self) -> None:
         self.tunnel: Tunnel | None = None
         self.other: End | None = None
+        self.client: Client | None = None
+        """Who asked for the tunnel; known to near ends of the proxy's frontends."""
 
     can_finish = True
     """Whether `finish()` ends one direction only; else it ends the tunnel, in its own time."""
@@ -45,6 +48,10 @@ class End:
 
     def drained(self, count: int) -> None:
         """`count` of the bytes that the other end had to hold back have left it."""
+
+    def carried(self) -> tuple[int, int] | None:
+        """Bytes to the destination and bytes to the client, if this end counts them."""
+        return None
 
     def opened(self) -> None:
         """The dial has succeeded: tell the asker (near ends only)."""

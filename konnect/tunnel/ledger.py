@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
+from konnect.tunnel.account import Account
 from konnect.tunnel.api_calls import ApiCalls
 from konnect.tunnel.histogram import Histogram
 
@@ -28,6 +29,8 @@ class Ledger:
 
     def __init__(self, now: Callable[[], float], *, agent: bool = False) -> None:
         self.now = now
+        self.account: Callable[[Account], None] | None = None
+        """Told of every tunnel and every failed dial at its end, if anybody wants to know."""
         # Tunnels
         self.opened = 0
         self.closed = 0

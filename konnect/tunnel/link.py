@@ -109,6 +109,10 @@ class Link:
         self.flow = flow
         self.ends: dict[int, LinkEnd] = {}
         self.lost = False
+        self.name = ""
+        """The other program's id."""
+        self.peer = ""
+        """The other program's address."""
         self.send_credit = 0
         self.receive_credit = 0
         self.half_close = False
@@ -228,6 +232,10 @@ class Link:
             # alone. (A stream that is full again does drain, and says so.)
             self._waking = True
             self.later(0, self._wake)
+
+    def directed(self, sent: int, got: int) -> tuple[int, int]:
+        """What an end has sent and got here, as bytes to the destination and to the client."""
+        return (sent, got) if self._carries == "to_destination" else (got, sent)
 
     # -- the end of the link
 

@@ -43,11 +43,13 @@ class LinkEnd(End):
         "_starved",
         "_unreturned",
         "connect_id",
+        "got",
         "half_close_received",
         "half_close_sent",
         "link",
         "parked",
         "random",
+        "sent",
     )
 
     def __init__(self, link: Link, connect_id: int, random: int = 0) -> None:
@@ -58,6 +60,10 @@ class LinkEnd(End):
         self.parked = False
         self.half_close_sent = False
         self.half_close_received = False
+        self.sent = 0
+        """Bytes that the other end has written."""
+        self.got = 0
+        """Bytes that the other end was given."""
         # Sending
         self._credit: int | None = link.send_credit or None
         self._starved = False
@@ -81,6 +87,7 @@ class LinkEnd(End):
     # -- sending
 
     def write(self, data: bytes) -> None:
+        self.sent += len(data)
         credit = self._credit
         if credit is None:
             self.link.send_data(self, data)
@@ -131,6 +138,7 @@ class LinkEnd(End):
             # Nobody wants it, or the peer said that no more would come.
             link.stream.acknowledge(cost)
             return
+        self.got += len(data)
         if link.receive_credit:
             link.stream.acknowledge(cost)
             self._allowed -= len(data)
@@ -201,6 +209,9 @@ class LinkEnd(End):
             self._stall_call = None
 
     # -- beginning and ending
+
+    def carried(self) -> tuple[int, int]:
+        return self.link.directed(self.sent, self.got)
 
     def opened(self) -> None:
         self.link.dial_opened(self)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import enum
 from typing import Protocol
 
+from konnect.tunnel.account import account_of
 from konnect.tunnel.ends import End
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
@@ -40,6 +41,15 @@ class Dial(Protocol):
         the tunnel back."""
 
 
+class Via(Protocol):
+    """The link that carries a tunnel, or was asked to."""
+
+    name: str
+    """Whose it is: the id of the agent, or of the proxy."""
+    peer: str
+    """The address of its other side."""
+
+
 class Tunnel:
     """One tunnel, shared by both programs. `address` is the destination, as the client named it."""
 
@@ -54,6 +64,7 @@ class Tunnel:
         "reason",
         "started",
         "state",
+        "via",
     )
 
     def __init__(self, ledger: Ledger, near: End, address: str) -> None:
@@ -68,6 +79,7 @@ class Tunnel:
         self.first: End | None = None
         """The end that gave its last byte first, while the other has not."""
         self.reason: Reason | None = None
+        self.via: Via | None = None
         near.tunnel = self
         ledger.pending_dials += 1
 
@@ -97,7 +109,7 @@ class Tunnel:
         reason's."""
         if self.state is not State.DIALING:
             return
-        near = self._end_dial(reason)
+        near = self._end_dial(reason, text)
         near.failed(reason, text or reason.text)
 
     def ended(self, end: End, reason: Reason) -> None:
@@ -125,7 +137,10 @@ class Tunnel:
         ledger = self._ledger
         ledger.closed += 1
         ledger.closed_by_reason[reason.label] += 1
-        ledger.connection_seconds.observe(ledger.now() - self.opened_at)
+        now = ledger.now()
+        ledger.connection_seconds.observe(now - self.opened_at)
+        if ledger.account is not None:
+            ledger.account(account_of(self, now))
         near, far = self.near, self.far
         self.near = self.far = self.first = None
         assert near is not None and far is not None
@@ -134,9 +149,11 @@ class Tunnel:
         near.close(reason)
         far.close(reason)
 
-    def _end_dial(self, reason: Reason) -> End:
+    def _end_dial(self, reason: Reason, text: str = "") -> End:
         self.state = State.CLOSED
         self.reason = reason
+        if self._ledger.account is not None:
+            self._ledger.account(account_of(self, self._ledger.now(), text or reason.text))
         near, self.near = self.near, None
         assert near is not None
         near.tunnel = None

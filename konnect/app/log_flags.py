@@ -1,0 +1,34 @@
+"""The flags about log lines that are konnect's own: their format, and whether tunnels have one.
+
+Their values are part of `konnect.app.klog.LogConfig`, beside those of klog's flags.
+"""
+
+from __future__ import annotations
+
+from konnect.app import kinds
+from konnect.app.flags import Flag
+
+FORMATS = ("text", "json")
+
+
+def _read(text: str) -> str:
+    if text not in FORMATS:
+        raise ValueError(f"no such format (there are {' and '.join(FORMATS)})")
+    return text
+
+
+LOG_FLAGS = (
+    Flag(
+        "log-format",
+        kinds.Kind("string", _read, str),
+        "text",
+        "Log lines as text, or as json: one object a line. For what konnect writes itself; twistd's"
+        " --logfile, --syslog and --logger have formats of their own.",
+    ),
+    Flag(
+        "log-tunnels",
+        kinds.BOOL,
+        True,
+        "Log one line for each tunnel and each failed dial, when it is over.",
+    ),
+)

@@ -27,13 +27,16 @@ from konnect.app.proxy_options import ProxyOptions  # noqa: E402
 
 _UPSTREAM = """
 admin-bind-address admin-port admin-server-port agent-bind-address agent-cert agent-id
-agent-identifiers agent-key agent-port alpn-proto backend-dial-timeout ca-cert cluster-ca-cert
-cluster-cert cluster-key delete-existing-uds-file frontend-keepalive-time graceful-shutdown-timeout
-health-bind-address health-port health-server-host health-server-port keepalive-time mode
-probe-interval proxy-server-host proxy-server-port proxy-strategies server-bind-address
-server-ca-cert server-cert server-count server-count-source server-id server-key server-port
-sync-forever sync-interval sync-interval-cap tls-min-version uds-name warn-on-channel-limit
-xfr-channel-size
+agent-identifiers agent-key agent-namespace agent-port agent-service-account alpn-proto
+authentication-audience backend-dial-timeout ca-cert cipher-suites cluster-ca-cert cluster-cert
+cluster-key count-server-leases delete-existing-uds-file enable-contention-profiling
+enable-lease-controller enable-profiling frontend-keepalive-time graceful-shutdown-timeout
+health-bind-address health-port health-server-host health-server-port keepalive-time
+kube-api-content-type kubeconfig kubeconfig-burst kubeconfig-qps lease-label lease-label-selector
+lease-namespace mode probe-interval proxy-server-host proxy-server-port proxy-strategies
+server-bind-address server-ca-cert server-cert server-count server-count-source server-id server-key
+server-port service-account-token-path sync-forever sync-interval sync-interval-cap tls-min-version
+uds-name warn-on-channel-limit xfr-channel-size
 """
 UPSTREAM = frozenset(_UPSTREAM.split()) | {flag.name for flag in KLOG_FLAGS}
 """What of the tables' rows is upstream's; any other flag is ours."""

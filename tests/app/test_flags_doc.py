@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 from pathlib import Path
-from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.app import kinds
 from konnect.app.flags import Flag
-
-TOOL = Path(__file__).parents[2] / "tools" / "flags_doc.py"
-
-
-def load() -> Any:
-    """The tool as a module; tools/ is no package."""
-    spec = importlib.util.spec_from_file_location("flags_doc", TOOL)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from tests.app.flags_tool import load
 
 
 class FlagsDocTests(SynchronousTestCase):

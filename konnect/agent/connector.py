@@ -211,6 +211,14 @@ class Connector:
         """How many links are `ready`, and how many `leaving`: their proxy is going away."""
         return {"ready": len(self.sessions), "leaving": len(self.leaving)}
 
+    def standing(self) -> dict[str, int]:
+        """
+        How many proxies are `connected` (linked, and staying), `expected` (as many as there should
+        be) and `known` (met in the last ten minutes).
+        """
+        staying = sum(not session.protocol.going_away for session in self.sessions.values())
+        return {"connected": staying, "expected": self.expected, "known": len(self._known)}
+
     def _count(self) -> None:
         now = self._clock.seconds()
         known = self._known
@@ -226,11 +234,7 @@ class Connector:
         if self.sessions or ledger.open_server_connections is not None:
             ledger.open_server_connections = len(self.sessions)
         ledger.known_server_count = self.expected
-        ledger.proxies = {
-            "connected": len(self.sessions),
-            "expected": self.expected,
-            "known": len(known),
-        }
+        ledger.proxies = self.standing()
 
     async def drain(self, timeout: float) -> None:
         """Take no new links, ask for no new dials, and wait (at most `timeout` seconds) until

@@ -12,6 +12,7 @@ from konnect.app.flags import Flag
 from konnect.app.flow_flags import FLOW_FLAGS
 from konnect.app.klog import KLOG_FLAGS
 from konnect.app.log_flags import LOG_FLAGS
+from konnect.app.sync_flags import SYNC_FLAGS
 from konnect.app.tls_flags import TLS_FLAGS
 from konnect.app.transport_flags import TRANSPORT_FLAGS
 
@@ -23,7 +24,13 @@ _PROXY_FLAGS = (
         "A way to a proxy as a Twisted client endpoint string, besides or instead of"
         " --proxy-server-host; may be repeated.",
     ),
-    Flag("proxy-server-host", kinds.TEXT, "127.0.0.1", "Name or address of the proxies."),
+    Flag(
+        "proxy-server-host",
+        kinds.LIST,
+        ("127.0.0.1",),
+        "Names or addresses of the proxies, comma separated or repeated. Each is followed, and so"
+        " is every address of a name.",
+    ),
     Flag("proxy-server-port", kinds.INT, 8091, "The proxies' TCP port for agents."),
     Flag("ca-cert", kinds.TEXT, "", "Authorities for the proxies' certificates (PEM)."),
     Flag("agent-cert", kinds.TEXT, "", "Certificate shown to the proxies (PEM)."),
@@ -65,30 +72,6 @@ _IDENTITY_FLAGS = (
         "",
         "File with a service account token to show to proxies, besides or instead of a certificate;"
         " read anew for each connection.",
-    ),
-)
-
-_SYNC_FLAGS = (
-    Flag(
-        "sync-interval",
-        kinds.DURATION,
-        1.0,
-        "How often to look whether every proxy is connected, and the first wait after a failure.",
-    ),
-    Flag("sync-interval-cap", kinds.DURATION, 10.0, "The longest wait after repeated failures."),
-    Flag("probe-interval", kinds.DURATION, 1.0, "How often the state of each link is checked."),
-    Flag(
-        "sync-forever",
-        kinds.BOOL,
-        False,
-        "Keep looking for further proxies although as many as expected are connected.",
-    ),
-    Flag(
-        "server-count-source",
-        kinds.TEXT,
-        "default",
-        "Where the number of proxies is learned: default or max. Without leases both mean:"
-        " from the proxies.",
     ),
 )
 
@@ -134,18 +117,6 @@ _OPERATION_FLAGS = (
 
 _LATER = "Known from upstream, not available in this version of konnect:"
 _MISSING_FLAGS = (
-    Flag("count-server-leases", kinds.BOOL, False, note=_LATER),
-    Flag("lease-namespace", kinds.TEXT, "kube-system", note=_LATER),
-    Flag("lease-label-selector", kinds.TEXT, "k8s-app=konnectivity-server", note=_LATER),
-    Flag(
-        "lease-label",
-        kinds.TEXT,
-        "",
-        stores="lease-label-selector",
-        deprecated="Use --lease-label-selector instead",
-    ),
-    Flag("kubeconfig", kinds.TEXT, "", note=_LATER),
-    Flag("kube-api-content-type", kinds.TEXT, "application/vnd.kubernetes.protobuf", note=_LATER),
     Flag("enable-profiling", kinds.BOOL, False, note=_LATER),
     Flag("enable-contention-profiling", kinds.BOOL, False, note=_LATER),
 )
@@ -153,7 +124,7 @@ _MISSING_FLAGS = (
 AGENT_FLAGS = (
     *_PROXY_FLAGS,
     *_IDENTITY_FLAGS,
-    *_SYNC_FLAGS,
+    *SYNC_FLAGS,
     *_TUNNEL_FLAGS,
     *FLOW_FLAGS,
     *TRANSPORT_FLAGS,
@@ -165,10 +136,5 @@ AGENT_FLAGS = (
 )
 
 MISSING_FEATURES = (
-    NotYet(
-        "it does not count leases, proxies say how many they are (--server-count there)",
-        ("count-server-leases", "lease-namespace", "lease-label-selector"),
-    ),
-    NotYet("it does not talk to a Kubernetes API server", ("kubeconfig", "kube-api-content-type")),
     NotYet("it has no profiler", ("enable-profiling", "enable-contention-profiling")),
 )

@@ -29,6 +29,8 @@ from konnect.app.flags import FlagOptions
 from konnect.app.flow_flags import read_flow
 from konnect.app.klog import LogConfig, read_log
 from konnect.app.quoting import quote
+from konnect.app.sync_flags import read_leases, read_quorum, require_count_source, require_sync
+from konnect.extension.leases import LeaseSettings
 from konnect.tunnel.link import Flow
 
 _IDENTIFIERS = ("ipv4", "ipv6", "cidr", "host", "default-route")
@@ -42,8 +44,8 @@ class AgentConfig:
     proxy_endpoints: tuple[str, ...] = ()
     """Ways to proxies given as client endpoint strings."""
     classic_proxy: bool = True
-    """Whether upstream's flags (from `proxy_server_host` to `alpn_protos`) name one too."""
-    proxy_server_host: str = "127.0.0.1"
+    """Whether upstream's flags (from `proxy_server_hosts` to `alpn_protos`) name one too."""
+    proxy_server_hosts: tuple[str, ...] = ("127.0.0.1",)
     proxy_server_port: int = 8091
     ca_cert: str = ""
     agent_cert: str = ""
@@ -65,6 +67,11 @@ class AgentConfig:
     sync_interval_cap: float = 10.0
     probe_interval: float = 1.0
     sync_forever: bool = False
+    ready_quorum: int = 1
+    """Proxies that have to be linked for `/readyz`; 0: all that are expected."""
+    server_count_source: str = "default"
+    leases: LeaseSettings | None = None
+    """The leases that are counted to know how many proxies there are; None: none."""
     keepalive_time: float = 3600.0
     """Silence of a proxy before it is pinged; never below 10 seconds."""
     service_account_token_path: str = ""
@@ -139,11 +146,7 @@ class AgentOptions(FlagOptions):
         _validate_identifiers(self["agent-identifiers"])
         if path := self["kubeconfig"]:
             require_file(f"error checking KubeconfigPath {quote(path)}", path)
-        if self["server-count-source"] not in ("", "default", "max"):
-            raise usage.UsageError(
-                "--server-count-source must be one of '', 'default', 'max', got "
-                + self["server-count-source"]
-            )
+        require_count_source(self)
         self._validate_beyond_upstream()
 
     def _validate_beyond_upstream(self) -> None:
@@ -151,9 +154,9 @@ class AgentOptions(FlagOptions):
         for name in ("proxy server port", "health server port", "admin server port"):
             if (port := self[name.replace(" ", "-")]) > 65535:
                 raise usage.UsageError(f"{name} {port} must be less than 65536")
-        for name in ("sync-interval", "probe-interval"):
-            if self[name] <= 0:
-                raise usage.UsageError(f"{name} must be > 0, got {format_duration(self[name])}")
+        if not all(self["proxy-server-host"] or ("",)):
+            raise usage.UsageError("proxy server host is empty: give a name or an address")
+        require_sync(self)
         for name in ("drain-timeout", "tls-reload-interval"):
             require_not_negative(name, self[name])
 
@@ -161,7 +164,7 @@ class AgentOptions(FlagOptions):
         return AgentConfig(
             proxy_endpoints=self["agent-endpoint"],
             classic_proxy=self._classic_proxy(),
-            proxy_server_host=self["proxy-server-host"],
+            proxy_server_hosts=tuple(dict.fromkeys(self["proxy-server-host"])),
             proxy_server_port=self["proxy-server-port"],
             ca_cert=self["ca-cert"],
             agent_cert=self["agent-cert"],
@@ -178,6 +181,9 @@ class AgentOptions(FlagOptions):
             sync_interval_cap=self["sync-interval-cap"],
             probe_interval=self["probe-interval"],
             sync_forever=self["sync-forever"],
+            ready_quorum=read_quorum(self),
+            server_count_source=self["server-count-source"],
+            leases=read_leases(self),
             keepalive_time=max(self["keepalive-time"], 10.0),
             service_account_token_path=self["service-account-token-path"],
             drain_timeout=self["drain-timeout"],

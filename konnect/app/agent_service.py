@@ -12,7 +12,9 @@ from twisted.python.failure import Failure
 from konnect.agent.connector import Connector, Membership
 from konnect.agent.dialer import Dialer
 from konnect.agent.ways import Way
+from konnect.app.agent_leases import AgentLeases
 from konnect.app.agent_options import AgentConfig
+from konnect.app.agent_readiness import agent_checks
 from konnect.app.describe import address_text, describe_agent
 from konnect.app.listening import CannotListen, Listeners, where
 from konnect.app.open_doors import agents_open_doors, guard
@@ -22,7 +24,7 @@ from konnect.log import make_logger
 from konnect.net.hub.endpoints import address_endpoint
 from konnect.net.timers import Timers
 from konnect.net.tls import explain
-from konnect.ops.health import admin_site, health_site
+from konnect.ops.health import Checks, admin_site, health_site
 from konnect.ops.lag import LagMeter
 from konnect.ops.metrics import agent_metrics
 from konnect.ops.tunnel_log import TunnelLog
@@ -53,12 +55,15 @@ class AgentService(Service):
         )
         self._lag = LagMeter(reactor, self.ledger.reactor_lag)
         self.connector: Connector | None = None
+        self._leases: AgentLeases | None = None
         self._draining: Deferred[None] | None = None
 
     def privilegedStartService(self) -> None:
-        """Read the certificates and open the health and admin ports; raises `CannotListen`."""
+        """Read the certificates and open the health and admin ports; raises `CannotListen` or
+        `CannotStart`."""
         super().privilegedStartService()
         config = self.config
+        leases = self._leases = AgentLeases(config, self.ledger, self._reactor)
         endpoints = describe_agent(config)
         guard(agents_open_doors(endpoints), strict=config.strict)
         wires = data_reactor(config.transport, self._reactor)
@@ -92,6 +97,7 @@ class AgentService(Service):
             self.ledger,
             dialer,
             self._reactor,
+            counts=leases.counts,
             timers=self._timers,
         )
         health = health_site(
@@ -113,17 +119,16 @@ class AgentService(Service):
 
     def startService(self) -> None:
         super().startService()
-        assert self.connector is not None
+        assert self.connector is not None and self._leases is not None
         self.connector.start()
+        self._leases.start(self.connector.hasten)
         self._lag.start()
         self.renewal.start()
 
-    def _ready(self) -> tuple[bool, list[tuple[str, bool, str]]]:
-        connected = self.connector is not None and bool(self.connector.sessions)
-        return connected, [
-            ("ping", True, ""),
-            ("server-connected", connected, "no servers connected"),
-        ]
+    def _ready(self) -> Checks:
+        assert self.connector is not None
+        proxies = self.connector.standing()
+        return agent_checks(**proxies, quorum=self.config.ready_quorum)
 
     def reread(self) -> None:
         """Look at once whether the TLS files have changed."""
@@ -149,6 +154,8 @@ class AgentService(Service):
             draining.addErrback(lambda _: None)
             await draining
             await connector.stop()
+        if self._leases is not None:
+            await self._leases.stop()
         await self.listeners.close()
         self._lag.stop()
         self.renewal.stop()

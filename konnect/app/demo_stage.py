@@ -199,7 +199,7 @@ class Stage:
         ports = self.ports
         side = self.tree.agent
         return AgentConfig(
-            proxy_server_host=HOST,
+            proxy_server_hosts=(HOST,),
             proxy_server_port=ports.agents,
             ca_cert=str(side.ca),
             agent_cert=str(side.client[0]),

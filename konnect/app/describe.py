@@ -70,16 +70,19 @@ def describe_agent(config: AgentConfig) -> AgentEndpoints:
         offered = config.alpn_protos
         if "h2" not in offered:
             offered = (*offered, "h2")
-        proxy = _endpoint(
-            "mtls",
-            config.proxy_server_host,
-            str(config.proxy_server_port),
-            ca=config.ca_cert,
-            cert=config.agent_cert,
-            key=config.agent_key,
-            alpn=",".join(offered),
+        named = tuple(
+            _endpoint(
+                "mtls",
+                host,
+                str(config.proxy_server_port),
+                ca=config.ca_cert,
+                cert=config.agent_cert,
+                key=config.agent_key,
+                alpn=",".join(offered),
+            )
+            for host in config.proxy_server_hosts
         )
-        proxies = (proxy, *proxies)
+        proxies = (*named, *proxies)
     return AgentEndpoints(
         proxies=proxies,
         health=_plain(config.health_server_port, config.health_server_host or config.any_interface),

@@ -25,7 +25,10 @@ IDLE_TIMEOUT = 60.0
 TEXT = "text/plain; charset=utf-8"
 
 Checks = tuple[bool, list[tuple[str, bool, str]]]
-"""Whether all is well, and each check: its name, whether it passed, and if not, why."""
+"""Whether all is well, and each check: its name, whether it passed, and why.
+
+`?verbose` tells why of a check that passed too.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +107,12 @@ def _proxy_readiness(checks: Checks) -> Answer:
 
 def _agent_readiness(checks: Checks, *, verbose: bool) -> Answer:
     passed, details = checks
-    lines = [
-        f"[+]{name} ok\n" if fine else f"[-]{name} failed: {why}\n" for name, fine, why in details
-    ]
+    lines = []
+    for name, fine, why in details:
+        if not fine:
+            lines.append(f"[-]{name} failed: {why}\n")
+        elif verbose or not why:
+            lines.append(f"[+]{name} ok{': ' + why if why else ''}\n")
     if not passed:
         return Answer("".join(lines).encode(), status=503)
     return Answer("".join([*lines, "check passed\n"]).encode() if verbose else b"ok")

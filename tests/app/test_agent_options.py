@@ -11,6 +11,7 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.app.agent_options import AgentConfig, AgentOptions
+from konnect.app.sync_flags import ALL
 
 PREFIX = "failed to validate agent options with "
 
@@ -52,7 +53,9 @@ class AcceptedTests(AgentCase):
     def test_defaults(self) -> None:
         """Defaults are upstream's."""
         config = self.parse(self.ca)
-        self.assertEqual((config.proxy_server_host, config.proxy_server_port), ("127.0.0.1", 8091))
+        self.assertEqual(
+            (config.proxy_server_hosts, config.proxy_server_port), (("127.0.0.1",), 8091)
+        )
         self.assertEqual((config.health_server_port, config.admin_server_port), (8093, 8094))
         self.assertEqual(config.admin_bind_address, "127.0.0.1")
         self.assertEqual(
@@ -114,6 +117,30 @@ class AcceptedTests(AgentCase):
         """Without leases every source means the proxies' own answers."""
         for source in ("", "default", "max"):
             self.parse(self.ca, f"--server-count-source={source}")
+
+    def test_hosts(self) -> None:
+        """Proxies are named in one list or in several; the default is gone then, twice is once."""
+        hosts = ("--proxy-server-host=a,b", "--proxy-server-host", "::1", "--proxy-server-host=a")
+        self.assertEqual(self.parse(self.ca, *hosts).proxy_server_hosts, ("a", "b", "::1"))
+
+    def test_leases(self) -> None:
+        """Leases are counted when that is asked for, with the settings of their flags."""
+        settings = ("--lease-namespace=n", f"--kubeconfig={self.file}")
+        self.assertIsNone(self.parse(self.ca, *settings).leases)
+        config = self.parse(
+            self.ca, *settings, "--count-server-leases", "--server-count-source=max"
+        )
+        assert config.leases is not None
+        self.assertEqual(config.server_count_source, "max")
+        self.assertEqual(config.leases.namespace, "n")
+        self.assertEqual(config.leases.labels, "k8s-app=konnectivity-server")
+        self.assertEqual(config.leases.access.kubeconfig, self.file)
+
+    def test_quorum(self) -> None:
+        """A quorum is one, all, or a number."""
+        self.assertEqual(self.parse(self.ca).ready_quorum, 1)
+        for text, quorum in (("any", 1), ("all", ALL), ("1", 1), ("3", 3)):
+            self.assertEqual(self.parse(self.ca, f"--ready-quorum={text}").ready_quorum, quorum)
 
 
 class RefusedTests(AgentCase):
@@ -204,14 +231,24 @@ class RefusedTests(AgentCase):
             " set --ca-cert, or give --agent-endpoint"
         )
 
+    def test_quorum_and_hosts(self) -> None:
+        """A quorum that is none is refused, and so is a proxy without a name."""
+        for text in ("", "0", "-1", "most", "1.5", "9999999999"):
+            self.refuses(
+                PREFIX + f"ready-quorum must be any, all or a number above 0, got {text}",
+                self.ca,
+                f"--ready-quorum={text}",
+            )
+        for text in ("", "a,,b"):
+            self.refuses(
+                PREFIX + "proxy server host is empty: give a name or an address",
+                self.ca,
+                f"--proxy-server-host={text}",
+            )
+
     def test_features_that_are_missing(self) -> None:
         """A flag of a feature that konnect lacks is refused, not ignored."""
-        for word, flag in (
-            ("--count-server-leases", "count-server-leases"),
-            ("--lease-label-selector=a=b", "lease-label-selector"),
-            (f"--kubeconfig={self.file}", "kubeconfig"),
-            ("--enable-profiling", "enable-profiling"),
-        ):
+        for word, flag in (("--enable-profiling", "enable-profiling"),):
             error = self.assertRaises(usage.UsageError, self.parse, self.ca, word)
             self.assertTrue(
                 str(error).startswith(f"--{flag} is not available in this version of konnect: "),
@@ -222,8 +259,9 @@ class RefusedTests(AgentCase):
         """The old name of the lease selector is another name for it, and says so."""
         stderr = io.StringIO()
         with contextlib.redirect_stderr(stderr):
-            error = self.assertRaises(usage.UsageError, self.parse, self.ca, "--lease-label=a=b")
-        self.assertIn("--lease-label-selector is not available", str(error))
+            config = self.parse(self.ca, "--count-server-leases", "--lease-label=a=b")
+        assert config.leases is not None
+        self.assertEqual(config.leases.labels, "a=b")
         self.assertEqual(
             stderr.getvalue(),
             "Flag --lease-label has been deprecated, Use --lease-label-selector instead\n",

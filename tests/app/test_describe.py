@@ -137,7 +137,7 @@ class AgentTests(SynchronousTestCase):
             (
                 replace(
                     AGENT,
-                    proxy_server_host="proxy.example",
+                    proxy_server_hosts=("proxy.example",),
                     proxy_server_port=443,
                     agent_cert="a.crt",
                     agent_key="a.key",
@@ -146,8 +146,12 @@ class AgentTests(SynchronousTestCase):
                 ("mtls:proxy.example:443:ca=ca.crt:cert=a.crt:key=a.key:alpn=konnectivity,h2",),
             ),
             (
-                replace(AGENT, proxy_server_host="fe80::1", alpn_protos=("h2", "x")),
+                replace(AGENT, proxy_server_hosts=("fe80::1",), alpn_protos=("h2", "x")),
                 ("mtls:fe80\\:\\:1:8091:ca=ca.crt:alpn=h2,x",),
+            ),
+            (
+                replace(AGENT, proxy_server_hosts=("a", "b")),
+                ("mtls:a:8091:ca=ca.crt:alpn=h2", "mtls:b:8091:ca=ca.crt:alpn=h2"),
             ),
             (
                 replace(AGENT, proxy_endpoints=given),

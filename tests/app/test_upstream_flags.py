@@ -10,7 +10,7 @@ from konnect.app.proxy_options import ProxyOptions
 from tests.app.flags_tool import load
 
 # Name, type and default as `--help` shows them; "-" for a default that it does not show.
-# Konnect's one other default is in here: a dial takes 30s at most.
+# Konnect differs twice: a dial takes 30s at most, and an agent takes several hosts of proxies.
 PROXY = """
 admin-bind-address string "127.0.0.1"
 admin-port int 8095
@@ -72,7 +72,7 @@ kubeconfig string -
 lease-label-selector string "k8s-app=konnectivity-server"
 lease-namespace string "kube-system"
 probe-interval duration 1s
-proxy-server-host string "127.0.0.1"
+proxy-server-host strings [127.0.0.1]
 proxy-server-port int 8091
 server-count-source string "default"
 service-account-token-path string -

@@ -104,6 +104,18 @@ class AgentReadinessTests(SiteTestCase):
             self.assert_answer(self.site("agent"), path + "?verbose", 200, verbose)
             self.assert_answer(self.site("agent"), path + "?a=b&verbose=false", 200, verbose)
 
+    def test_details(self) -> None:
+        """What a check that passed has to say is in the verbose answers only."""
+        servers = ("servers", True, "1 connected, 3 expected, 2 known")
+        self.checks = (True, [("ping", True, ""), servers])
+        verbose = "[+]ping ok\n[+]servers ok: 1 connected, 3 expected, 2 known\n"
+        self.assert_answer(self.site("agent"), "/readyz", 200, "ok")
+        self.assert_answer(self.site("agent"), "/readyz?verbose", 200, verbose + "check passed\n")
+        self.checks = (False, [("ping", False, "no"), servers])
+        failed = verbose.replace("[+]ping ok", "[-]ping failed: no")
+        self.assert_answer(self.site("agent"), "/readyz", 503, "[-]ping failed: no\n")
+        self.assert_answer(self.site("agent"), "/readyz?verbose", 503, failed)
+
     def test_not_ready(self) -> None:
         """Not ready is 503 with the list of checks, asked for or not."""
         failed = ("server-connected", False, "no servers connected")

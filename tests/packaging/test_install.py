@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -128,6 +129,36 @@ class InstallTests(SynchronousTestCase):
     def python(self, programs: Path, *lines: str) -> str:
         """What a small program prints."""
         return run(programs / "python", "-c", "\n".join(lines), cwd=self.elsewhere).strip()
+
+    def test_strategy_of_somebody_else(self) -> None:
+        """A strategy from a distribution of its own, as docs/strategies.md has it, is chosen by."""
+        text = (self.workshop.sources / "docs" / "strategies.md").read_text(encoding="utf-8")
+        blocks = re.findall(r"```(?:python|toml)\n(.*?)```", text, re.DOTALL)
+        files = ("twisted/plugins/my_strategy.py", "my_package.py", "pyproject.toml")
+        theirs = self.workshop.folder / "theirs"
+        for name, block in zip(files, blocks, strict=True):
+            (theirs / name).parent.mkdir(parents=True, exist_ok=True)
+            (theirs / name).write_text(block, encoding="utf-8")
+        programs = self.workshop.environment("strategy", self.workshop.sources, theirs)
+        self.check(programs)
+        chosen = self.python(
+            programs,
+            "from konnect.app.strategies import make_registry, parse_strategies",
+            "registry = make_registry(parse_strategies('evenAgents,default'))",
+            "def link(name): return type('Link', (), dict(agent_id=name, identifiers=None,"
+            " draining=False, suspect=False, load=0))()",
+            "registry.add(link('agent-1'))",
+            "print(registry.choose('host:80').agent_id, registry.counts())",
+            "registry.add(link('agent-2'))",
+            "print(*{registry.choose('host:80').agent_id for _ in range(50)}, registry.counts())",
+        )
+        self.assertEqual(
+            chosen.splitlines(),
+            [
+                "agent-1 {'evenAgents': 0, 'default': 1}",
+                "agent-2 {'evenAgents': 1, 'default': 2}",
+            ],
+        )
 
     def test_pip_install(self) -> None:
         """After `pip install .` both commands are there."""

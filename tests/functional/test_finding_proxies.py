@@ -1,0 +1,121 @@
+"""An agent whose proxies have several addresses or several names, and how ready it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.interfaces import (
+    IHostnameResolver,
+    IHostResolution,
+    IResolutionReceiver,
+)
+from twisted.web.client import Agent, readBody
+from zope.interface import implementer
+
+from tests.certificates import pki
+from tests.functional.peers import echo
+from tests.functional.rig import GRPC_UNIX, AgentRig, FunctionalTestCase, ProxyRig
+from tests.functional.waiting import until
+
+
+@implementer(IHostnameResolver)
+class Names:
+    """Knows one name, and leaves the others to whom it replaces."""
+
+    def __init__(self, name: str, addresses: list[str], others: IHostnameResolver) -> None:
+        self.name = name
+        self.addresses = addresses
+        self._others = others
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: IResolutionReceiver,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: Any = None,
+        transportSemantics: str = "TCP",
+    ) -> IHostResolution:
+        if hostName != self.name:
+            return self._others.resolveHostName(
+                resolutionReceiver, hostName, portNumber, addressTypes, transportSemantics
+            )
+        resolution: Any = None
+        resolutionReceiver.resolutionBegan(resolution)
+        for address in self.addresses:
+            resolutionReceiver.addressResolved(IPv4Address("TCP", address, portNumber))
+        resolutionReceiver.resolutionComplete()
+        return resolution  # type: ignore[no-any-return]
+
+
+class FindingTests(FunctionalTestCase):
+    """Every proxy is found, whatever leads to it."""
+
+    async def _readyz(self, agent: AgentRig) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{agent.health_port}/readyz?verbose".encode()
+        response = await Agent(self.reactor).request(b"GET", url)
+        return response.code, (await readBody(response)).decode()
+
+    async def _works(self, proxy: ProxyRig) -> None:
+        """A tunnel through `proxy` that echoes."""
+        client, _ = await self.tunnel(proxy, GRPC_UNIX, self.destination(echo))
+        client.transport.write(b"over there")
+        await until(lambda: client.count == 10, "the echo")
+        client.transport.loseConnection()
+
+    def _name(self, *addresses: str) -> Names:
+        """Let `localhost`, which is in the proxies' certificates, have these addresses."""
+        names = Names("localhost", list(addresses), self.reactor.nameResolver)
+        before = self.reactor.installNameResolver(names)
+        self.addCleanup(self.reactor.installNameResolver, before)
+        return names
+
+    async def test_all_addresses_of_a_name(self) -> None:
+        """The proxies at all addresses of a name are linked, though each says that it is alone."""
+        for transport in ("stock", "hub"):
+            first = self.proxy(agent_bind_address="127.0.0.1")
+            port = str(first.agent_port)
+            others = [
+                self.proxy(agent_bind_address=f"127.0.0.{n}", agent_port=port) for n in (2, 3)
+            ]
+            self._name("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4")
+            self.agent(first, proxy_server_host="localhost", transport=transport)
+            for proxy in (first, *others):
+                await self.linked(proxy)
+                await self._works(proxy)
+            await self.nothing_left()
+
+    async def test_several_names(self) -> None:
+        """Each proxy that is named is linked; one that is down makes the quorum fail."""
+        first, second = self.proxy(), self.proxy(agent_bind_address="127.0.0.2")
+        agent = self.agent(
+            first,
+            proxy_server_host="127.0.0.1,localhost",
+            agent_endpoint=self._endpoint(second),
+            ready_quorum="all",
+        )
+        await self.linked(first)
+        await self.linked(second)
+        await until(lambda: len(agent.sessions) == 2, "the agent's side of the links")
+        status, text = await self._readyz(agent)
+        while "2 expected" not in text:  # until both names are known to be one proxy's
+            status, text = await self._readyz(agent)
+        self.assertEqual(status, 200)
+        self.assertIn("[+]servers ok: 2 connected, 2 expected, 2 known\n", text)
+        await second.crash()
+        await until(lambda: len(agent.sessions) == 1, "the agent lost a proxy")
+        status, text = await self._readyz(agent)
+        self.assertEqual(status, 503)
+        self.assertIn("[-]server-connected failed: 1 of 2 servers connected\n", text)
+        second.start()
+        await self.linked(second)
+        await until(lambda: len(agent.sessions) == 2, "the agent's side of the links")
+        self.assertEqual((await self._readyz(agent))[0], 200)
+
+    @staticmethod
+    def _endpoint(proxy: ProxyRig) -> str:
+        files = pki()
+        return (
+            f"mtls:127.0.0.2:{proxy.agent_port}:servername=localhost:alpn=h2:ca={files.agent_ca}"
+            f":cert={files.agent_cert}:key={files.agent_key}"
+        )

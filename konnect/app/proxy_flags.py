@@ -12,13 +12,13 @@ import uuid
 from konnect.app import kinds
 from konnect.app.checks import NotYet
 from konnect.app.flags import Flag
+from konnect.app.flood_flags import FLOOD_FLAGS
 from konnect.app.flow_flags import FLOW_FLAGS
 from konnect.app.klog import KLOG_FLAGS
 from konnect.app.kubernetes_flags import PROXY_KUBERNETES_FLAGS
 from konnect.app.log_flags import LOG_FLAGS
 from konnect.app.tls_flags import TLS_FLAGS
 from konnect.app.transport_flags import TRANSPORT_FLAGS
-from konnect.net.floods import RATE
 
 FRONTEND_KINDS = ("grpc", "connect")
 TLS_VERSIONS = {
@@ -141,13 +141,6 @@ _TUNNEL_FLAGS = (
         " not ready any more; part of --graceful-shutdown-timeout, at most half of it.",
     ),
     Flag(
-        "control-rate",
-        kinds.INT,
-        RATE,
-        "HTTP/2 frames without payload that a peer may send in a second (ping, reset and settings"
-        " floods are made of them) before its connection is cut; 0: no limit.",
-    ),
-    Flag(
         "buffer-limit",
         kinds.INT,
         256 * 1024 * 1024,
@@ -227,6 +220,7 @@ PROXY_FLAGS = (
     *_AGENT_FLAGS,
     *_TUNNEL_FLAGS,
     *FLOW_FLAGS,
+    *FLOOD_FLAGS,
     *TRANSPORT_FLAGS,
     *TLS_FLAGS,
     *_OPERATION_FLAGS,

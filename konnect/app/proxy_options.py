@@ -22,6 +22,7 @@ from konnect.app.checks import (
     require_pair,
 )
 from konnect.app.flags import FlagOptions
+from konnect.app.flood_flags import read_floods
 from konnect.app.flow_flags import read_flow
 from konnect.app.klog import LogConfig, read_log
 from konnect.app.kubernetes_flags import Tokens, read_access, read_tokens, require_token_flags
@@ -34,7 +35,7 @@ from konnect.app.quoting import quote
 from konnect.app.strategies import parse_strategies
 from konnect.extension.api import ApiAccess
 from konnect.net.ciphers import CIPHER_SUITES
-from konnect.net.floods import RATE
+from konnect.net.floods import FloodLimits
 from konnect.tunnel.link import Flow
 
 
@@ -95,8 +96,8 @@ class ProxyConfig:
     """In the order in which they are asked, and perhaps one modifier."""
     buffer_limit: int = 256 * 1024 * 1024
     """Bytes waiting for slow readers above which new dials are refused; 0: none."""
-    control_rate: int = RATE
-    """Frames without payload that a peer may send in a second; 0: as many as it likes."""
+    floods: FloodLimits = field(default_factory=FloodLimits)
+    """What the listeners put up with."""
     flow: Flow = field(default_factory=Flow)
     """How links hold their tunnels."""
     tokens: Tokens | None = None
@@ -281,7 +282,7 @@ class ProxyOptions(FlagOptions):
             shutdown_delay=self["shutdown-delay"],
             strategies=self._strategies,
             buffer_limit=self["buffer-limit"],
-            control_rate=self["control-rate"],
+            floods=read_floods(self),
             flow=read_flow(self),
             tokens=read_tokens(self),
             access=read_access(self),

@@ -126,21 +126,30 @@ class ProxyService(Service):
 
     def _frontend(self, kind: str) -> Factory:
         factory: GrpcServerFactory | ConnectFactory
+        floods = self.config.floods
         if kind == "grpc":
             factory = GrpcServerFactory(
                 "gRPC frontend",
                 {PROXY_PATH: self._proxy_stream},
                 self._timers,
-                memo=OpeningMemo(Limits()),
+                memo=OpeningMemo(Limits(max_header_list=floods.head, max_streams=floods.streams)),
                 keepalive_time=self.config.frontend_keepalive_time,
-                control_rate=self.config.control_rate,
+                floods=floods,
+                on_cut=self._count_cut,
             )
         else:
             factory = ConnectFactory(
-                self.switchboard, self.ledger, self._timers, linger=self.config.flow.linger
+                self.switchboard,
+                self.ledger,
+                self._timers,
+                linger=self.config.flow.linger,
+                floods=floods,
             )
         self._frontends.append(factory)
         return factory
+
+    def _count_cut(self, reason: str) -> None:
+        self.ledger.cut[reason] += 1
 
     def _proxy_stream(self, stream: GrpcStream, metadata: Metadata) -> StreamListener:
         return ProxyStream(stream, self.switchboard, self.ledger, self._timers)
@@ -163,7 +172,8 @@ class ProxyService(Service):
                 stream_window=STREAM_WINDOW, connection_window=STREAM_WINDOW, max_frame=MAX_FRAME
             ),
             keepalive_time=self.config.keepalive_time,
-            control_rate=self.config.control_rate,
+            floods=self.config.floods,
+            on_cut=self._count_cut,
         )
         self._agent_listeners.append(factory)
         return factory

@@ -28,9 +28,10 @@ from zope.interface import implementer
 from konnect.log import make_logger
 from konnect.net.closing import ended_below
 from konnect.net.diagnosis import explain, peer_address
-from konnect.net.floods import BACKLOG, RATE, FloodGauge
+from konnect.net.floods import DEFAULT, Count, FloodLimits, FloodWatch
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.keepalive import Keepalive
+from konnect.net.unread import UnreadEnds
 from konnect.net.users import user_of
 from konnect.wire.events import (
     ConnectionEnded,
@@ -45,11 +46,9 @@ from konnect.wire.events import (
     Writable,
 )
 from konnect.wire.grpc import GrpcConnection, Limits, OpeningMemo, Role
-from konnect.wire.status import Status
+from konnect.wire.status import ErrorCode, Status
 
 log = make_logger(__name__)
-
-FLOODED = "the peer sent too many frames without payload"
 
 CLOSE_TIMEOUT = 15.0
 """Seconds that a closing connection may take to flush before it is aborted."""
@@ -76,7 +75,8 @@ class GrpcProtocol(Protocol):
         memo: OpeningMemo | None = None,
         accept: Callable[[GrpcStream, str, Metadata], StreamListener | None] | None = None,
         keepalive_time: float = 3600.0,
-        control_rate: int = RATE,
+        floods: FloodLimits = DEFAULT,
+        on_cut: Count | None = None,
         on_lost: Callable[[GrpcProtocol, str], None] | None = None,
     ) -> None:
         self._wire = GrpcConnection(role, limits, memo=memo)
@@ -90,7 +90,9 @@ class GrpcProtocol(Protocol):
         self._closing: str | None = None
         self._abort_call: Any = None
         self._keepalive = Keepalive(clock, keepalive_time, self._ping, self._silent)
-        self._floods = FloodGauge(clock, control_rate)
+        self._floods = FloodWatch(clock, floods)
+        self._on_cut = on_cut
+        self._unread = UnreadEnds(clock, self._wire.queued, self._drop_unread)
         self.ready: Deferred[None] = Deferred()
         """Fires when streams may be opened (after the TLS handshake); fails with the reason."""
         self.going_away = False
@@ -141,16 +143,20 @@ class GrpcProtocol(Protocol):
                 _EVENTS[type(event)](self, event)
         finally:
             self._receiving = False
-        self._check_floods()
+        verdict = self._floods.verdict(self._wire, self._blocked)
+        if verdict is not None:
+            self.cut(*verdict)
         self._flush()
 
-    def _check_floods(self) -> None:
-        wire = self._wire
-        floods = self._floods
-        if (wire.overhead >= floods.mark and floods.flooded(wire.overhead)) or (
-            self._blocked and wire.backlog() > BACKLOG
-        ):
-            self.close(FLOODED, abort=True)
+    def cut(self, why: str, label: str) -> None:
+        """Drop the connection for what the peer did; `label` is what it is counted under."""
+        if self._closing is None:
+            self._count_cut(label)
+            self.close(why, abort=True)
+
+    def _count_cut(self, label: str) -> None:
+        if self._on_cut is not None:
+            self._on_cut(label)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost = True
@@ -158,6 +164,7 @@ class GrpcProtocol(Protocol):
         if self._abort_call is not None:
             self._abort_call.cancel()
             self._abort_call = None
+        self._unread.stop()
         self.unusual_end = self._closing is not None or not (
             self._started or reason.check(ConnectionDone)
         )
@@ -261,15 +268,36 @@ class GrpcProtocol(Protocol):
             self._flush()
         return wire.writable(stream.id)
 
-    def _end(self, stream: GrpcStream, status: Status, text: str) -> None:
+    def _forget(self, stream: GrpcStream) -> bool:
         if self._streams.pop(stream.id, None) is None:
+            return False
+        if not self._streams:
+            self._idle()
+        return True
+
+    def _idle(self) -> None:
+        """The last stream is over."""
+
+    def _busy(self) -> None:
+        """There is a stream again."""
+
+    def _end(self, stream: GrpcStream, status: Status, text: str) -> None:
+        if not self._forget(stream):
             return
         stream.listener = None
         self._wire.end_stream(stream.id, status, text)
         self._flush()
+        if not self.lost:
+            self._unread.watch(stream.id)
+
+    def _drop_unread(self, stream_id: int) -> None:
+        log.info("{peer} does not read the end of a stream: dropped it", peer=self.peer)
+        self._count_cut("unread_stream")
+        self._wire.reset_stream(stream_id)
+        self._flush()
 
     def _reset(self, stream: GrpcStream) -> None:
-        if self._streams.pop(stream.id, None) is None:
+        if not self._forget(stream):
             return
         stream.listener = None
         self._wire.reset_stream(stream.id)
@@ -295,6 +323,8 @@ class GrpcProtocol(Protocol):
     # -- events
 
     def _stream_opened(self, event: StreamOpened) -> None:
+        if not self._streams:
+            self._busy()
         stream = self._streams[event.stream_id] = GrpcStream(self, event.stream_id)
         assert self._accept is not None
         stream.listener = self._accept(stream, event.path, event.metadata)
@@ -322,7 +352,7 @@ class GrpcProtocol(Protocol):
             self._tell_ended(stream, event.status, event.message, event.reset)
 
     def _tell_ended(self, stream: GrpcStream, status: Status, text: str, reset: bool) -> None:
-        self._streams.pop(stream.id, None)
+        self._forget(stream)
         listener, stream.listener = stream.listener, None
         if listener is not None:
             listener.ended(status, text, reset)
@@ -341,6 +371,9 @@ class GrpcProtocol(Protocol):
 
     def _connection_ended(self, event: ConnectionEnded) -> None:
         self._receiving = False
+        if self._closing is None:
+            calm = event.code == ErrorCode.ENHANCE_YOUR_CALM
+            self._count_cut("headers_too_large" if calm else "protocol")
         self.close(event.text)
 
 

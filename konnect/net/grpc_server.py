@@ -1,8 +1,8 @@
 """A gRPC listener: accepts connections, tells nonsense from HTTP/2, routes streams by path.
 
-A connection has `PREFACE_TIMEOUT` seconds for its TLS handshake and the HTTP/2 preface. What is no
-HTTP/2 at all is named in one log line; plain HTTP/1 is also answered, since a person with a browser
-or curl sent it.
+A connection has a limited time for its TLS handshake and the HTTP/2 preface. While it has no stream
+it is one of the listener's idle crowd (`konnect.net.floods`). What is no HTTP/2 at all is named in
+one log line; plain HTTP/1 is also answered, since a person with a browser or curl sent it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 
 from konnect.log import make_logger
-from konnect.net.floods import RATE
+from konnect.net.floods import DEFAULT, Count, Crowd, FloodLimits
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.wire.grpc import Limits, OpeningMemo, Role
@@ -24,7 +24,6 @@ from konnect.wire.status import Status
 log = make_logger(__name__)
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-PREFACE_TIMEOUT = 20.0
 
 Accept = Callable[[GrpcStream, Metadata], StreamListener | None]
 
@@ -36,14 +35,36 @@ _ANSWER = (
 
 
 class GrpcServerProtocol(GrpcProtocol):
-    """One accepted connection."""
+    """
+    One accepted connection.
+
+    :param crowd: those of its listener that ask for nothing.
+    """
 
     _head: bytes | None = b""
     _preface_limit: Any = None
 
+    def __init__(
+        self, clock: IReactorTime, crowd: Crowd, *, floods: FloodLimits, **more: Any
+    ) -> None:
+        super().__init__(Role.SERVER, clock, floods=floods, **more)
+        self._crowd = crowd
+        self._preface_timeout = floods.preface_timeout
+
     def connectionMade(self) -> None:
-        self._preface_limit = self._clock.callLater(PREFACE_TIMEOUT, self._preface_late)
+        self._preface_limit = self._clock.callLater(self._preface_timeout, self._preface_late)
         super().connectionMade()
+        self._crowd.enter(self)
+
+    def _idle(self) -> None:
+        self._crowd.enter(self)
+
+    def _busy(self) -> None:
+        self._crowd.leave(self)
+
+    def crowded_out(self) -> None:
+        """See `konnect.net.floods.Crowd`."""
+        self.cut("too many connections ask for nothing, this one longest", "crowded_out")
 
     def _start(self) -> None:
         """Say nothing before the client's preface: who speaks HTTP/1 is to read our answer."""
@@ -69,6 +90,7 @@ class GrpcServerProtocol(GrpcProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stop_limit()
         super().connectionLost(reason)
+        self._crowd.leave(self)
 
     def _stop_limit(self) -> None:
         if self._preface_limit is not None:
@@ -77,7 +99,7 @@ class GrpcServerProtocol(GrpcProtocol):
 
     def _preface_late(self) -> None:
         self._preface_limit = None
-        self.close("the peer did not begin HTTP/2 in time", abort=True)
+        self.cut("the peer did not begin HTTP/2 in time", "silent")
 
     def _nonsense(self, head: bytes) -> None:
         if head[:2] == b"\x16\x03":
@@ -87,6 +109,7 @@ class GrpcServerProtocol(GrpcProtocol):
             cast(Any, self.transport).write(_ANSWER)
         else:
             why = "the peer spoke neither HTTP/2 nor anything known"
+        self._count_cut("not_http2")
         self.close(why)
 
 
@@ -98,6 +121,7 @@ class GrpcServerFactory(Factory):
     :param routes: what serves each path; others are UNIMPLEMENTED.
     :param memo: what its connections have in common, for a listener with a connection per tunnel;
         it brings the limits then.
+    :param on_cut: counts what was cut for what its peer did.
     """
 
     noisy = False
@@ -111,9 +135,12 @@ class GrpcServerFactory(Factory):
         limits: Limits | None = None,
         memo: OpeningMemo | None = None,
         keepalive_time: float = 3600.0,
-        control_rate: int = RATE,
+        floods: FloodLimits = DEFAULT,
+        on_cut: Count | None = None,
     ) -> None:
-        self._control_rate = control_rate
+        self._floods = floods
+        self._on_cut = on_cut
+        self._crowd = Crowd(floods.idle)
         self._name = name
         self._routes = routes
         self._clock = clock
@@ -124,13 +151,14 @@ class GrpcServerFactory(Factory):
 
     def buildProtocol(self, addr: Any) -> GrpcProtocol:
         protocol = GrpcServerProtocol(
-            Role.SERVER,
             self._clock,
+            self._crowd,
             limits=self._limits,
             memo=self._memo,
             accept=self._accept,
             keepalive_time=self._keepalive_time,
-            control_rate=self._control_rate,
+            floods=self._floods,
+            on_cut=self._on_cut,
             on_lost=self._lost,
         )
         self.connections.add(protocol)

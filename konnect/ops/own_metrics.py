@@ -48,6 +48,12 @@ def own_metrics(ledger: Ledger, links: LinkStates) -> Iterator[Metric]:
         "direction",
     )
     yield counter(
+        "konnect_cut_total",
+        "Connections and streams that were ended for what their peers did, by reason.",
+        one_label(ledger.cut),
+        "reason",
+    )
+    yield counter(
         "konnect_malformed_packets_total",
         "Packets that were refused because they could not be what they claimed to be.",
         {(): ledger.malformed_packets},

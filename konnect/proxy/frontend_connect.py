@@ -22,6 +22,7 @@ from zope.interface import implementer
 from konnect.log import make_logger
 from konnect.net.closing import can_half_close, hung_up
 from konnect.net.diagnosis import explain, peer_address
+from konnect.net.floods import DEFAULT, Crowd, FloodLimits
 from konnect.net.sockets import LINGER
 from konnect.net.users import user_of
 from konnect.proxy.connect_end import ConnectEnd
@@ -35,9 +36,6 @@ from konnect.wire.connect import ConnectRequest, HeadReader, Refused, error_resp
 
 log = make_logger(__name__)
 
-HEAD_TIMEOUT = 60.0
-"""Seconds for a TLS handshake and a whole request head (upstream's)."""
-
 REFUSALS = 16
 """Requests that are no CONNECT, answered on one connection before it is closed."""
 
@@ -50,7 +48,7 @@ class ConnectProtocol(Protocol):
         self._owner = factory
         self.ledger = factory.ledger
         self._end: ConnectEnd | None = None
-        self._head: HeadReader | None = HeadReader()
+        self._head: HeadReader | None = HeadReader(factory.floods.head)
         self._head_limit: Any = None
         self._counted = False
         self._refused = 0
@@ -64,11 +62,29 @@ class ConnectProtocol(Protocol):
         owner.connections.add(self)
 
     def _watch_head(self) -> None:
-        self._head_limit = self._owner.clock.callLater(HEAD_TIMEOUT, self._head_late)
+        owner = self._owner
+        self._head_limit = owner.clock.callLater(owner.floods.head_timeout, self._head_late)
+        owner.crowd.enter(self)
+
+    def _stop_watch(self) -> None:
+        if self._head_limit is not None:
+            self._head_limit.cancel()
+            self._head_limit = None
+        self._owner.crowd.leave(self)
 
     def _head_late(self) -> None:
         self._head_limit = None
-        log.info("client {peer} sent no whole CONNECT request in time", peer=self.peer)
+        assert self._head is not None  # or the limit would be off
+        slow = self._head.received > 0
+        self._cut("sent no whole CONNECT request in time", "slow_head" if slow else "silent")
+
+    def crowded_out(self) -> None:
+        """See `konnect.net.floods.Crowd`."""
+        self._cut("asked for nothing, and too many do", "crowded_out")
+
+    def _cut(self, why: str, label: str) -> None:
+        log.info("cut client {peer}: it {why}", peer=self.peer, why=why)
+        self.ledger.cut[label] += 1
         if self._end is not None:
             self._end.abort()
 
@@ -88,9 +104,7 @@ class ConnectProtocol(Protocol):
             result = self._head.receive(data)
             if result is None:
                 return
-            if self._head_limit is not None:
-                self._head_limit.cancel()
-                self._head_limit = None
+            self._stop_watch()
             self._head = None
             if isinstance(result, ConnectRequest):
                 self._dial(result)
@@ -100,11 +114,12 @@ class ConnectProtocol(Protocol):
 
     def _refuse(self, refused: Refused) -> None:
         log.info("refused client {peer}: {why}", peer=self.peer, why=refused.why)
+        self.ledger.cut["bad_request"] += 1
         self._refused += 1
         keep_alive = refused.keep_alive and self._refused < REFUSALS
         self._answer(refused.response, keep_alive=keep_alive)
         if keep_alive:
-            self._head = HeadReader()
+            self._head = HeadReader(self._owner.floods.head)
             self._watch_head()
 
     def _dial(self, request: ConnectRequest) -> None:
@@ -155,9 +170,7 @@ class ConnectProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         owner = self._owner
         owner.connections.discard(self)
-        if self._head_limit is not None:
-            self._head_limit.cancel()
-            self._head_limit = None
+        self._stop_watch()
         if self._counted:
             owner.ledger.http_connections -= 1
         clean = reason.check(ConnectionDone) is not None
@@ -206,7 +219,10 @@ class ConnectFactory(Factory):
         clock: IReactorTime,
         *,
         linger: float = LINGER,
+        floods: FloodLimits = DEFAULT,
     ) -> None:
+        self.floods = floods
+        self.crowd = Crowd(floods.idle)
         self.switchboard = switchboard
         self.ledger = ledger
         self.clock = clock

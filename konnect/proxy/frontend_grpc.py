@@ -72,6 +72,7 @@ class ProxyStream:
         if ledger.account is not None:
             self._client = Client("grpc", stream.peer, stream.user)
         ledger.stream_opened("Proxy")
+        self._rest()
 
     # -- the stream's listener
 

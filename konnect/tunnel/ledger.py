@@ -49,6 +49,8 @@ class Ledger:
         self.malformed_packets = 0
         self.stream_errors: dict[tuple[str, str, str], int] = defaultdict(int)
         self.grpc_streams: dict[str, int] = {}
+        self.cut: dict[str, int] = defaultdict(int)
+        """Connections and streams that were ended for what their peers did, by reason."""
         # The process
         self.reactor_lag = Histogram(LAG_BOUNDS)
         self.lease_calls = ApiCalls(AGENT_DIAL_BOUNDS if agent else API_BOUNDS)

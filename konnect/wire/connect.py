@@ -65,12 +65,12 @@ class HeadReader:
     """
     Reads the head of one request.
 
-    Time is linear in the bytes received and memory bounded by MAX_HEAD and one read; the outcome is
+    Time is linear in the bytes received and memory bounded by `limit` and one read; the outcome is
     the same for every split of the same bytes.
     """
 
-    def __init__(self) -> None:
-        self._buffer = HeadBuffer()
+    def __init__(self, limit: int = MAX_HEAD) -> None:
+        self._buffer = HeadBuffer(limit)
         self._outcome: ConnectRequest | Refused | None = None
 
     @property

@@ -71,8 +71,6 @@ class GrpcConnection:
         self.limits = limits
         self.closed = False
         """True after a connection error or `connection_lost`; nothing more is processed."""
-        self.overhead = 0
-        """Frames received that carried no payload: floods are made of them."""
         self._http2: Http2 = (
             http2.new_connection(limits, client=client) if memo is None else RememberedHttp2(memo)
         )
@@ -82,6 +80,8 @@ class GrpcConnection:
         )
         self._live = self._streams.table
         self._reactions = Reactions(self._streams)
+        self.overhead = self._reactions.overhead
+        """Of what floods are made."""
         self._react = self._reactions.table
 
     @property
@@ -110,16 +110,16 @@ class GrpcConnection:
             for part in self._splitter.split(data):
                 if isinstance(part, frames.Data):
                     if not part.piece:
-                        self.overhead += 1
+                        self.overhead.add(frames.DATA)
                     reactions.data(part, events)
                     if part.ended:
                         self._show_h2(frames.end_of_data(part.stream_id), events)
                 elif isinstance(part, frames.WindowUpdate):
                     if part.increment < _TINY:
-                        self.overhead += 1
+                        self.overhead.add(frames.WINDOW_UPDATE)
                     reactions.window_update(part, events)
                 elif isinstance(part, frames.ForH2):
-                    self.overhead += 1
+                    self.overhead.add_piece(part.piece)
                     self._show_h2(part.piece, events)
                 else:
                     reactions.goaway(part.body, events)

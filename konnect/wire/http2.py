@@ -31,6 +31,8 @@ class Limits:
     """Largest frame received, 16384 to 16777215."""
     max_header_list: int = 65536
     """Largest decoded header block received."""
+    max_streams: int = 0
+    """Streams that the peer may have open at a time; 0: as many as it likes."""
     send_high: int = 65536
     """A stream with more queued than this is not writable."""
     send_low: int = 16384
@@ -85,17 +87,15 @@ def new_connection(limits: Limits, *, client: bool) -> Http2Connection:
     )
     # Given as initial values they hold at once. Assigned one by one they would be announced by no
     # SETTINGS frame, since h2 takes assignments for changes that await an answer.
-    # MAX_CONCURRENT_STREAMS is left out: a client may keep each of its tunnels in a stream of one
-    # connection.
-    http2.local_settings = Settings(
-        client=client,
-        initial_values={
-            SettingCodes.ENABLE_PUSH: 0,
-            SettingCodes.INITIAL_WINDOW_SIZE: limits.stream_window,
-            SettingCodes.MAX_FRAME_SIZE: limits.max_frame,
-            SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_header_list,
-        },
-    )
+    values = {
+        SettingCodes.ENABLE_PUSH: 0,
+        SettingCodes.INITIAL_WINDOW_SIZE: limits.stream_window,
+        SettingCodes.MAX_FRAME_SIZE: limits.max_frame,
+        SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_header_list,
+    }
+    if limits.max_streams:
+        values[SettingCodes.MAX_CONCURRENT_STREAMS] = limits.max_streams
+    http2.local_settings = Settings(client=client, initial_values=values)
     # h2 has copied these two from its defaults already.
     http2.max_inbound_frame_size = limits.max_frame
     http2.decoder.max_header_list_size = limits.max_header_list

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 
 MAX_HEAD = 1024 * 1024 + 4096
-"""Longest head, in bytes, from the first byte to the end of its empty line (upstream's limit)."""
+"""Longest head, in bytes, from the first byte to the end of its empty line, unless told otherwise
+(upstream's limit)."""
 
 MAX_LINES = 1000
 """Most header lines in one head: a megabyte of `a:` lines would cost 60 MiB as objects."""
@@ -25,7 +26,7 @@ CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class HeadTooLarge(ValueError):
-    """The head is over MAX_HEAD or MAX_LINES."""
+    """The head is over its limit, or MAX_LINES."""
 
 
 class MalformedHead(ValueError):
@@ -38,7 +39,8 @@ class HeadBuffer:
     differently for a different split.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_HEAD) -> None:
+        self._limit = limit
         self._buffer = bytearray()
         self._fresh = 0
         self._first_line: bytes | None = None
@@ -59,7 +61,7 @@ class HeadBuffer:
     def first_line(self) -> bytes | None:
         """The first line without its end, once it is complete."""
         if self._first_line is None:
-            end = self._buffer.find(b"\n", self._fresh, MAX_HEAD)
+            end = self._buffer.find(b"\n", self._fresh, self._limit)
             if end >= 0:
                 self._first_line = _without_cr(bytes(self._buffer[:end]))
         return self._first_line
@@ -73,8 +75,8 @@ class HeadBuffer:
         """
         # An empty line may have begun up to two bytes before the fresh ones.
         found = _EMPTY_LINE.search(self._buffer, max(self._fresh - 2, 0))
-        if (found.end() if found else len(self._buffer)) > MAX_HEAD:
-            raise HeadTooLarge(f"the head is longer than {MAX_HEAD} bytes")
+        if (found.end() if found else len(self._buffer)) > self._limit:
+            raise HeadTooLarge(f"the head is longer than {self._limit} bytes")
         if found is None:
             return None
         head = bytes(self._buffer[: found.start()])

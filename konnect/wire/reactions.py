@@ -24,6 +24,7 @@ from konnect.wire.events import (
     StreamOpened,
 )
 from konnect.wire.framing import PREFIX_SIZE, CompressedMessage, FramingError
+from konnect.wire.overhead import Overhead
 from konnect.wire.status import OK, ErrorCode, Status, code_name, from_reset
 from konnect.wire.streams import Stream, Streams
 from konnect.wire.windows import DEFAULT, WindowOverflow
@@ -41,6 +42,7 @@ class Reactions:
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
+        self.overhead = Overhead()
         self._live = streams.table
         self._half_window = streams.limits.stream_window // 2
         # Bytes received that the connection's window lacks, and how many make it worth a frame.
@@ -235,6 +237,8 @@ class Reactions:
         if stream is None:
             return
         self._streams.drop(stream)
+        if not (event.remote_reset and stream.headers_sent):
+            self.overhead.wasted += 1
         if stream.told:
             return
         code = int(event.error_code)

@@ -152,6 +152,14 @@ class ProxyRig(Rig[ProxyService]):
         }[way]
         return clientFromString(reactor or the_reactor(), text)
 
+    def agent_listener(self) -> Any:
+        """How something reaches the agents' port that may be no agent."""
+        files = pki()
+        text = f"mtls:127.0.0.1:{self.agent_port}:ca={files.agent_ca}:alpn=h2"
+        return clientFromString(
+            the_reactor(), f"{text}:cert={files.agent_cert}:key={files.agent_key}"
+        )
+
     def _tables(self) -> list[str]:
         ledger = self.ledger
         found = []

@@ -16,7 +16,6 @@ from tests.certificates import pki
 from tests.interop.connecting import ConnectClient, client_tls, frontend_socket
 from tests.interop.grpcio_streams import assert_grpc_serves
 from tests.interop.pairs import TRANSPORTS, InteropTestCase, Pair, Proxy
-from tests.interop.processes import shortened
 
 HTTP1 = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(194)
@@ -236,30 +235,29 @@ class HeadTests(BadInputTestCase):
                 self.assertEqual((answer.status, answer.read().decode()), (502, text))
             self.assert_serves(pair)
 
-    def test_header_of_a_mebibyte(self) -> None:
-        """A head over 1 MiB is answered with 431, and one line names the client."""
+    def test_header_above_the_limit(self) -> None:
+        """A head over 64 KiB is answered with 431, and one line names the client."""
         for pair in self.pairs():
             since = pair.proxy.program.log_size()
             with frontend_socket(pair.proxy) as raw:
                 peer = "" if pair.proxy.uds else f"127.0.0.1:{raw.getsockname()[1]}"
                 with contextlib.suppress(OSError):  # It may be answered before the last byte.
-                    raw.sendall(b"CONNECT a:1 HTTP/1.1\r\nX: " + b"x" * (1 << 20) + b"y" * 8192)
+                    raw.sendall(b"CONNECT a:1 HTTP/1.1\r\nX: " + b"x" * (1 << 16) + b"y" * 8192)
                 self.assertTrue(self.answer(raw).startswith(b"HTTP/1.1 431 "))
             self.assert_one_line(pair.proxy, since, peer or "unix socket")
             self.assert_serves(pair)
 
     def test_header_just_below(self) -> None:
-        """A head just under 1 MiB is served."""
+        """A head just under 64 KiB is served."""
         for pair in self.pairs():
             with frontend_socket(pair.proxy) as raw:
                 head = f"CONNECT {self.destination['echo']} HTTP/1.1\r\nHost: x\r\nX: ".encode()
-                raw.sendall(head + b"x" * ((1 << 20) - 200) + b"\r\n\r\n")
+                raw.sendall(head + b"x" * ((1 << 16) - 200) + b"\r\n\r\n")
                 self.assertTrue(raw.recv(65536).startswith(b"HTTP/1.1 200 "))
 
     def test_half_a_header_then_silence(self) -> None:
         """Half a head and then nothing ends the connection without an answer; a line says why."""
-        with shortened("konnect.proxy.frontend_connect", "HEAD_TIMEOUT", 1.0):
-            pair = self.own_pair("http-connect", "uds")
+        pair = self.own_pair("http-connect", "uds", head_timeout="1s")
         since = pair.proxy.program.log_size()
         with frontend_socket(pair.proxy) as raw:
             raw.sendall(b"CONNECT a:1 HT")
@@ -269,8 +267,7 @@ class HeadTests(BadInputTestCase):
 
     def test_half_a_preface_then_silence(self) -> None:
         """Half an HTTP/2 preface and then nothing ends the connection; a line says why."""
-        with shortened("konnect.net.grpc_server", "PREFACE_TIMEOUT", 1.0):
-            pair = self.own_pair("grpc", "uds")
+        pair = self.own_pair("grpc", "uds", preface_timeout="1s")
         since = pair.proxy.program.log_size()
         with frontend_socket(pair.proxy) as raw:
             raw.sendall(b"PRI * HT")

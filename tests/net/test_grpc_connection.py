@@ -9,7 +9,8 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.net.grpc import CLOSE_TIMEOUT, FLOODED, GrpcProtocol
+from konnect.net.floods import FLOODED
+from konnect.net.grpc import CLOSE_TIMEOUT, GrpcProtocol
 from konnect.net.keepalive import ANSWER_TIMEOUT
 from konnect.wire.grpc import Role, StreamRefused
 from tests.fakes import FakeSocket
@@ -114,7 +115,9 @@ class ConnectionTests(GrpcTestCase):
             if not self.wire.server.gone:
                 self.server.dataReceived(ping * 1000)
         self.assertTrue(self.wire.server.gone)
-        self.assertEqual(theirs.take(), [("ended", "UNAVAILABLE", FLOODED)])
+        ((what, status, why),) = theirs.take()
+        self.assertEqual((what, status), ("ended", "UNAVAILABLE"))
+        self.assertEqual(why, f"{FLOODED}, most of them pings")
 
     def test_keepalive(self) -> None:
         """An idle connection is pinged; one that does not answer is dropped."""

@@ -6,8 +6,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.net import grpc_server
+from konnect.net.floods import DEFAULT
 from konnect.net.grpc import GrpcProtocol
-from konnect.net.grpc_server import PREFACE, PREFACE_TIMEOUT, GrpcServerFactory
+from konnect.net.grpc_server import PREFACE, GrpcServerFactory
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.wire.grpc import Role
 from tests.fakes import FakeLog, FakeSocket
@@ -107,7 +108,7 @@ class PrefaceTests(GrpcServerTestCase):
         """A peer that says too little for too long is dropped, with a line."""
         socket = self.connect()
         socket.deliver(PREFACE[:5])
-        self.clock.advance(PREFACE_TIMEOUT - 0.1)
+        self.clock.advance(DEFAULT.preface_timeout - 0.1)
         self.assertFalse(socket.gone)
         self.clock.advance(0.2)
         self.assertTrue(socket.gone)
@@ -117,7 +118,7 @@ class PrefaceTests(GrpcServerTestCase):
         """A peer that has begun has no limit any more."""
         socket = self.connect()
         socket.deliver(PREFACE + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
-        self.clock.advance(PREFACE_TIMEOUT)
+        self.clock.advance(DEFAULT.preface_timeout)
         self.assertFalse(socket.gone)
 
     def test_http1(self) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from twisted.internet.error import ConnectionLost
 
+from konnect.net.floods import DEFAULT
 from konnect.net.sockets import LINGER
 from konnect.proxy.connect_end import EARLY_LIMIT
-from konnect.proxy.frontend_connect import HEAD_TIMEOUT, REFUSALS
+from konnect.proxy.frontend_connect import REFUSALS
 from konnect.proxy.hold import HOLD
 from konnect.wire import packets
 from konnect.wire.connect import ESTABLISHED
@@ -122,7 +123,7 @@ class HeadTests(ConnectTestCase):
     def test_silence(self) -> None:
         """A client that sends no whole head in time is dropped without an answer."""
         self.s.deliver(REQUEST[:20])
-        self.clock.advance(HEAD_TIMEOUT - 1)
+        self.clock.advance(DEFAULT.head_timeout - 1)
         self.assertEqual(self.s.take(), [])
         self.clock.advance(2)
         self.assertEqual(self.s.take(), ["abort"])
@@ -130,7 +131,7 @@ class HeadTests(ConnectTestCase):
     def test_no_limit_behind_the_head(self) -> None:
         """A dial may take longer than a head."""
         self.dial()
-        self.clock.advance(HEAD_TIMEOUT + 1)
+        self.clock.advance(DEFAULT.head_timeout + 1)
         self.a.accepts()
         self.assertEqual(self.s.take(), [("write", ESTABLISHED)])
 
@@ -152,7 +153,7 @@ class HeadTests(ConnectTestCase):
         status, _, body = answer(self.s.take())
         self.assertEqual(status, "HTTP/1.1 405 Method Not Allowed")
         self.assertEqual(body, "this proxy only supports CONNECT passthrough\n")
-        self.clock.advance(HEAD_TIMEOUT - 1)
+        self.clock.advance(DEFAULT.head_timeout - 1)
         self.open()
 
     def test_pipelined(self) -> None:
@@ -176,7 +177,7 @@ class HeadTests(ConnectTestCase):
         """A connection that is kept after 405 has the same time for its next head."""
         self.s.deliver(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         self.s.take()
-        self.clock.advance(HEAD_TIMEOUT + 1)
+        self.clock.advance(DEFAULT.head_timeout + 1)
         self.assertEqual(self.s.take(), ["abort"])
 
 

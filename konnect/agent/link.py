@@ -45,6 +45,18 @@ class DestinationProtocol(RelayProtocol):
         super().connectionLost(reason)
 
 
+class DestinationFactory(Factory):
+    """Makes the protocols of a link's destinations."""
+
+    noisy = False
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def buildProtocol(self, addr: Any) -> DestinationProtocol:
+        return DestinationProtocol(self._ledger)
+
+
 class DestinationDial:
     """A dial of a destination on its way; the tunnel's `Dial`."""
 
@@ -64,6 +76,10 @@ class DestinationDial:
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
             attempt.cancel()
+
+
+def _unusable(failure: Failure) -> None:
+    log.failure("a dial's outcome could not be used", failure)
 
 
 class ProxyLink(Link):
@@ -91,6 +107,7 @@ class ProxyLink(Link):
         )
         self.peer = stream.peer
         self._dialer = dialer
+        self._factory = DestinationFactory(ledger)
         self._clock = clock
         self._last_id = 0
         self.dials: dict[int, Tunnel] = {}
@@ -127,16 +144,12 @@ class ProxyLink(Link):
         self.dials[random] = tunnel
         dial = DestinationDial(self, random)
         tunnel.dial = dial
-        factory = Factory.forProtocol(lambda: DestinationProtocol(self.ledger))
-        factory.noisy = False
-        attempt = self._dialer.dial(request.protocol, request.address, factory)
+        attempt = self._dialer.dial(request.protocol, request.address, self._factory)
         dial.start(attempt)
         attempt.addCallbacks(
             self._reached, self._unreached, callbackArgs=(tunnel,), errbackArgs=(tunnel,)
         )
-        attempt.addErrback(
-            lambda failure: log.failure("a dial's outcome could not be used", failure)
-        )
+        attempt.addErrback(_unusable)
 
     def _reached(self, protocol: DestinationProtocol, tunnel: Tunnel) -> None:
         end = SocketEnd(

@@ -166,7 +166,7 @@ class GrpcProtocol(Protocol):
             self._abort_call = None
         self._unread.stop()
         self.unusual_end = self._closing is not None or not (
-            self._started or reason.check(ConnectionDone)
+            self._started or isinstance(reason.value, ConnectionDone)
         )
         text = self._closing or explain(reason, self.transport)
         self._closing = text

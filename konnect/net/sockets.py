@@ -294,4 +294,4 @@ class RelayProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         end, self.end = self.end, None
         if end is not None:
-            end.lost(reason.check(ConnectionDone) is not None)
+            end.lost(isinstance(reason.value, ConnectionDone))

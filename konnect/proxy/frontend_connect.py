@@ -52,14 +52,17 @@ class ConnectProtocol(Protocol):
         self._head_limit: Any = None
         self._counted = False
         self._refused = 0
-        self.peer = "?"
 
     def connectionMade(self) -> None:
         owner = self._owner
-        self.peer = peer_address(self.transport) or "an unknown peer"
         self._end = ConnectEnd(self, self.transport, owner.clock, owner.linger)
         self._watch_head()
         owner.connections.add(self)
+
+    @property
+    def peer(self) -> str:
+        """The client's address, for log lines."""
+        return peer_address(self.transport) or "an unknown peer"
 
     def _watch_head(self) -> None:
         owner = self._owner
@@ -131,8 +134,7 @@ class ConnectProtocol(Protocol):
             end.client = Client("connect", self.peer, user_of(self.transport))
         if request.early:
             end.keep_early(request.early)
-        packet = packets.parse(packets.dial_req("tcp", request.address, 0))
-        self._owner.switchboard.dial(end, packet)
+        self._owner.switchboard.dial(end, packets.dial_request("tcp", request.address))
 
     def dial_failed(self, reason: Reason, text: str) -> None:
         """Answer the CONNECT with the reason."""
@@ -173,7 +175,7 @@ class ConnectProtocol(Protocol):
         self._stop_watch()
         if self._counted:
             owner.ledger.http_connections -= 1
-        clean = reason.check(ConnectionDone) is not None
+        clean = isinstance(reason.value, ConnectionDone)
         if self._head is not None and not clean:
             log.info(
                 "lost client {peer}: {why}", peer=self.peer, why=explain(reason, self.transport)

@@ -26,7 +26,7 @@ class Meaning:
 
 
 class Reason(enum.Enum):
-    """Why. `reason.name.lower()` is its label; `reason.value` its meaning."""
+    """Why. `reason.value` is its meaning, whose parts are also attributes of the reason."""
 
     # Dials that the destination or the agent's network refused; the agent's text says more.
     REFUSED = Meaning("connection refused", 502, "error_response")
@@ -53,30 +53,19 @@ class Reason(enum.Enum):
     PROTOCOL = Meaning("the peer broke the protocol", abortive=True)
     SHUTDOWN = Meaning("shutting down", 503, "backend_close")
 
-    @property
-    def label(self) -> str:
+    def __init__(self, meaning: Meaning) -> None:
+        # Plain attributes: each property of an enumeration's member is a lookup by name in Python,
+        # and every tunnel asks for some.
+        self.label: str = self._name_.lower()
         """Metric label and log field."""
-        return self.name.lower()
-
-    @property
-    def text(self) -> str:
+        self.text: str = meaning.text
         """The default text."""
-        return self.value.text
-
-    @property
-    def status(self) -> int:
+        self.status: int = meaning.status
         """HTTP status for a CONNECT that failed for this reason."""
-        return self.value.status
-
-    @property
-    def abortive(self) -> bool:
-        """Whether an open tunnel that ends so is aborted rather than closed."""
-        return self.value.abortive
-
-    @property
-    def dial_failure(self) -> str | None:
+        self.dial_failure: str | None = meaning.dial_failure
         """Upstream's `dial_failure_count` label."""
-        return self.value.dial_failure
+        self.abortive: bool = meaning.abortive
+        """Whether an open tunnel that ends so is aborted rather than closed."""
 
 
 # Upstream's order and substrings for turning an agent's error text into a status; first match wins.

@@ -101,15 +101,21 @@ def parse(payload: bytes) -> Packet:
     return packet
 
 
-def dial_req(protocol: str, address: str, random: int) -> bytes:
-    """A DIAL_REQ. Raises ValueError if `random` is no int64."""
+def dial_request(protocol: str, address: str, random: int = 0) -> Packet:
+    """A DIAL_REQ as an object, for whoever fills in the rest. Raises ValueError if `random` is no
+    int64."""
     packet = Packet()
     request = packet.dialRequest
     request.SetInParent()
     request.protocol = protocol
     request.address = address
     request.random = random
-    return packet.SerializeToString()
+    return packet
+
+
+def dial_req(protocol: str, address: str, random: int) -> bytes:
+    """A DIAL_REQ. Raises ValueError if `random` is no int64."""
+    return dial_request(protocol, address, random).SerializeToString()
 
 
 def dial_rsp(random: int, *, connect_id: int = 0, error: str = "") -> bytes:

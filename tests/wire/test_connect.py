@@ -10,6 +10,7 @@ from konnect.wire.connect import (
     ConnectRequest,
     HeadReader,
     Refused,
+    _judge_whole,
     error_response,
 )
 
@@ -198,6 +199,20 @@ class RefusalTests(Heads):
         )
         self.assertFalse(refused.keep_alive)
         self.assertEqual(refused.rest, b"")
+
+    def test_again(self) -> None:
+        """A head that was read before is read as it was, and what is behind it is read anew."""
+        head = b"CONNECT again:80 HTTP/1.1\r\nHost: again:80\r\n\r\n"
+        _judge_whole.cache_clear()
+        for early in (b"", b"", b"a\r\n\r\n", b"b\r\n\r\n", b""):
+            outcome = HeadReader().receive(head + early)
+            assert isinstance(outcome, ConnectRequest)
+            self.assertEqual((outcome.address, outcome.early), ("again:80", early))
+        for wrong in (b"GET / HTTP/1.1\r\n\r\n", b"\r\n\r\n"):
+            first, second = HeadReader().receive(wrong), HeadReader().receive(wrong)
+            assert isinstance(first, Refused)
+            self.assertEqual(first, second)
+        self.assertEqual(_judge_whole.cache_info().currsize, 3)
 
     def test_tls(self) -> None:
         """A TLS ClientHello is named after two bytes, and not before."""

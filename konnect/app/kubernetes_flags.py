@@ -1,4 +1,6 @@
-"""Flags about the Kubernetes API server: how it is reached, and agents' tokens that it reviews.
+"""
+Flags about the Kubernetes API server: how it is reached, agents' tokens that it reviews, and the
+proxy's lease that it keeps.
 
 They need the distribution konnect-kubernetes; asking for what it does without it ends the program.
 """
@@ -6,7 +8,7 @@ They need the distribution konnect-kubernetes; asking for what it does without i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.python import usage
@@ -15,6 +17,7 @@ from konnect.app import kinds
 from konnect.app.checks import require_not_negative
 from konnect.app.flags import Flag
 from konnect.extension.api import ApiAccess
+from konnect.extension.leases import LeaseSettings, parse_labels
 from konnect.wire.token_review import ServiceAccount
 
 API_FLAGS = (
@@ -61,6 +64,21 @@ PROXY_KUBERNETES_FLAGS = (
         "How long a token that was found good is good for without another review, so also how long"
         " a revoked one may still open a new link; 0: each link is reviewed.",
     ),
+    Flag(
+        "enable-lease-controller",
+        kinds.BOOL,
+        False,
+        "Publish this proxy as a lease, which agents can count (--count-server-leases), and delete"
+        " expired ones. Needs konnect-kubernetes.",
+    ),
+    Flag("lease-namespace", kinds.TEXT, "kube-system", "Namespace of the proxies' leases."),
+    Flag(
+        "lease-label",
+        kinds.TEXT,
+        "k8s-app=konnectivity-server",
+        "Labels of the proxies' leases, as key=value, comma separated: put on this proxy's, and"
+        " looked for on those that have expired.",
+    ),
     *API_FLAGS,
     Flag(
         "kubeconfig-qps",
@@ -87,6 +105,8 @@ class Tokens:
     """Reviews that may be under way at a time."""
     remember: float
     """Seconds that a good token is good for without another review; 0: none."""
+    access: ApiAccess = field(default_factory=ApiAccess)
+    """The API server that reviews them."""
 
 
 def read_access(values: Mapping[str, Any]) -> ApiAccess:
@@ -111,7 +131,28 @@ def read_tokens(values: Mapping[str, Any]) -> Tokens | None:
         ),
         at_once=values["token-reviews-at-once"],
         remember=values["token-cache-ttl"],
+        access=read_access(values),
     )
+
+
+def read_published(values: Mapping[str, Any]) -> LeaseSettings | None:
+    """The lease that a proxy publishes; None where it publishes none."""
+    if not values["enable-lease-controller"]:
+        return None
+    return LeaseSettings(
+        namespace=values["lease-namespace"],
+        labels=values["lease-label"],
+        access=read_access(values),
+    )
+
+
+def require_lease_label(values: Mapping[str, Any]) -> None:
+    """Refuse labels that are none, if they are to be used (upstream reads them in any case)."""
+    if values["enable-lease-controller"]:
+        try:
+            parse_labels(values["lease-label"])
+        except ValueError as problem:
+            raise usage.UsageError(str(problem)) from None
 
 
 def require_token_flags(values: Mapping[str, Any]) -> None:

@@ -208,9 +208,6 @@ _OPERATION_FLAGS = (
 
 _LATER = "Known from upstream, not available in this version of konnect:"
 _MISSING_FLAGS = (
-    Flag("enable-lease-controller", kinds.BOOL, False, note=_LATER),
-    Flag("lease-namespace", kinds.TEXT, "kube-system", note=_LATER),
-    Flag("lease-label", kinds.TEXT, "k8s-app=konnectivity-server", note=_LATER),
     Flag("enable-profiling", kinds.BOOL, False, note=_LATER),
     Flag("enable-contention-profiling", kinds.BOOL, False, note=_LATER),
 )
@@ -231,9 +228,5 @@ PROXY_FLAGS = (
 )
 
 MISSING_FEATURES = (
-    NotYet(
-        "it does not publish leases, agents learn of proxies by --server-count",
-        ("enable-lease-controller", "lease-namespace", "lease-label"),
-    ),
     NotYet("it has no profiler", ("enable-profiling", "enable-contention-profiling")),
 )

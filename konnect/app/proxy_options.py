@@ -25,7 +25,13 @@ from konnect.app.flags import FlagOptions
 from konnect.app.flood_flags import read_floods
 from konnect.app.flow_flags import read_flow
 from konnect.app.klog import LogConfig, read_log
-from konnect.app.kubernetes_flags import Tokens, read_access, read_tokens, require_token_flags
+from konnect.app.kubernetes_flags import (
+    Tokens,
+    read_published,
+    read_tokens,
+    require_lease_label,
+    require_token_flags,
+)
 from konnect.app.proxy_flags import (
     MISSING_FEATURES,
     PROXY_FLAGS,
@@ -33,7 +39,7 @@ from konnect.app.proxy_flags import (
 )
 from konnect.app.quoting import quote
 from konnect.app.strategies import parse_strategies
-from konnect.extension.api import ApiAccess
+from konnect.extension.leases import LeaseSettings
 from konnect.net.ciphers import CIPHER_SUITES
 from konnect.net.floods import FloodLimits
 from konnect.tunnel.link import Flow
@@ -102,8 +108,8 @@ class ProxyConfig:
     """How links hold their tunnels."""
     tokens: Tokens | None = None
     """How agents are admitted by tokens; None: no token is asked for."""
-    access: ApiAccess = field(default_factory=ApiAccess)
-    """The API server that reviews tokens and keeps leases."""
+    leases: LeaseSettings | None = None
+    """The lease that this proxy publishes; None: none."""
     tls_reload_interval: float = 10.0
     """Between two looks at the TLS files; 0: only on SIGHUP."""
     transport: str = "stock"
@@ -174,6 +180,7 @@ class ProxyOptions(FlagOptions):
                 f"channel size {self['xfr-channel-size']} must be greater than 0"
             )
         self._validate_tls()
+        require_lease_label(self)
         for name in (
             "graceful-shutdown-timeout",
             "shutdown-delay",
@@ -285,7 +292,7 @@ class ProxyOptions(FlagOptions):
             floods=read_floods(self),
             flow=read_flow(self),
             tokens=read_tokens(self),
-            access=read_access(self),
+            leases=read_published(self),
             tls_reload_interval=self["tls-reload-interval"],
             transport=self["transport"],
             strict=self["strict"],

@@ -92,6 +92,7 @@ class ProxyService(Service):
         config = self.config
         kubernetes = ProxyKubernetes(config, self.ledger, self._reactor, self._timers)
         self._kubernetes = kubernetes
+        self.stopping.withdraw.append(kubernetes.withdraw)
         endpoints = describe_proxy(config)
         guard(open_doors(endpoints, tokens=config.tokens is not None), strict=config.strict)
         self.ledger.ready_backends.update(self.registry.counts())
@@ -112,6 +113,8 @@ class ProxyService(Service):
     def startService(self) -> None:
         super().startService()
         self._lag.start()
+        if self._kubernetes is not None:
+            self._kubernetes.start()
         self.renewal.start()
 
     def _open(self, name: str, description: str, factory: Factory) -> None:

@@ -32,6 +32,23 @@ class LeaseSettings:
     """The API server."""
 
 
+def parse_labels(text: str) -> dict[str, str]:
+    """
+    What `LeaseSettings.labels` of a proxy say.
+
+    Raises `ValueError` with upstream's text.
+    """
+    if not text:
+        raise ValueError("empty string provided")
+    labels = {}
+    for pair in text.split(","):
+        key, equals, value = pair.partition("=")
+        if not equals or not key or "=" in value:
+            raise ValueError(f"invalid label format: {pair}")
+        labels[key] = value
+    return labels
+
+
 class ILeases(IPlugin):
     """A place for leases; a plugin provides this."""
 

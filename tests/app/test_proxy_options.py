@@ -267,15 +267,17 @@ class RefusedTests(ProxyCase):
         )
         self.assertEqual(config.cluster_ca_cert, self.file)
         self.assertEqual(
-            config.tokens, Tokens(ServiceAccount("a", "b", "c"), at_once=3, remember=60.0)
-        )
-        self.assertEqual(
-            config.access,
-            ApiAccess(
-                kubeconfig=self.file,
-                content_type="application/vnd.kubernetes.protobuf",
-                qps=2.5,
-                burst=7,
+            config.tokens,
+            Tokens(
+                ServiceAccount("a", "b", "c"),
+                at_once=3,
+                remember=60.0,
+                access=ApiAccess(
+                    kubeconfig=self.file,
+                    content_type="application/vnd.kubernetes.protobuf",
+                    qps=2.5,
+                    burst=7,
+                ),
             ),
         )
         self.assertIsNone(self.parse(*self.tcp).tokens)
@@ -296,6 +298,24 @@ class RefusedTests(ProxyCase):
                 f"{PREFIX}--{missing} cannot be empty when agent authentication is enabled",
                 *self.tcp,
                 f"--{given}=x",
+            )
+
+    def test_leases(self) -> None:
+        """A lease is published where that is asked for, with labels that are some."""
+        self.assertIsNone(self.parse(*self.tcp, "--lease-label=").leases)
+        leases = self.parse(
+            *self.tcp,
+            "--enable-lease-controller",
+            "--lease-namespace=n",
+            "--lease-label=a=b,c=d",
+            f"--kubeconfig={self.file}",
+        ).leases
+        assert leases is not None
+        self.assertEqual((leases.namespace, leases.labels), ("n", "a=b,c=d"))
+        self.assertEqual(leases.access.kubeconfig, self.file)
+        for text, problem in (("", "empty string provided"), ("a", "invalid label format: a")):
+            self.refuses(
+                PREFIX + problem, *self.tcp, "--enable-lease-controller", f"--lease-label={text}"
             )
 
     def test_strategies(self) -> None:
@@ -379,11 +399,7 @@ class RefusedTests(ProxyCase):
 
     def test_features_that_are_missing(self) -> None:
         """A flag of a feature that konnect lacks is refused, not ignored."""
-        for words, flag in (
-            (["--enable-lease-controller"], "enable-lease-controller"),
-            (["--lease-label=a=b"], "lease-label"),
-            (["--enable-profiling"], "enable-profiling"),
-        ):
+        for words, flag in ((["--enable-profiling"], "enable-profiling"),):
             error = self.assertRaises(usage.UsageError, self.parse, *self.tcp, *words)
             self.assertTrue(
                 str(error).startswith(f"--{flag} is not available in this version of konnect: "),

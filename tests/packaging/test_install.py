@@ -168,6 +168,35 @@ class InstallTests(SynchronousTestCase):
         """After `pip install -e .` both commands are there."""
         self.check(self.workshop.environment("editable", "--editable", self.workshop.sources))
 
+    def test_kubernetes(self) -> None:
+        """konnect finds konnect-kubernetes beside it, before the client is even imported."""
+        (wheel,) = self.workshop.wheels.glob("konnect-*.whl")
+        pip = self.workshop.pip(sys.executable)
+        folder = self.workshop.folder / "kubernetes-wheel"
+        source = self.workshop.sources / "plugins" / "kubernetes"
+        run(*pip, "wheel", "--quiet", "--no-deps", "-w", folder, source, cwd=self.workshop.folder)
+        programs = self.workshop.environment("kubernetes", wheel)
+        (theirs,) = folder.glob("*.whl")
+        into = self.workshop.pip(programs / "python")
+        run(*into, "install", "--quiet", "--no-deps", "--no-index", theirs, cwd=self.elsewhere)
+        found = self.python(
+            programs,
+            "import sys",
+            "from importlib.metadata import files",
+            "from konnect.extension.finding import installed",
+            "from konnect.extension.leases import ILeases",
+            "from konnect.extension.tokens import ITokenReviews",
+            "print(*installed(ILeases), *installed(ITokenReviews), 'kubernetes' in sys.modules)",
+            "print(*(str(name) for name in files('konnect-kubernetes')), sep='\\n')",
+        ).splitlines()
+        self.assertEqual(found[0], "kubernetes kubernetes False")
+        self.assertIn("twisted/plugins/konnect_kubernetes_plugin.py", found)
+        self.assertIn("konnect_kubernetes/py.typed", found)
+        for name in found:
+            self.assertFalse(
+                name.startswith("tests/") or name.endswith("plugins/__init__.py"), name
+            )
+
     def test_wheel(self) -> None:
         """After the wheel is installed both commands are there, and it holds what it should."""
         (wheel,) = self.workshop.wheels.glob("konnect-*.whl")

@@ -1,0 +1,43 @@
+"""A client of the API server, from a kubeconfig or from what a pod finds inside its cluster."""
+
+from __future__ import annotations
+
+from kubernetes import config
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.config.config_exception import ConfigException
+
+from konnect.extension.api import ApiAccess
+from konnect.wire.token_review import shortened
+from konnect_kubernetes import __version__
+
+
+def make_client(access: ApiAccess, connections: int) -> ApiClient:
+    """
+    A client that keeps up to `connections` connections; it sends nothing before it is asked to.
+
+    Raises `ValueError` that says what is wrong with the settings. Credentials that change are the
+    client's business: it reads a pod's token anew every minute, and runs a kubeconfig's command.
+    """
+    configuration = Configuration()
+    path = access.kubeconfig
+    where = f"kubeconfig {path}" if path else "no --kubeconfig is given, and this is not a pod"
+    try:
+        if path:
+            config.load_kube_config(
+                config_file=path, client_configuration=configuration, persist_config=False
+            )
+        else:
+            config.load_incluster_config(client_configuration=configuration)
+    except ConfigException as error:
+        raise ValueError(f"{where}: {shortened(str(error))}") from None
+    except OSError as error:
+        raise ValueError(f"{where}: {error.strerror or error}") from None
+    except Exception as error:
+        # What a parser says may quote the file, and with it a key.
+        raise ValueError(f"{where}: not a kubeconfig ({type(error).__name__})") from None
+    # Ours are the tries and the pauses between them; the client would repeat in the thread.
+    configuration.retries = False
+    configuration.connection_pool_maxsize = connections
+    client = ApiClient(configuration)
+    client.user_agent = f"konnect-kubernetes/{__version__}"
+    return client

@@ -1,0 +1,77 @@
+"""How fast an API server may be asked: so many requests a second, and some at once above that.
+
+The official client for Go holds its users to such a rate, and upstream's flags `--kubeconfig-qps`
+and `--kubeconfig-burst` set it. The client for Python does not, so it is done here.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+DEFAULT_RATE = 5.0
+"""What client-go allows where nothing is said."""
+DEFAULT_BURST = 10
+
+
+class Allowance:
+    """
+    Gives out turns, in the order in which they were asked for.
+
+    :param rate: turns in a second; 0: `DEFAULT_RATE`. Below 0: as many as are asked for.
+    :param burst: turns at once after a rest; 0 or less: `DEFAULT_BURST`.
+    """
+
+    def __init__(self, clock: IReactorTime, rate: float, burst: int) -> None:
+        self._clock = clock
+        self._rate = rate or DEFAULT_RATE
+        self._burst = burst if burst > 0 else DEFAULT_BURST
+        self._saved = float(self._burst)
+        self._saved_at = clock.seconds()
+        # A dict for its order: who gives up is taken out of the middle.
+        self._waiting: OrderedDict[Deferred[None], None] = OrderedDict()
+        self._timer: IDelayedCall | None = None
+
+    def turn(self) -> Deferred[None]:
+        """Fires when it is the caller's turn; who cancels it costs the others nothing."""
+        waiting: Deferred[None] = Deferred(self._given_up)
+        if self._rate < 0:
+            waiting.callback(None)
+            return waiting
+        self._waiting[waiting] = None
+        self._go_on()
+        return waiting
+
+    def lift(self) -> None:
+        """Hold nobody up any more: the program is stopping, and what is left to do is little."""
+        self._rate = -1.0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiting, self._waiting = self._waiting, OrderedDict()
+        for turn in waiting:
+            turn.callback(None)
+
+    def _given_up(self, waiting: Deferred[None]) -> None:
+        self._waiting.pop(waiting, None)
+        if not self._waiting and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _go_on(self) -> None:
+        now = self._clock.seconds()
+        self._saved = min(self._saved + (now - self._saved_at) * self._rate, float(self._burst))
+        self._saved_at = now
+        while self._waiting and self._saved >= 1:
+            self._saved -= 1
+            waiting, _ = self._waiting.popitem(last=False)
+            waiting.callback(None)
+        if self._waiting and self._timer is None:
+            # A little late rather than early: a float's rounding must not make a round of its own.
+            self._timer = self._clock.callLater((1 - self._saved) / self._rate + 1e-6, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._go_on()

@@ -25,6 +25,7 @@ from konnect.app.checks import (
     require_pair,
 )
 from konnect.app.durations import format_duration
+from konnect.app.environment import Outward, read_outward
 from konnect.app.flags import FlagOptions
 from konnect.app.flow_flags import read_flow
 from konnect.app.klog import LogConfig, read_log
@@ -47,6 +48,8 @@ class AgentConfig:
     """Whether upstream's flags (from `proxy_server_hosts` to `alpn_protos`) name one too."""
     proxy_server_hosts: tuple[str, ...] = ("127.0.0.1",)
     proxy_server_port: int = 8091
+    outward: Outward = field(default_factory=Outward)
+    """The HTTP proxy on the way to those hosts."""
     ca_cert: str = ""
     agent_cert: str = ""
     agent_key: str = ""
@@ -160,12 +163,19 @@ class AgentOptions(FlagOptions):
         for name in ("drain-timeout", "tls-reload-interval"):
             require_not_negative(name, self[name])
 
+    def _read_outward(self) -> Outward:
+        try:
+            return read_outward(self.environ)
+        except ValueError as problem:
+            raise usage.UsageError(str(problem)) from None
+
     def _freeze(self) -> AgentConfig:
         return AgentConfig(
             proxy_endpoints=self["agent-endpoint"],
             classic_proxy=self._classic_proxy(),
             proxy_server_hosts=tuple(dict.fromkeys(self["proxy-server-host"])),
             proxy_server_port=self["proxy-server-port"],
+            outward=self._read_outward(),
             ca_cert=self["ca-cert"],
             agent_cert=self["agent-cert"],
             agent_key=self["agent-key"],

@@ -22,6 +22,7 @@ from konnect.app.tls_flags import make_renewal
 from konnect.app.transport_flags import data_reactor
 from konnect.log import make_logger
 from konnect.net.hub.endpoints import address_endpoint
+from konnect.net.named import NamedEndpoint
 from konnect.net.timers import Timers
 from konnect.net.tls import explain
 from konnect.ops.health import Checks, admin_site, health_site
@@ -76,6 +77,12 @@ class AgentService(Service):
                 raise CannotListen(text) from error
             name = address_text(description)
             self.renewal.follow(f"link to {name}", endpoint)
+            if isinstance(endpoint, NamedEndpoint) and endpoint.through:
+                log.info(
+                    "the way to {name} goes through the HTTP proxy {through}",
+                    name=name,
+                    through=endpoint.through,
+                )
             ways.append(Way(endpoint, name, host_of(name), self._reactor.nameResolver))
         dialer = (
             Dialer(wires, endpoint=address_endpoint, clock=self._timers)

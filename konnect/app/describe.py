@@ -79,6 +79,7 @@ def describe_agent(config: AgentConfig) -> AgentEndpoints:
                 cert=config.agent_cert,
                 key=config.agent_key,
                 alpn=",".join(offered),
+                via=config.outward.proxy_for(host, config.proxy_server_port),
             )
             for host in config.proxy_server_hosts
         )

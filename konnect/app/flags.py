@@ -80,7 +80,7 @@ class FlagOptions(usage.Options):
         self.settings: list[str] = []
         """What differs from the defaults, as the flags that would ask for it: for the log."""
         self._warned: set[str] = set()
-        self._environ = environ
+        self.environ = environ
         self._by_name = {flag.name: flag for flag in (*self.flags, *_OWN_FLAGS)}
         self._by_short = {flag.short: flag for flag in self._by_name.values() if flag.short}
         for flag in self._by_name.values():
@@ -113,7 +113,7 @@ class FlagOptions(usage.Options):
 
     def _read_environment(self) -> None:
         for flag in self._by_name.values():
-            text = self._environ.get(flag.env) if flag.env else None
+            text = self.environ.get(flag.env) if flag.env else None
             if text:
                 try:
                     self[flag.name] = flag.kind.read(text)

@@ -35,6 +35,7 @@ from twisted.internet.interfaces import (
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
+from konnect.net.http_proxy import ThroughHttpProxy, read_http_proxy
 from konnect.net.hub.endpoints import TlsClientEndpoint, TlsServerEndpoint
 from konnect.net.hub.reactor import HubReactor
 from konnect.net.named import NamedEndpoint
@@ -114,8 +115,9 @@ class MtlsServerParser:
 class MtlsClientParser:
     """``mtls:HOST:PORT:ca=FILE`` with optionally ``cert=FILE`` and ``key=FILE``, ``alpn=``
     (comma-separated, best first), ``servername=`` (what the certificate must be valid for, if not
-    HOST), ``minimum=`` (1.2 if not given), ``timeout=`` (seconds for the TCP connection) and
-    ``bindAddress=``.
+    HOST), ``minimum=`` (1.2 if not given), ``timeout=`` (seconds for the TCP connection),
+    ``bindAddress=``, and ``via=``, an HTTP proxy to go through (``http://user:password@host:port``
+    or less, with escaped colons).
 
     Raises TlsFileError for files that cannot be used and ValueError for the rest.
     """
@@ -142,6 +144,7 @@ class MtlsClientParser:
         minimum: str = "1.2",
         timeout: str = str(DEFAULT_CONNECT_TIMEOUT),
         bindAddress: str = "",
+        via: str = "",
     ) -> IStreamClientEndpoint:
         if not host:
             raise ValueError("an mtls: client needs a host")
@@ -153,7 +156,13 @@ class MtlsClientParser:
             servername or host, ca, cert or None, key or None, _list(alpn), minimum=minimum
         )
 
+        number, patience = _whole("port", port, 1, 65535), _seconds(timeout)
+        proxy = read_http_proxy(via) if via else None
+        target = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
+
         def reach(plain: IStreamClientEndpoint) -> IStreamClientEndpoint:
+            if proxy is not None:
+                plain = ThroughHttpProxy(plain, proxy, target, reactor, patience)
             if isinstance(reactor, HubReactor):
                 return TlsClientEndpoint(reactor, tls, plain)
             endpoint: IStreamClientEndpoint = wrapClientTLS(tls, plain, clock=reactor)
@@ -161,12 +170,13 @@ class MtlsClientParser:
 
         return NamedEndpoint(
             reactor,
-            host,
-            _whole("port", port, 1, 65535),
+            proxy.host if proxy else host,
+            proxy.port if proxy else number,
             reach,
-            timeout=_seconds(timeout),
+            timeout=patience,
             bind_address=(bindAddress, 0) if bindAddress else None,
             tls=tls,
+            through=proxy.name if proxy else "",
         )
 
 

@@ -29,6 +29,7 @@ class NamedEndpoint:
 
     :param reach: makes the endpoint around a plain TCP one: TLS.
     :param timeout: seconds for the TCP connection.
+    :param through: the name of the HTTP proxy that `host` is, if what is wanted lies behind one.
     :param tls: what `reach` makes connections with, for who follows its files.
     """
 
@@ -42,8 +43,10 @@ class NamedEndpoint:
         timeout: float,
         bind_address: Any = None,
         tls: Tls | None = None,
+        through: str = "",
     ) -> None:
         self.tls = tls
+        self.through = through
         self.host = host
         self.port = port
         self._reactor = reactor

@@ -45,11 +45,18 @@ class ConnectResponse:
         return 200 <= self.status < 300
 
 
-def request(address: str, *, host: str = "127.0.0.1", user_agent: str | None = None) -> bytes:
+def request(
+    address: str,
+    *,
+    host: str = "127.0.0.1",
+    user_agent: str | None = None,
+    authorization: str | None = None,
+) -> bytes:
     """
     The request for a tunnel to `address`: `name:port`, `1.2.3.4:port`, `[fe80::1%eth0]:port`.
 
     :param host: the Host header; proxies do not look at it, and upstream's clients send this one.
+    :param authorization: Proxy-Authorization, for HTTP proxies that demand it.
     :raises ValueError: when the address is empty or could be read as more than a destination.
     """
     if not address or _UNFIT.search(address):
@@ -60,6 +67,8 @@ def request(address: str, *, host: str = "127.0.0.1", user_agent: str | None = N
     ]
     if user_agent is not None:
         lines.append(f"User-Agent: {_field_value(user_agent)}")
+    if authorization is not None:
+        lines.append(f"Proxy-Authorization: {_field_value(authorization)}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8")
 
 

@@ -11,6 +11,7 @@ from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.app.agent_options import AgentConfig, AgentOptions
+from konnect.app.describe import describe_agent
 from konnect.app.sync_flags import ALL
 
 PREFIX = "failed to validate agent options with "
@@ -141,6 +142,29 @@ class AcceptedTests(AgentCase):
         self.assertEqual(self.parse(self.ca).ready_quorum, 1)
         for text, quorum in (("any", 1), ("all", ALL), ("1", 1), ("3", 3)):
             self.assertEqual(self.parse(self.ca, f"--ready-quorum={text}").ready_quorum, quorum)
+
+
+class HttpProxyTests(AgentCase):
+    """What the environment says about the way to the proxies."""
+
+    def test_way(self) -> None:
+        """With $HTTPS_PROXY the way to hosts elsewhere goes through it, and no other does."""
+        far, here = "--proxy-server-host=far", "--proxy-server-host=127.0.0.1"
+        for word, environ, through in (
+            (far, {}, True),
+            (here, {}, False),
+            (far, {"NO_PROXY": "far"}, False),
+        ):
+            config = self.parse(self.ca, word, HTTPS_PROXY="http://corp:3128", **environ)
+            (way,) = describe_agent(config).proxies
+            self.assertEqual("via=http\\://corp\\:3128" in way, through, way)
+
+    def test_refused(self) -> None:
+        """A variable that names no HTTP proxy is refused by its name."""
+        error = self.assertRaises(
+            usage.UsageError, self.parse, self.ca, HTTPS_PROXY="socks5://corp"
+        )
+        self.assertEqual(str(error), "bad $HTTPS_PROXY: no HTTP proxy: socks5 is not spoken")
 
 
 class RefusedTests(AgentCase):

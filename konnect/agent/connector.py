@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 
 from konnect.agent.backoff import Backoff
 from konnect.agent.dialer import Dialer
+from konnect.agent.link import ProxyLink
 from konnect.agent.search import Search
 from konnect.agent.server_count import ServerCount
 from konnect.agent.session import CLOSE_WITHIN, Session, bounded, connect
@@ -31,11 +32,11 @@ from konnect.wire.status import OK
 
 log = make_logger(__name__)
 
-IDLE_POLL = 0.1
-"""Seconds between two looks at whether a draining agent is idle."""
-
 FORGET_AFTER = 600.0
 """Seconds after which a proxy that was not seen again is no longer known."""
+
+SPARE_FOR = 0.5
+"""Seconds between two looks at whether a link to a proxy that is linked already carries nothing."""
 
 MAX_KNOWN = 1024
 """Proxies that are known at most."""
@@ -93,6 +94,9 @@ class Connector:
         """Connected proxies by server id."""
         self.leaving: list[Session] = []
         """Sessions whose proxy sent GOAWAY: they only finish what they carry."""
+        self.spare: list[Session] = []
+        """Sessions with proxies that are linked already: they go as soon as they carry nothing."""
+        self._spare_call: IDelayedCall | None = None
         self._known: dict[str, float] = {}
         """When each proxy was seen last, by server id; the longest unseen first."""
         self._stopped = False
@@ -165,11 +169,12 @@ class Connector:
             raise
         way.met(host_of(protocol.peer), addresses, hello.server_id)
         self._counts.told(hello.server_count)
-        if hello.server_id in self.sessions:
-            protocol.close("the agent is connected to this proxy already", within=CLOSE_WITHIN)
-            return False
-        if self.draining:
-            protocol.close("the agent is draining", within=CLOSE_WITHIN)
+        if hello.server_id in self.sessions or self.draining:
+            # The proxy may have sent a dial by now: it is served, and the link goes when idle.
+            session.link.drain()
+            self.spare.append(session)
+            if self._spare_call is None:
+                self._spare_call = self._clock.callLater(SPARE_FOR, self._drop_spares)
             return False
         self.sessions[hello.server_id] = session
         self._count()
@@ -193,6 +198,8 @@ class Connector:
             self.hasten()
         elif session in self.leaving:
             self.leaving.remove(session)
+        elif session in self.spare:
+            self.spare.remove(session)
 
     def _note_goaways(self) -> None:
         for server_id, session in list(self.sessions.items()):
@@ -201,11 +208,13 @@ class Connector:
                 del self.sessions[server_id]
                 self.leaving.append(session)
                 self._count()
-        for session in list(self.leaving):
-            if not session.link.busy:
-                session.protocol.close(
-                    "nothing is left on a link that its proxy gave up", within=CLOSE_WITHIN
-                )
+        _close_idle(self.leaving)
+
+    def _drop_spares(self) -> None:
+        self._spare_call = None
+        _close_idle(self.spare)
+        if self.spare:
+            self._spare_call = self._clock.callLater(SPARE_FOR, self._drop_spares)
 
     def states(self) -> dict[str, int]:
         """How many links are `ready`, and how many `leaving`: their proxy is going away."""
@@ -236,33 +245,44 @@ class Connector:
         ledger.known_server_count = self.expected
         ledger.proxies = self.standing()
 
-    async def drain(self, timeout: float) -> None:
-        """Take no new links, ask for no new dials, and wait (at most `timeout` seconds) until
-        idle."""
+    @property
+    def links(self) -> list[ProxyLink]:
+        """All links, also those on their way out."""
+        return [session.link for session in self._all()]
+
+    def _all(self) -> list[Session]:
+        return [*self.sessions.values(), *self.leaving, *self.spare]
+
+    def drain(self) -> None:
+        """Take no new links, and ask for no new dials."""
         if not self.draining:
             self.draining = True
             for session in self.sessions.values():
                 session.link.drain()
-        deadline = self._clock.seconds() + timeout
-        while self._busy() and self._clock.seconds() < deadline:
-            await deferLater(self._clock, IDLE_POLL)
 
-    def _busy(self) -> bool:
-        return any(s.link.busy for s in [*self.sessions.values(), *self.leaving])
-
-    async def stop(self) -> None:
-        """Close every link; done when their connections are gone."""
+    async def stop(self, *, at_once: bool = False) -> None:
+        """Close every link; done when their connections are gone. `at_once`: reset them."""
         self._stopped = True
         for search in self._searches:
             search.stop()
-        sessions = [*self.sessions.values(), *self.leaving]
-        for session in sessions:
-            session.protocol.close("the agent is stopping", within=CLOSE_WITHIN)
+        if self._spare_call is not None:
+            self._spare_call.cancel()
+            self._spare_call = None
+        sessions = self._all()
+        if not at_once:
+            for session in sessions:
+                session.protocol.close("the agent is stopping", within=CLOSE_WITHIN)
         for protocol in self._connections - {session.protocol for session in sessions}:
             protocol.abort()
-        deadline = self._clock.seconds() + CLOSE_WITHIN
+        deadline = self._clock.seconds() + (0 if at_once else CLOSE_WITHIN)
         while self._connections:
             if self._clock.seconds() >= deadline:
                 for protocol in list(self._connections):
                     protocol.abort()
             await deferLater(self._clock, 0.01)
+
+
+def _close_idle(sessions: list[Session]) -> None:
+    for session in list(sessions):
+        if not session.link.busy:
+            session.protocol.close("the link is not needed any more", within=CLOSE_WITHIN)

@@ -110,6 +110,8 @@ class ProxyLink(Link):
         self._factory = DestinationFactory(ledger)
         self._clock = clock
         self._last_id = 0
+        self._going = False
+        self._closing: list[SocketEnd] = []
         self.dials: dict[int, Tunnel] = {}
 
     @property
@@ -120,6 +122,29 @@ class ProxyLink(Link):
     def drain(self) -> None:
         """Ask the proxy to prefer other agents for new dials."""
         self.send(PacketType.DRAIN, packets.drain())
+
+    def shut_down(self) -> None:
+        """The agent is going: give up the dials, which a konnect proxy then asks of another agent,
+        take no more, and close the tunnels while the proxy can be told why."""
+        self._going = True
+        for random, tunnel in list(self.dials.items()):
+            self._give_up(random)
+            tunnel.close(Reason.SHUTDOWN)
+        for end in list(self.ends.values()):
+            its_tunnel = end.tunnel
+            if its_tunnel is not None:
+                if isinstance(its_tunnel.far, SocketEnd):
+                    self._closing.append(its_tunnel.far)
+                its_tunnel.close(Reason.SHUTDOWN)
+
+    def abort_closing(self) -> None:
+        """Reset the destinations that have not closed their side since `shut_down`."""
+        closing, self._closing = self._closing, []
+        for end in closing:
+            end.abort()
+
+    def _give_up(self, random: int) -> None:
+        self.send(PacketType.DIAL_CLS, packets.dial_cls(random))
 
     def end(self) -> None:
         """The stream is over: cancel the dials, end the tunnels."""
@@ -133,6 +158,9 @@ class ProxyLink(Link):
     def _dial_req(self, packet: Packet) -> None:
         request = packet.dialRequest
         random = request.random
+        if self._going:
+            self._give_up(random)
+            return
         self._last_id += 1
         if random in self.dials or len(self.dials) >= PENDING:
             why = "duplicate dial id" if random in self.dials else "too many dials on their way"

@@ -10,6 +10,7 @@ from twisted.internet.endpoints import clientFromString
 from twisted.python.failure import Failure
 
 from konnect.agent.connector import Connector, Membership
+from konnect.agent.departure import Departure
 from konnect.agent.dialer import Dialer
 from konnect.agent.ways import Way
 from konnect.app.agent_leases import AgentLeases
@@ -36,12 +37,7 @@ log = make_logger(__name__)
 
 
 class AgentService(Service):
-    """
-    One agent.
-
-    Stopping drains: the proxies are asked to prefer other agents, what is open goes on for at most
-    `drain_timeout` seconds, then every link is closed. (Upstream's agent drains, but never exits.)
-    """
+    """One agent. How it stops is `Departure`'s part."""
 
     def __init__(self, config: AgentConfig, reactor: Any) -> None:
         self.setName("konnect-agent")
@@ -57,7 +53,7 @@ class AgentService(Service):
         self._lag = LagMeter(reactor, self.ledger.reactor_lag)
         self.connector: Connector | None = None
         self._leases: AgentLeases | None = None
-        self._draining: Deferred[None] | None = None
+        self.departure: Departure | None = None
 
     def privilegedStartService(self) -> None:
         """Read the certificates and open the health and admin ports; raises `CannotListen` or
@@ -107,6 +103,7 @@ class AgentService(Service):
             counts=leases.counts,
             timers=self._timers,
         )
+        self.departure = Departure(self.connector, self.ledger, self._reactor)
         health = health_site(
             ready=self._ready,
             metrics=agent_metrics(self.ledger, self.connector.states),
@@ -143,8 +140,8 @@ class AgentService(Service):
 
     def hurry(self) -> None:
         """Make a stop that is on its way immediate."""
-        if self._draining is not None:
-            self._draining.cancel()
+        if self.departure is not None:
+            self.departure.hurry()
 
     def stopService(self) -> Deferred[None]:
         """Done when nothing is left: no port, connection or delayed call."""
@@ -153,14 +150,8 @@ class AgentService(Service):
 
     async def _stop(self) -> None:
         self._timers.rest()
-        connector = self.connector
-        if connector is not None:
-            draining = self._draining = Deferred.fromCoroutine(
-                connector.drain(self.config.drain_timeout)
-            )
-            draining.addErrback(lambda _: None)
-            await draining
-            await connector.stop()
+        if self.departure is not None:
+            await self.departure.run(self.config.drain_timeout)
         if self._leases is not None:
             await self._leases.stop()
         await self.listeners.close()

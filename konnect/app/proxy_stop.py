@@ -73,7 +73,7 @@ class ProxyStop:
         self.begun = False
         self.withdraw: list[Callable[[], Awaitable[Any]]] = []
         """What takes back an announcement of this proxy."""
-        self._clock = clock
+        self.clock = clock
         self._ledger = ledger
         self._switchboard = switchboard
         self._registry = registry
@@ -151,9 +151,9 @@ class ProxyStop:
         return not self._connections()
 
     async def _wait(self, done: Callable[[], bool], seconds: float) -> None:
-        deadline = self._clock.seconds() + seconds
-        while not done() and not self._hurried and self._clock.seconds() < deadline:
-            await deferLater(self._clock, POLL)
+        deadline = self.clock.seconds() + seconds
+        while not done() and not self._hurried and self.clock.seconds() < deadline:
+            await deferLater(self.clock, POLL)
 
 
 async def _call(withdraw: Callable[[], Awaitable[Any]]) -> None:

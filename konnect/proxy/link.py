@@ -26,6 +26,9 @@ from konnect.wire.status import Status
 
 log = make_logger(__name__)
 
+SETTLED_AFTER = 1.0
+"""Seconds after which an agent would have dropped a link that it has no use for."""
+
 
 class AgentLink(Link):
     """One agent's `AgentService/Connect` stream."""
@@ -57,6 +60,8 @@ class AgentLink(Link):
         self.suspect = False
         """Its agent does not answer: `health` takes it out of rotation and puts it back."""
         self.health = LinkHealth(self, clock)
+        self._clock = clock
+        self._since = clock.seconds()
         self.peer = stream.peer
         self.dials: dict[int, PendingDial] = {}
         self._on_end = on_end
@@ -71,6 +76,11 @@ class AgentLink(Link):
     def load(self) -> int:
         """Tunnels and dials that it carries."""
         return len(self.ends) + len(self.dials)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it is so new that its agent may be about to drop it again."""
+        return self._clock.seconds() - self._since < SETTLED_AFTER
 
     def ask(self, dial: PendingDial) -> None:
         """Send a dial's DIAL_REQ; the answer is told to the dial."""

@@ -24,6 +24,10 @@ class Routable(Protocol):
     def load(self) -> int:
         """Tunnels and dials that it carries."""
 
+    @property
+    def fresh(self) -> bool:
+        """Whether it is so new that its agent may be about to drop it again."""
+
 
 L = TypeVar("L", bound=Routable)
 
@@ -35,7 +39,9 @@ class Pool(Generic[L]):
     Iterating begins at a random agent, so that whoever takes the first one spreads the dials over
     all agents. An agent may hold several links: it reconnects, or several agents share an id. They
     come newest first (upstream: oldest), since what makes an agent connect anew is mostly that the
-    older link is dead, which the proxy may not know yet.
+    older link is dead, which the proxy may not know yet. Fresh ones come last: an agent that looks
+    for further proxies connects to those it has as well, and drops such a link when it learns whose
+    it is.
     """
 
     __slots__ = ("_agents", "_by_id")
@@ -71,7 +77,14 @@ class Pool(Generic[L]):
         if agents:
             start = int(random() * len(agents))
             for number in range(start, start + len(agents)):
-                yield from agents[number % len(agents)]
+                links = agents[number % len(agents)]
+                if len(links) > 1:
+                    links = sorted(links, key=_is_fresh)
+                yield from links
+
+
+def _is_fresh(link: L) -> bool:
+    return link.fresh
 
 
 LOOK_AT = 16
@@ -90,4 +103,4 @@ def least_loaded(candidates: Iterator[L]) -> L | None:
     Of many a random part is enough: comparing even two at random keeps loads level, and a dial
     must not cost more the more agents there are.
     """
-    return min(islice(candidates, LOOK_AT), key=lambda link: link.load, default=None)
+    return min(islice(candidates, LOOK_AT), key=lambda link: (link.fresh, link.load), default=None)

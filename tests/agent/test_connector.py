@@ -45,7 +45,7 @@ class FindingTests(ConnectorTestCase):
         proxy = self.proxy(count=2)
         self.begin(proxy)
         first = self.connector.sessions["s-1"]
-        self.wait(60)
+        self.wait(61)
         self.assertIs(self.connector.sessions["s-1"], first)
         self.assertEqual(proxy.live, 1)
         self.assertLess(proxy.attempts, 20, "upstream tries every second")

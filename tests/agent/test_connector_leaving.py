@@ -5,10 +5,9 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 
-from konnect.agent.connector import Connector, Membership
+from konnect.agent.connector import SPARE_FOR, Connector, Membership
 from konnect.wire import packets
 from tests.agent.connecting import INTERVAL, ConnectorTestCase
-from tests.agent.rig import FakeProxy
 from tests.fakes import readable
 
 
@@ -65,6 +64,30 @@ class LeavingTests(ConnectorTestCase):
         self.assertEqual(self.connector.leaving, [])
 
 
+class SpareTests(ConnectorTestCase):
+    """A second link to a proxy, which the search came upon."""
+
+    def test_served_until_idle(self) -> None:
+        """Dials that the proxy sent over it are served; it asks for no more, and then goes."""
+        proxy = self.proxy(count=2)
+        self.begin(proxy)
+        self.wait(INTERVAL)
+        spare = proxy.links[1]
+        self.assertEqual([readable(p) for p in spare.got], [("DRAIN",)])
+        spare.stream.send(packets.dial_req("tcp", "host:80", 7))
+        self.run_wires()
+        socket = self.dialer.dials[0].connects()
+        self.wait(5)
+        self.assertFalse(spare.over)
+        socket.deliver(b"served")
+        socket.lose()
+        self.run_wires()
+        self.assertIn(("DATA", 1, b"served"), [readable(p) for p in spare.got])
+        self.wait(SPARE_FOR + 0.25)
+        self.assertTrue(spare.over)
+        self.assertFalse(proxy.links[0].over)
+
+
 class FailureTests(ConnectorTestCase):
     """What is counted as the failure of a link."""
 
@@ -89,64 +112,22 @@ class FailureTests(ConnectorTestCase):
 class DrainTests(ConnectorTestCase):
     """The agent is going."""
 
-    def drain(self, timeout: float = 5.0) -> Deferred[None]:
-        """Begin to drain."""
-        draining = Deferred.fromCoroutine(self.connector.drain(timeout))
-        self.run_wires()
-        return draining
-
-    def dial(self, proxy: FakeProxy) -> None:
-        """A dial is on its way."""
-        proxy.links[0].stream.send(packets.dial_req("tcp", "host:80", 7))
-        self.run_wires()
-
-    def test_idle(self) -> None:
-        """An idle agent tells its proxies and is done at once."""
+    def test_told(self) -> None:
+        """The proxies are told, once; draining closes nothing."""
         proxy = self.proxy()
         self.begin(proxy)
-        self.successResultOf(self.drain())
+        self.connector.drain()
+        self.connector.drain()
         self.run_wires()
         self.assertEqual([readable(p) for p in proxy.links[0].got], [("DRAIN",)])
-        self.assertEqual(self.connected, ["s-1"], "draining closes nothing")
-
-    def test_waits(self) -> None:
-        """What is on its way is waited for."""
-        proxy = self.proxy()
-        self.begin(proxy)
-        self.dial(proxy)
-        draining = self.drain()
-        self.wait(1)
-        self.assertNoResult(draining)
-        self.dialer.dials[0].fails("no route to host")
-        self.wait(0.2)
-        self.successResultOf(draining)
-
-    def test_bounded(self) -> None:
-        """But no longer than the given time."""
-        proxy = self.proxy()
-        self.begin(proxy)
-        self.dial(proxy)
-        draining = self.drain(timeout=2.0)
-        self.wait(1.8)
-        self.assertNoResult(draining)
-        self.wait(0.4)
-        self.successResultOf(draining)
-
-    def test_twice(self) -> None:
-        """The proxies are told once."""
-        proxy = self.proxy()
-        self.begin(proxy)
-        self.successResultOf(self.drain())
-        self.successResultOf(self.drain())
-        self.run_wires()
-        self.assertEqual(len(proxy.links[0].got), 1)
+        self.assertEqual(self.connected, ["s-1"])
 
     def test_no_new_links(self) -> None:
         """A draining agent makes no new link, not even one that was on its way."""
         proxy = self.proxy()
         proxy.mode = "mute"
         self.begin(proxy)
-        self.successResultOf(self.drain())
+        self.connector.drain()
         proxy.links[0].stream.send_headers([("serverid", "s-1"), ("servercount", "1")])
         self.run_wires()
         self.assertEqual(self.connected, [])
@@ -169,6 +150,16 @@ class StopTests(ConnectorTestCase):
         self.assertTrue(proxy.links[0].over)
         self.wait(30)
         self.assertEqual(proxy.attempts, 1)
+
+    def test_at_once(self) -> None:
+        """A proxy that does not close its side is not waited for when there is no time."""
+        proxy = self.proxy()
+        self.begin(proxy)
+        wire = proxy.wires[0]
+        wire.held.add(wire.server)
+        stopping = Deferred.fromCoroutine(self.connector.stop(at_once=True))
+        self.clock.advance(0.01)
+        self.successResultOf(stopping)
 
     def test_connecting(self) -> None:
         """An attempt on its way is cancelled, in each of its states."""

@@ -15,6 +15,7 @@ class Link:
     draining: bool = False
     identifiers: Identifiers = field(default_factory=Identifiers)
     suspect: bool = False
+    fresh: bool = False
     load: int = 0
 
 

@@ -42,6 +42,12 @@ class PoolTests(SynchronousTestCase):
         self.pool.remove(newer)
         self.assertEqual(list(self.pool), [older])
 
+    def test_fresh_ones_last(self) -> None:
+        """A link that its agent may be about to drop comes behind the older ones."""
+        oldest, older, newest = self.add("a"), self.add("a"), self.add("a")
+        newest.fresh = True
+        self.assertEqual(list(self.pool), [older, oldest, newest])
+
     def test_remove(self) -> None:
         """What is removed comes no more; what was never there can be removed."""
         links = [self.add(name) for name in "abc"]
@@ -66,6 +72,11 @@ class PickTests(SynchronousTestCase):
         links = [Link("a", load=3), Link("b", load=1), Link("c", load=2), Link("d", load=1)]
         self.assertIs(least_loaded(iter(links)), links[1])
         self.assertIsNone(least_loaded(iter(())))
+
+    def test_fresh_ones_are_no_bargain(self) -> None:
+        """A link that its agent may be about to drop carries nothing, and is not taken for it."""
+        links = [Link("a", fresh=True), Link("a", load=5)]
+        self.assertIs(least_loaded(iter(links)), links[1])
 
     def test_bounded(self) -> None:
         """Of thousands only a few are looked at."""

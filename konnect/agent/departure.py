@@ -1,0 +1,87 @@
+"""How an agent goes: it asks for no more dials, serves what it has, ends the rest and lets go.
+
+Upstream's agent drains too, but never ends by itself; it is killed, at a pod's end, with what it
+carries then. Proxies that know of no other agent go on giving dials to one that drains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from konnect.agent.connector import Connector
+from konnect.log import make_logger
+from konnect.tunnel.ledger import Ledger
+
+log = make_logger(__name__)
+
+POLL = 0.05
+"""Seconds between two looks at whether a wait is over."""
+
+QUIET = 0.5
+"""Seconds without a tunnel or a dial after which the agent is idle: a dial that crossed our DRAIN
+on the wire has come by then."""
+
+LAST_BYTES = 1.0
+"""Seconds in which what was read before the end is written out, and proxies are told."""
+
+
+class Departure:
+    """One agent's stopping; `hurry` cuts all waits short."""
+
+    def __init__(self, connector: Connector, ledger: Ledger, clock: IReactorTime) -> None:
+        self._connector = connector
+        self._ledger = ledger
+        self.clock = clock
+        self._hurried = False
+        self._busy_at = 0.0
+
+    def hurry(self) -> None:
+        """Make it immediate from here on."""
+        self._hurried = True
+
+    async def run(self, timeout: float) -> None:
+        """
+        Done when every link is closed.
+
+        :param timeout: seconds that tunnels may go on.
+        """
+        connector = self._connector
+        connector.drain()
+        self._busy_at = self.clock.seconds()
+        await self._wait(self._quiet, timeout)
+        left = sum(len(link.ends) for link in connector.links)
+        if left:
+            why = (
+                "a second signal came"
+                if self._hurried
+                else f"the time to drain is over ({timeout:g} s)"
+            )
+            log.warn("{n} tunnels are cut: {why}", n=left, why=why)
+        links = connector.links
+        for link in links:
+            link.shut_down()
+        await self._wait(self._let_go, LAST_BYTES)
+        for link in links:
+            link.abort_closing()
+        await connector.stop(at_once=self._hurried)
+
+    @property
+    def _busy(self) -> bool:
+        return any(link.busy for link in self._connector.links)
+
+    def _quiet(self) -> bool:
+        now = self.clock.seconds()
+        if self._busy:
+            self._busy_at = now
+        return not self._connector.links or now - self._busy_at >= QUIET
+
+    def _let_go(self) -> bool:
+        return not (self._busy or self._ledger.open_endpoint_connections)
+
+    async def _wait(self, done: Callable[[], bool], seconds: float) -> None:
+        deadline = self.clock.seconds() + seconds
+        while not done() and not self._hurried and self.clock.seconds() < deadline:
+            await deferLater(self.clock, POLL)

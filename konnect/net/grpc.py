@@ -176,8 +176,8 @@ class GrpcProtocol(Protocol):
             self._tell_ended(stream, Status.UNAVAILABLE, text, reset=True)
         if not self.ready.called:
             self.ready.errback(Failure(ConnectionError(text)))
-        # A server has nobody who waits for readiness; its failure is the line logged by on_lost.
-        self.ready.addErrback(lambda _: None)
+            # A server has nobody who waits for it: its failure is the line logged by on_lost.
+            self.ready.addErrback(lambda _: None)
         on_lost, self._on_lost, self._accept = self._on_lost, None, None
         if on_lost is not None:
             on_lost(self, text)

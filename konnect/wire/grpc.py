@@ -94,7 +94,7 @@ class GrpcConnection:
 
         To be called once, first.
         """
-        http2.start(self._http2, self.limits)
+        self._http2.begin(self.limits)
 
     def receive(self, data: bytes) -> list[Event]:
         """Take received bytes, in any pieces. Never raises for what a peer sends.

@@ -50,8 +50,9 @@ class Http2(Protocol):
     def max_outbound_frame_size(self) -> int: ...
     @property
     def highest_inbound_stream_id(self) -> int: ...
-    def initiate_connection(self) -> None: ...
-    def increment_flow_control_window(self, increment: int) -> None: ...
+    def begin(self, limits: Limits) -> None:
+        """Queue the preface, SETTINGS and the connection's receive window."""
+
     def receive_data(self, data: Any) -> Sequence[Any]: ...
     def data_to_send(self) -> bytes: ...
     def get_next_available_stream_id(self) -> int: ...
@@ -67,6 +68,13 @@ class Http2Connection(H2Connection):
     # How many closed streams are remembered, to tell late frames from wrong ones. h2's own 65536
     # would let each busy connection grow by some 10 MB.
     MAX_CLOSED_STREAMS = 4096
+
+    def begin(self, limits: Limits) -> None:
+        """Queue the preface, SETTINGS and the connection's receive window."""
+        self.initiate_connection()
+        more = limits.connection_window - _DEFAULT_WINDOW
+        if more > 0:
+            self.increment_flow_control_window(more)
 
     @property
     def peer_stream_window(self) -> int:
@@ -100,11 +108,3 @@ def new_connection(limits: Limits, *, client: bool) -> Http2Connection:
     http2.max_inbound_frame_size = limits.max_frame
     http2.decoder.max_header_list_size = limits.max_header_list
     return http2
-
-
-def start(http2: Http2, limits: Limits) -> None:
-    """Queue the preface, SETTINGS and the connection's receive window."""
-    http2.initiate_connection()
-    more = limits.connection_window - _DEFAULT_WINDOW
-    if more > 0:
-        http2.increment_flow_control_window(more)

@@ -84,10 +84,17 @@ class OpeningMemo:
         self.made = 0
         """How many real connections of h2's were made."""
         self._steps: OrderedDict[tuple[Step, Told], Step] = OrderedDict()
-        self.root = Step(None, b"", b"", (), http2.new_connection(limits, client=False))
+        real = self._begun()
+        self.root = Step(None, b"", real.data_to_send(), (), real)
+        """Where every connection begins, with our own preface as the answer."""
 
     def __len__(self) -> int:
         return len(self._steps)
+
+    def _begun(self) -> Http2Connection:
+        real = http2.new_connection(self.limits, client=False)
+        real.begin(self.limits)
+        return real
 
     def find(self, step: Step, told: Told) -> Step | None:
         """Where `told` leads from a state, if that is remembered."""
@@ -122,7 +129,7 @@ class OpeningMemo:
         while at is not None and at.before is not None:
             path.append(at.told)
             at = at.before
-        real = http2.new_connection(self.limits, client=False)
+        real = self._begun()
         for told in reversed(path):
             tell(real, told)
         real.data_to_send()

@@ -13,7 +13,7 @@ from h2.events import Event, PingAckReceived
 
 from konnect.wire import frames
 from konnect.wire.headers import HeaderBlock, RequestRead
-from konnect.wire.http2 import Http2Connection
+from konnect.wire.http2 import Http2Connection, Limits
 from konnect.wire.memo import LONGEST, OpeningMemo, Step, Told, tell
 
 _PING = 0x6
@@ -56,13 +56,9 @@ class RememberedHttp2:
                 return (PingAckReceived(ping_data=told[9:]),)
         return self._tell(told)
 
-    def initiate_connection(self) -> None:
-        """See H2Connection."""
-        self._tell(("initiate_connection",))
-
-    def increment_flow_control_window(self, increment: int) -> None:
-        """See H2Connection."""
-        self._tell(("increment_flow_control_window", increment))
+    def begin(self, limits: Limits) -> None:
+        """See Http2Connection; the memo was made with the same limits."""
+        self._out += self._memo.root.out
 
     def send_headers(self, stream_id: int, headers: HeaderBlock, end_stream: bool = False) -> None:
         """See H2Connection."""

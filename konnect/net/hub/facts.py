@@ -90,6 +90,10 @@ class SocketFacts(Output):
         """The socket; None when it is closed."""
         return self._sock
 
+    def peer_is(self, address: Address) -> None:
+        """What `getPeer` is to say, where somebody has made it already."""
+        self._peer = address
+
     def getPeer(self) -> Any:
         """The peer's address."""
         if self._peer is None:

@@ -121,7 +121,8 @@ class Port:
 
     def _connected(self, accepted: socket.socket, peer: Any) -> None:
         address = (self._family, peer)
-        protocol = self.factory.buildProtocol(address_of(*address))
+        known = address_of(*address)
+        protocol = self.factory.buildProtocol(known)
         if protocol is None:
             accepted.close()
             return
@@ -132,6 +133,7 @@ class Port:
             transport = TlsTransport(
                 self._hub, accepted, protocol, address, self._tls, prompt=self._prompt
             )
+        transport.peer_is(known)
         transport.begin()
 
     def _pause(self, error: OSError) -> None:

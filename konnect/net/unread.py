@@ -10,8 +10,9 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
-UNREAD = 30.0
-"""Seconds without progress after which the rest of an ended stream is dropped."""
+UNREAD = 600.0
+"""Seconds without progress after which the rest of an ended stream is dropped. Long, since a client
+that reads nothing for minutes may yet want it all; what waits is small."""
 
 
 class UnreadEnds:

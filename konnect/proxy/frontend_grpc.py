@@ -166,6 +166,8 @@ class ProxyStream:
             end.spoken()
             if end.tunnel is not None:
                 end.tunnel.close(Reason.CLIENT_CLOSED)
+            else:
+                end.give_up()
         elif not self._dialed:
             self._close_rsp(connect_id, "backend uninitialized")
         elif connect_id not in self._closed_ids:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class StreamEnd(End):
     """One tunnel of a client's stream: its near end."""
 
-    __slots__ = ("_backlog", "_full", "_hold", "_stream", "connect_id", "random")
+    __slots__ = ("_backlog", "_ending", "_full", "_hold", "_stream", "connect_id", "random")
 
     def __init__(
         self, stream: ProxyStream, random: int, ledger: Ledger, clock: IReactorTime
@@ -30,6 +30,7 @@ class StreamEnd(End):
         self._hold = Hold(clock)
         self._backlog = Backlog(ledger)
         self._full = False
+        self._ending: Reason | None = None
         self.random = random
         self.connect_id = 0
 
@@ -78,6 +79,9 @@ class StreamEnd(End):
             self._send(data)
             if self.other is not None:
                 self.other.drained(len(data))
+        if self._ending is not None and not self._backlog.size:
+            self._stream.tunnel_closed(self, self._ending)
+            return
         if not self._full and self.other is not None:
             self.other.resume()
 
@@ -102,7 +106,13 @@ class StreamEnd(End):
             self._stream.dial_dropped(self)
 
     def _close(self, reason: Reason) -> None:
-        # No more will come: the rest goes into the stream's own queue.
-        while self._backlog.size:
-            self._stream.send_data(self, self._backlog.take(CHUNK))
-        self._stream.tunnel_closed(self, reason)
+        if self._backlog.size:
+            # Behind what waits, which stays counted until the client takes it.
+            self._ending = reason
+        else:
+            self._stream.tunnel_closed(self, reason)
+
+    def give_up(self) -> None:
+        """The tunnel is over, and the client does not want what waits for it."""
+        self.drop()
+        self._stream.tunnel_closed(self, self._ending or Reason.CLIENT_CLOSED)

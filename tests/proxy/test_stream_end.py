@@ -159,11 +159,24 @@ class DataTests(StreamTestCase):
         for data in (b"a", b"b"):
             self.a.says(packets.data(1, data))
         self.a.says(packets.close_rsp(1))
-        self.assertEqual(
-            self.c.take(), [("DATA", 1, b"a"), ("DATA", 1, b"b"), ("CLOSE_RSP", 1, "")]
-        )
+        self.assertEqual(self.c.take(), [("DATA", 1, b"a")])
+        self.clock.advance(3600)
+        self.assertEqual((self.c.take(), self.ledger.buffered), ([], 1), "it has all the time")
         self.c.proxy.writable()
-        self.assertEqual(self.c.take(), [])
+        self.assertEqual(self.c.take(), [("DATA", 1, b"b"), ("CLOSE_RSP", 1, "")])
+        self.assertEqual(self.ledger.buffered, 0)
+
+    def test_closed_and_given_up(self) -> None:
+        """A client that closes does not want what still waits for it."""
+        self.open()
+        self.c.stream.room = False
+        for data in (b"a", b"b"):
+            self.a.says(packets.data(1, data))
+        self.a.says(packets.close_rsp(1))
+        self.c.take()
+        self.c.says(packets.close_req(1))
+        self.assertEqual(self.c.take(), [("CLOSE_RSP", 1, "")])
+        self.assertEqual(self.ledger.buffered, 0)
 
     def test_gone_while_slow(self) -> None:
         """What waits for a client that goes is dropped."""

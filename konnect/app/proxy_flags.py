@@ -81,7 +81,7 @@ _FRONTEND_FLAGS = (
         "frontend-keepalive-time",
         kinds.DURATION,
         3600.0,
-        "How long a gRPC client may be silent before it is pinged.",
+        "How long a gRPC client may be silent before it is pinged; below 1s is 1s, 0: for ever.",
     ),
 )
 
@@ -107,7 +107,7 @@ _AGENT_FLAGS = (
         "keepalive-time",
         kinds.DURATION,
         3600.0,
-        "How long an agent may be silent before it is pinged.",
+        "How long an agent may be silent before it is pinged; below 1s is 1s, 0: for ever.",
     ),
     Flag(
         "server-id",

@@ -32,15 +32,16 @@ from konnect.app.kubernetes_flags import (
     require_lease_label,
     require_token_flags,
 )
-from konnect.app.proxy_flags import (
-    MISSING_FEATURES,
-    PROXY_FLAGS,
-    TLS_VERSIONS,
+from konnect.app.proxy_checks import (
+    at_least_a_second,
+    require_known_tls,
+    require_one_way_in,
+    require_usual_ports,
 )
+from konnect.app.proxy_flags import MISSING_FEATURES, PROXY_FLAGS, TLS_VERSIONS
 from konnect.app.quoting import quote
 from konnect.app.strategies import parse_strategies
 from konnect.extension.leases import LeaseSettings
-from konnect.net.ciphers import CIPHER_SUITES
 from konnect.net.floods import FloodLimits
 from konnect.tunnel.link import Flow
 
@@ -164,9 +165,10 @@ class ProxyOptions(FlagOptions):
             raise usage.UsageError(
                 f"mode must be set to either 'grpc' or 'http-connect' not {quote(self['mode'])}"
             )
-        if self._classic_frontend():
-            self._validate_frontend()
-        self._validate_ports()
+        frontend = self._classic_frontend()
+        if frontend:
+            require_one_way_in(self)
+        require_usual_ports(self, frontend=frontend)
         if self["enable-contention-profiling"] and not self["enable-profiling"]:
             raise usage.UsageError(
                 "if --enable-contention-profiling is set, --enable-profiling must also be set"
@@ -179,7 +181,7 @@ class ProxyOptions(FlagOptions):
             raise usage.UsageError(
                 f"channel size {self['xfr-channel-size']} must be greater than 0"
             )
-        self._validate_tls()
+        require_known_tls(self)
         require_lease_label(self)
         for name in (
             "graceful-shutdown-timeout",
@@ -189,56 +191,11 @@ class ProxyOptions(FlagOptions):
         ):
             require_not_negative(name, self[name])
 
-    def _validate_frontend(self) -> None:
-        if not self["uds-name"]:
-            if not self["server-ca-cert"]:
-                raise usage.UsageError(
-                    "server ca cert must be set when in TCP mode (uds-name is empty)"
-                )
-            return
-        if self["server-port"] != 0:
-            raise usage.UsageError(
-                f"server port should be set to 0 not {self['server-port']} for UDS"
-            )
-        for name in ("server key", "server cert", "server ca cert"):
-            if self[name.replace(" ", "-")]:
-                raise usage.UsageError(f"{name} should not be set for UDS")
-
-    def _validate_ports(self) -> None:
-        names = ["agent", "admin", "health"]
-        if self._classic_frontend():
-            names.insert(0, "server")
-        for name in names:
-            if (port := self[f"{name}-port"]) > 49151:
-                raise usage.UsageError(
-                    f"please do not try to use ephemeral port {port} for the {name} port"
-                )
-        for name in names:
-            if (port := self[f"{name}-port"]) < 1024 and not (
-                name == "server" and self["uds-name"]
-            ):
-                raise usage.UsageError(
-                    f"please do not try to use reserved port {port} for the {name} port"
-                )
-
     def _validate_strategies(self) -> None:
         try:
             self._strategies = parse_strategies(self["proxy-strategies"])
         except ValueError as problem:
             raise usage.UsageError(str(problem)) from None
-
-    def _validate_tls(self) -> None:
-        version = self["tls-min-version"]
-        if version and version not in TLS_VERSIONS:
-            raise usage.UsageError(
-                f"unsupported TLS version {quote(version)}, supported values are: "
-                + ", ".join(TLS_VERSIONS)
-            )
-        for suite in self["cipher-suites"]:
-            if suite not in CIPHER_SUITES:
-                raise usage.UsageError(
-                    f"cipher suite {suite} not supported, doesn't exist or considered as insecure"
-                )
 
     def _require_certificates(self) -> None:
         """What upstream finds out only when it starts to listen."""
@@ -282,8 +239,8 @@ class ProxyOptions(FlagOptions):
             cipher_suites=tuple(self["cipher-suites"]),
             server_id=self["server-id"],
             server_count=self["server-count"],
-            keepalive_time=self["keepalive-time"],
-            frontend_keepalive_time=self["frontend-keepalive-time"],
+            keepalive_time=at_least_a_second(self["keepalive-time"]),
+            frontend_keepalive_time=at_least_a_second(self["frontend-keepalive-time"]),
             backend_dial_timeout=self["backend-dial-timeout"],
             graceful_shutdown_timeout=self["graceful-shutdown-timeout"],
             shutdown_delay=self["shutdown-delay"],

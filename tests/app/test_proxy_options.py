@@ -114,6 +114,16 @@ class AcceptedTests(ProxyCase):
         self.assertEqual(self.parse(*self.tcp, PROXY_SERVER_ID="env").server_id, "env")
         self.assertEqual(uuid.UUID(self.parse(*self.tcp).server_id).version, 4)
 
+    def test_keepalive(self) -> None:
+        """A keepalive time is never so short that it floods the peer; 0 is none at all."""
+        for text, seconds in (("30s", 30.0), ("1ms", 1.0), ("0", 0.0)):
+            config = self.parse(
+                *self.tcp, f"--keepalive-time={text}", f"--frontend-keepalive-time={text}"
+            )
+            self.assertEqual(
+                (config.keepalive_time, config.frontend_keepalive_time), (seconds, seconds)
+            )
+
     def test_server_count(self) -> None:
         """The count is told to agents as it is, even where it makes no sense."""
         self.assertEqual(self.parse(*self.tcp, "--server-count=-3").server_count, -3)

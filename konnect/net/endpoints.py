@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
     TCP4ServerEndpoint,
     TCP6ServerEndpoint,
+    serverFromString,
     wrapClientTLS,
     wrapServerTLS,
 )
@@ -76,6 +77,9 @@ class MtlsServerParser:
     demanded), ``interface=``, ``alpn=`` (comma-separated, best first), ``minimum=`` (the oldest TLS
     version, 1.2 if not given), ``ciphers=`` (comma-separated, in Go's names) and ``backlog=``.
 
+    Instead of PORT, ``on=ENDPOINT`` (colons escaped) is any other server endpoint string to speak
+    TLS on, such as ``on=systemd\\:domain=INET6\\:name=agents``.
+
     Raises TlsFileError for files that cannot be used and ValueError for the rest.
     """
 
@@ -89,7 +93,7 @@ class MtlsServerParser:
     @staticmethod
     def _parse(
         reactor: Any,
-        port: str,
+        port: str = "",
         cert: str = "",
         key: str = "",
         ca: str = "",
@@ -98,12 +102,19 @@ class MtlsServerParser:
         minimum: str = "1.2",
         ciphers: str = "",
         backlog: str = str(DEFAULT_BACKLOG),
+        on: str = "",
     ) -> IStreamServerEndpoint:
         if not cert or not key:
             raise ValueError("an mtls: server needs cert=FILE and key=FILE")
         tls = server_context(
             cert, key, ca or None, _list(alpn), minimum=minimum, ciphers=_list(ciphers)
         )
+        if on:
+            if port or interface:
+                raise ValueError("an mtls: server has either a port or on=ENDPOINT, not both")
+            return StockTlsServer(
+                tls, wrapServerTLS(tls, serverFromString(reactor, on), clock=reactor)
+            )
         number, waiting = _whole("port", port, 0, 65535), _whole("backlog", backlog, 1, 65535)
         if isinstance(reactor, HubReactor):
             return TlsServerEndpoint(reactor, tls, number, interface, waiting)

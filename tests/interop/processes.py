@@ -21,7 +21,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -92,7 +92,9 @@ def shortened(module: str, bound: str, seconds: float) -> Iterator[None]:
 class Program:
     """One process that we started, with standard output and error in one log file."""
 
-    def __init__(self, name: str, command: list[str], directory: Path) -> None:
+    def __init__(
+        self, name: str, command: list[str], directory: Path, pass_fds: Sequence[int] = ()
+    ) -> None:
         self.name = name
         self.stubborn = False
         handle, path = tempfile.mkstemp(prefix=f"{name}-", suffix=".log", dir=directory)
@@ -105,6 +107,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                pass_fds=pass_fds,
             )
         _running.append(self)
 

@@ -117,6 +117,16 @@ class LoopbackTests(TestCase):
         )
         self.assertIn("not valid for proxy.example", why)
 
+    async def test_on_another_endpoint(self) -> None:
+        """With on=, TLS is spoken on whatever endpoint that is."""
+        p = pki()
+        answer, _ = await self.exchange(
+            "mtls:on=tcp\\:0\\:interface=127.0.0.1:alpn=h2"
+            + settings(cert=p.agent_server_cert, key=p.agent_server_key),
+            "mtls:localhost:{}:alpn=h2" + settings(ca=p.agent_ca),
+        )
+        self.assertEqual(answer, b"HELLO h2")
+
     async def test_odd_paths(self) -> None:
         """A quoted path may hold what endpoint strings use themselves."""
         p = pki()
@@ -175,8 +185,9 @@ class ParserTests(SynchronousTestCase):
     def test_server_bad_settings(self) -> None:
         """Settings that make no listener are refused in words for people."""
         for args, changes, text in (
-            ((), {}, "missing a required argument: 'port'"),
-            (tuple("123456789x"), {}, "too many"),
+            ((), {}, "port '' is not a number from 0 to 65535"),
+            (("8091",), {"on": "tcp:8092"}, "either a port or on=ENDPOINT, not both"),
+            (("1", *"234567", "8", "9", "10", "11"), {}, "too many"),
             (("8091",), {"cret": "x"}, "unexpected keyword argument 'cret'"),
             (("8091",), {"cert": ""}, "needs cert=FILE and key=FILE"),
             (("8091",), {"key": ""}, "needs cert=FILE and key=FILE"),

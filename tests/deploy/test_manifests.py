@@ -1,0 +1,209 @@
+"""The manifests of deploy/, by Kubernetes' schemas and by what konnect's programs say to them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.deploy.objects import DEPLOY, Object, check, complaints, load, of_kind, pods
+from tests.deploy.starting import agent_config, proxy_config
+
+VALUES = {
+    "PROXY_IMAGE": "konnect/proxy-server:1",
+    "AGENT_IMAGE": "konnect/proxy-agent:1",
+    "TEST_CLIENT_IMAGE": "konnect/proxy-test-client:1",
+    "CLUSTER_IP": "192.0.2.1",
+    "CLUSTER_CERT": "Zm9v",
+    "SERVER_TOKEN": "secret",
+    "TARGET_IP": "192.0.2.2",
+}
+
+
+class ManifestCase(SynchronousTestCase):
+    """What all sets of manifests have to be."""
+
+    def objects(self, *files: Path) -> list[Object]:
+        """The objects of files that are applied together, checked."""
+        found = [item for file in files for item in load(file.read_text(), **VALUES)]
+        for item in found:
+            check(item)
+        self.assertEqual(complaints(found), [])
+        return found
+
+    def start(self, items: list[Object], program: str) -> Object:
+        """The pod that runs `program`, whose arguments the program takes."""
+        (spec,) = [
+            spec for _, spec in pods(items) if spec["containers"][0]["command"] == [f"/{program}"]
+        ]
+        parse = {"proxy-server": proxy_config, "proxy-agent": agent_config}[program]
+        parse(spec["containers"][0]["args"])
+        return spec
+
+    def selects(self, egress: Path, server: Object, protocol: str) -> None:
+        """The API server's configuration leads to the proxy's socket, which is a shared folder."""
+        (selection,) = [
+            one["connection"]
+            for one in load(egress.read_text())[0]["egressSelections"]
+            if one["name"] == "cluster"
+        ]
+        socket = selection["transport"]["uds"]["udsName"]
+        container = server["containers"][0]
+        self.assertEqual(selection["proxyProtocol"], protocol)
+        self.assertIn(f"--uds-name={socket}", container["args"])
+        folders = {
+            mount["mountPath"]
+            for mount in container["volumeMounts"]
+            if not mount.get("readOnly", False)
+        }
+        self.assertEqual(folders, {str(Path(socket).parent)})
+
+
+class KindTests(ManifestCase):
+    """One control plane."""
+
+    folder = DEPLOY / "kind"
+
+    def test_proxy_and_agent(self) -> None:
+        """All objects are valid, fit together, and both programs take their arguments."""
+        items = self.objects(
+            self.folder / "konnectivity-server.yaml", self.folder / "konnectivity-agent.yaml"
+        )
+        server, agent = self.start(items, "proxy-server"), self.start(items, "proxy-agent")
+        self.selects(self.folder / "egress-selector.yaml", server, "GRPC")
+        audience = "--authentication-audience=system:konnectivity-server"
+        self.assertIn(audience, server["containers"][0]["args"])
+        (token,) = [
+            source["serviceAccountToken"]
+            for volume in agent["volumes"]
+            for source in volume.get("projected", {}).get("sources", ())
+        ]
+        self.assertEqual(token["audience"], "system:konnectivity-server")
+        (service,) = of_kind(items, "Service")
+        host = f"{service['metadata']['name']}.{service['metadata']['namespace']}"
+        self.assertIn(
+            f"--proxy-server-host={host}.svc.cluster.local", agent["containers"][0]["args"]
+        )
+
+    def test_cluster(self) -> None:
+        """What kind is told names files that are there, and the name that agents dial."""
+        (cluster,) = load((self.folder / "kind.yaml").read_text())
+        self.assertEqual(
+            [node["role"] for node in cluster["nodes"]], ["control-plane", "worker", "worker"]
+        )
+        (mount,) = cluster["nodes"][0]["extraMounts"]
+        self.assertTrue((self.folder / mount["hostPath"]).is_file())
+        (patch,) = load(cluster["nodes"][0]["kubeadmConfigPatches"][0])
+        api = patch["apiServer"]
+        self.assertEqual(
+            api["extraArgs"]["egress-selector-config-file"], api["extraVolumes"][0]["mountPath"]
+        )
+        self.assertEqual(mount["containerPath"], api["extraVolumes"][0]["hostPath"])
+        self.assertEqual(api["certSANs"], ["konnectivity-server.kube-system.svc.cluster.local"])
+
+
+class QuickstartTests(ManifestCase):
+    """Several control planes: what quickstart-kind.sh makes of the manifests for one."""
+
+    def render(self, *flags: str, fails: bool = False) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix="konnect-test-"))
+        self.addCleanup(shutil.rmtree, folder)
+        script = DEPLOY / "kind-multinode" / "quickstart-kind.sh"
+        done = subprocess.run(
+            [script, "--render-only", folder, *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 2 if fails else 0, done.stdout)
+        return folder
+
+    def test_leases(self) -> None:
+        """Proxies publish leases, agents may count them and do so for ever."""
+        folder = self.render(
+            "--num-kcp-nodes=3",
+            "--num-worker-nodes",
+            "4",
+            "--server-image=a/b:1",
+            "--agent-image=c:2",
+        )
+        items = self.objects(
+            *sorted(folder.glob("konnectivity-*.yaml")), folder / "agent-leases.yaml"
+        )
+        server, agent = self.start(items, "proxy-server"), self.start(items, "proxy-agent")
+        self.assertEqual(server["containers"][0]["image"], "a/b:1")
+        self.assertEqual(agent["containers"][0]["image"], "c:2")
+        self.assertIn("--enable-lease-controller", server["containers"][0]["args"])
+        for flag in ("--sync-forever", "--count-server-leases"):
+            self.assertIn(flag, agent["containers"][0]["args"])
+        self.assertTrue(agent["automountServiceAccountToken"])
+        (role,) = of_kind(items, "ClusterRole")
+        self.assertEqual(role["rules"][0]["resources"], ["leases"])
+        (cluster,) = load((folder / "kind.yaml").read_text())
+        roles = [node["role"] for node in cluster["nodes"]]
+        self.assertEqual(roles, ["control-plane"] * 3 + ["worker"] * 4)
+
+    def test_count(self) -> None:
+        """With a number of proxies nobody needs leases, nor the right to read them."""
+        folder = self.render("--server-count-override=5")
+        self.assertFalse((folder / "agent-leases.yaml").exists())
+        items = self.objects(*sorted(folder.glob("konnectivity-*.yaml")))
+        server, agent = self.start(items, "proxy-server"), self.start(items, "proxy-agent")
+        self.assertIn("--server-count=5", server["containers"][0]["args"])
+        self.assertNotIn("--enable-lease-controller", server["containers"][0]["args"])
+        self.assertNotIn("--count-server-leases", agent["containers"][0]["args"])
+
+    def test_bad_flags(self) -> None:
+        """What cannot be meant is refused."""
+        for flag in ("--num-kcp-nodes=0", "--num-worker-nodes=x", "--nonsense=1"):
+            self.render(flag, fails=True)
+
+
+class StaticPodTests(ManifestCase):
+    """Pods for a control plane that is not made by kubeadm, with HTTP CONNECT."""
+
+    folder = DEPLOY / "static-pods"
+
+    def test_pods(self) -> None:
+        """All objects are valid, fit together, and both programs take their arguments."""
+        items = self.objects(*sorted(self.folder.glob("*.yaml")))
+        server = self.start(items, "proxy-server")
+        self.start(items, "proxy-agent")
+        self.selects(self.folder / "egress-selector.yaml", server, "HTTPConnect")
+        self.assertIn("--mode=http-connect", server["containers"][0]["args"])
+
+    def test_nothing_is_left_to_fill(self) -> None:
+        """Every variable is one that the page names, and it names no others."""
+        page = (self.folder / "README.md").read_text()
+        for file in (*self.folder.glob("*.yaml"), self.folder / "kubeconfig"):
+            for item in load(file.read_text(), **VALUES):
+                self.assertNotIn("${", str(item))
+        for name in VALUES:
+            self.assertIn(f"`{name}`", page)
+
+    def test_new_token(self) -> None:
+        """A new token is printed, and is the one in the file, which only its user may read."""
+        folder = Path(tempfile.mkdtemp(prefix="konnect-test-"))
+        self.addCleanup(shutil.rmtree, folder)
+        file = folder / "tokens.csv"
+        script = self.folder / "new-token"
+        tokens = [
+            subprocess.run(
+                [script, file], stdout=subprocess.PIPE, text=True, timeout=30, check=True
+            )
+            for _ in range(2)
+        ]
+        first, second = (done.stdout.strip() for done in tokens)
+        self.assertNotEqual(first, second)
+        self.assertRegex(first, "^[0-9a-f]{64}$")
+        user = "system:konnectivity-server"
+        self.assertEqual(
+            file.read_text().splitlines(), [f"{t},{user},uid:{user}" for t in (first, second)]
+        )
+        self.assertEqual(file.stat().st_mode & 0o777, 0o600)

@@ -55,6 +55,15 @@ class Backoff:
         """
         return _jittered(self._interval)
 
+    def after_hang_up(self) -> float:
+        """
+        The wait when somebody listens, and closes the connection before a word is said.
+
+        Also always the same: that is a balancer whose proxy is down, or a proxy that has too much
+        to do, for which it is a little longer.
+        """
+        return _jittered(self._interval * GROWTH)
+
     def after_duplicate(self, expected: int) -> float:
         """
         The wait after an attempt that reached a proxy that is linked already.

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from konnect.agent.backoff import Backoff
-from konnect.agent.session import Refused
+from konnect.agent.session import HungUp, Refused
 from konnect.agent.token import TokenUnusable
 from konnect.agent.ways import Way
 from konnect.log import make_logger
@@ -110,9 +110,7 @@ class Search:
                 # Endpoints have words of their own for being cancelled.
                 raise CancelledError() from error
             self._report(error)
-            if _nobody_listens(error):
-                return self._backoff.after_refusal()
-            return self._backoff.after_error()
+            return self._after(error)
         self._last_problem = ""
         if new:
             return self._backoff.after_success()
@@ -128,6 +126,15 @@ class Search:
         await way.look_up(self._clock)
         return self._links.addresses_to_try(way)
 
+    def _after(self, error: Exception) -> float:
+        """The wait after a failure: short where the failure costs nobody anything."""
+        # Of a unix socket, the file may be missing too.
+        if isinstance(error, ConnectionRefusedError | FileNotFoundError):
+            return self._backoff.after_refusal()
+        if isinstance(error, HungUp):
+            return self._backoff.after_hang_up()
+        return self._backoff.after_error()
+
     def _report(self, error: Exception) -> None:
         """One line for each new problem; the same one again only at debug level."""
         in_words = isinstance(error, (Refused, HelloError, TokenUnusable))
@@ -137,9 +144,3 @@ class Search:
         news = text != self._last_problem and self._links.lacking
         (log.warn if news else log.debug)("{text}", text=text)
         self._last_problem = text
-
-
-def _nobody_listens(error: Exception) -> bool:
-    """Whether an attempt failed at once and at nobody's cost."""
-    # Of a unix socket, the file may be missing too.
-    return isinstance(error, ConnectionRefusedError | FileNotFoundError)

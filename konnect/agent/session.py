@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from konnect.agent.dialer import Dialer
 from konnect.agent.link import ProxyLink
 from konnect.log import make_logger
+from konnect.net.diagnosis import HANG_UP
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata
 from konnect.tunnel.ledger import Ledger
@@ -125,6 +126,14 @@ class Session:
         self.protocol.close("the link has ended", within=CLOSE_WITHIN)
 
 
+class HungUp(ConnectionError):
+    """
+    The connection was made, and closed by the peer before it had said a word.
+
+    Mostly a balancer did that, with no proxy behind it.
+    """
+
+
 def bounded(step: Deferred[Any], clock: IReactorTime, missing: str) -> None:
     """Let `step` fail with `NoAnswer` when it takes longer than HELLO_TIMEOUT."""
 
@@ -162,7 +171,7 @@ async def connect(
     protocol = cast(GrpcProtocol, await attempt)
     if protocol.lost:
         # It may be over before this coroutine has its turn; then nobody would take it out again.
-        raise ConnectionError("the proxy closed the connection at once")
+        raise HungUp("the proxy closed the connection at once")
     connections.add(protocol)
     try:
         # A Deferred of its own, so that a timeout does not cancel the protocol's.
@@ -170,7 +179,9 @@ async def connect(
         protocol.ready.addCallbacks(ready.callback, ready.errback)
         bounded(ready, clock, "the TLS handshake with the proxy was not done")
         await ready
-    except BaseException:
+    except BaseException as error:
         protocol.close("the connection did not become ready", abort=True)
+        if isinstance(error, ConnectionError) and str(error).startswith(HANG_UP):
+            raise HungUp(str(error)) from None
         raise
     return protocol

@@ -90,7 +90,8 @@ _REASONS = (
     ("bad record type", "the peer spoke no TLS"),
 )
 
-_HANG_UP = "the peer closed the connection during the TLS handshake"
+HANG_UP = "the peer closed the connection during the TLS handshake"
+"""How `explain` begins to tell that it did, without a word why."""
 
 _TWISTED = (
     (error.ConnectionRefusedError, "connection refused"),
@@ -111,7 +112,7 @@ def explain(failure: Failure | BaseException, transport: object = None) -> str:
     """
     value = failure.value if isinstance(failure, Failure) else failure
     ended = isinstance(value, error.ConnectionDone | error.ConnectionLost)
-    cause = _HANG_UP if ended and _in_handshake(transport) else _cause(value)
+    cause = HANG_UP if ended and _in_handshake(transport) else _cause(value)
     peer = peer_address(transport)
     return f"{cause} (peer {peer})" if peer else cause
 
@@ -199,7 +200,7 @@ def _cause(value: BaseException | None) -> str:
     if isinstance(value, TlsRefused):
         return value.text
     if isinstance(value, SSL.SysCallError):
-        return _HANG_UP
+        return HANG_UP
     if isinstance(value, SSL.Error):
         reasons = [str(entry[-1]) for entry in (value.args[0] if value.args else [])]
         return _from_reasons(reasons)
@@ -211,7 +212,7 @@ def _cause(value: BaseException | None) -> str:
 
 def _from_reasons(reasons: list[str]) -> str:
     if not reasons:
-        return _HANG_UP
+        return HANG_UP
     for part, text in _REASONS:
         for reason in reasons:
             if part in reason.lower():

@@ -34,6 +34,26 @@ class BackoffTests(SynchronousTestCase):
         self.assertEqual(waits.after_success(), 1.0)
         self.assertEqual(waits.after_error(), 1.0)
 
+    def test_cheap_failures(self) -> None:
+        """Where nobody listens, or hangs up, the wait is short and stays so; errors go on from
+        where they were."""
+        self.jitter(0.0)
+        waits = Backoff(1.0, 10.0)
+        waits.after_error()
+        for _ in range(5):
+            self.assertEqual((waits.after_refusal(), waits.after_hang_up()), (1.0, 1.5))
+        self.assertEqual(waits.after_error(), 1.5)
+
+    def test_duplicates(self) -> None:
+        """Duplicates are tried at the interval, four times as many as there are proxies, and then
+        less and less; a loss begins anew."""
+        self.jitter(0.0)
+        waits = Backoff(1.0, 10.0)
+        found = [waits.after_duplicate(3) for _ in range(15)]
+        self.assertEqual(found, [1.0] * 13 + [1.5, 2.25])
+        waits.after_loss()
+        self.assertEqual([waits.after_duplicate(1) for _ in range(6)], [1.0] * 5 + [1.5])
+
     def test_jitter(self) -> None:
         """Each wait is lengthened by up to a tenth, the cap's too, and never shortened."""
         self.jitter(1.0)

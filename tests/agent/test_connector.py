@@ -167,6 +167,16 @@ class FailureTests(ConnectorTestCase):
         self.wait(INTERVAL)
         self.assertEqual(self.connected, ["s-1"])
 
+    def test_hung_up(self) -> None:
+        """Behind a balancer without a proxy the agent tries nearly as often."""
+        proxy = self.proxy()
+        proxy.mode = "vanishes"
+        times = self.attempts_at(proxy, 45)
+        self.assertEqual(len(times), 30)
+        proxy.mode = "up"
+        self.wait(1.5 * INTERVAL)
+        self.assertEqual(self.connected, ["s-1"])
+
     def test_one_way_waits_for_no_other(self) -> None:
         """While one way hangs, another is tried again and again."""
         hangs, late = self.proxy("hangs"), self.proxy("late")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from twisted.internet.address import IPv4Address
@@ -14,6 +15,7 @@ from twisted.web.client import Agent, readBody
 from zope.interface import implementer
 
 from tests.certificates import pki
+from tests.functional.balancer import Balancer
 from tests.functional.peers import echo
 from tests.functional.rig import GRPC_UNIX, AgentRig, FunctionalTestCase, ProxyRig
 from tests.functional.waiting import until
@@ -111,6 +113,18 @@ class FindingTests(FunctionalTestCase):
         await self.linked(second)
         await until(lambda: len(agent.sessions) == 2, "the agent's side of the links")
         self.assertEqual((await self._readyz(agent))[0], 200)
+
+    async def test_a_balancer_without_a_proxy(self) -> None:
+        """An agent whose balancer hangs up does not wait longer and longer."""
+
+        def tried(balancer: Balancer) -> bool:
+            return balancer.accepted >= 25
+
+        for transport in ("stock", "hub"):
+            balancer = self.balancer()
+            self.agent(balancer, transport=transport, sync_interval_cap="10m")
+            # Waits that grew by half would add up to hours.
+            await until(functools.partial(tried, balancer), "25 tries")
 
     @staticmethod
     def _endpoint(proxy: ProxyRig) -> str:

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 
 from konnect.agent.backoff import Backoff
+from konnect.agent.census import Census
 from konnect.agent.dialer import Dialer
 from konnect.agent.link import ProxyLink
 from konnect.agent.search import Search
@@ -32,14 +33,8 @@ from konnect.wire.status import OK
 
 log = make_logger(__name__)
 
-FORGET_AFTER = 600.0
-"""Seconds after which a proxy that was not seen again is no longer known."""
-
 SPARE_FOR = 0.5
 """Seconds between two looks at whether a link to a proxy that is linked already carries nothing."""
-
-MAX_KNOWN = 1024
-"""Proxies that are known at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +46,8 @@ class Membership:
     sync_interval: float = 1.0
     sync_interval_cap: float = 10.0
     sync_forever: bool = False
+    probe_interval: float = 1.0
+    """How often it is seen whether proxies are going away, and the links of such are done."""
     keepalive_time: float = 3600.0
     flow: Flow = field(default_factory=Flow)
     token_path: str = ""
@@ -97,8 +94,9 @@ class Connector:
         self.spare: list[Session] = []
         """Sessions with proxies that are linked already: they go as soon as they carry nothing."""
         self._spare_call: IDelayedCall | None = None
-        self._known: dict[str, float] = {}
-        """When each proxy was seen last, by server id; the longest unseen first."""
+        self._census = Census()
+        self._probing = LoopingCall(self.tend)
+        self._probing.clock = clock
         self._stopped = False
         self._connections: set[GrpcProtocol] = set()
         """All that are not gone, also those of no session."""
@@ -106,6 +104,8 @@ class Connector:
     def start(self) -> None:
         """Begin to look for proxies."""
         self._count()
+        probing = self._probing.start(self._me.probe_interval, now=False)
+        probing.addErrback(lambda failure: log.failure("the look at the links broke", failure))
         for search in self._searches:
             search.start()
 
@@ -144,8 +144,10 @@ class Connector:
 
     def tend(self) -> None:
         """Look for links that their proxy gave up, and close those that are done."""
-        self._note_goaways()
-        self._count()
+        if not self._note_goaways():
+            self._count()
+            return
+        self.hasten()
 
     async def join(self, way: Way, addresses: list[str]) -> bool:
         """Connect; whether that found a proxy that was not linked yet."""
@@ -201,14 +203,15 @@ class Connector:
         elif session in self.spare:
             self.spare.remove(session)
 
-    def _note_goaways(self) -> None:
-        for server_id, session in list(self.sessions.items()):
-            if session.protocol.going_away:
-                log.info("proxy {id} is going away: looking for another", id=server_id)
-                del self.sessions[server_id]
-                self.leaving.append(session)
-                self._count()
+    def _note_goaways(self) -> bool:
+        """Whether a proxy is going away that was not a moment ago."""
+        going = [session for session in self.sessions.values() if session.protocol.going_away]
+        for session in going:
+            log.info("proxy {id} is going away: looking for another", id=session.server_id)
+            del self.sessions[session.server_id]
+            self.leaving.append(session)
         _close_idle(self.leaving)
+        return bool(going)
 
     def _drop_spares(self) -> None:
         self._spare_call = None
@@ -226,19 +229,10 @@ class Connector:
         be) and `known` (met in the last ten minutes).
         """
         staying = sum(not session.protocol.going_away for session in self.sessions.values())
-        return {"connected": staying, "expected": self.expected, "known": len(self._known)}
+        return {"connected": staying, "expected": self.expected, "known": len(self._census)}
 
     def _count(self) -> None:
-        now = self._clock.seconds()
-        known = self._known
-        for server_id in self.sessions:
-            known.pop(server_id, None)
-            known[server_id] = now
-        while known:
-            oldest = next(iter(known))
-            if len(known) <= MAX_KNOWN and now - known[oldest] < FORGET_AFTER:
-                break
-            del known[oldest]
+        self._census.note(self.sessions, self._clock.seconds())
         ledger = self._ledger
         if self.sessions or ledger.open_server_connections is not None:
             ledger.open_server_connections = len(self.sessions)
@@ -263,6 +257,8 @@ class Connector:
     async def stop(self, *, at_once: bool = False) -> None:
         """Close every link; done when their connections are gone. `at_once`: reset them."""
         self._stopped = True
+        if self._probing.running:
+            self._probing.stop()
         for search in self._searches:
             search.stop()
         if self._spare_call is not None:

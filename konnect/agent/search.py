@@ -37,9 +37,6 @@ class Links(Protocol):
     def lacking(self) -> bool:
         """Whether there are fewer than that."""
 
-    def tend(self) -> None:
-        """See to the links that there are."""
-
     def addresses_to_try(self, way: Way) -> list[str] | None:
         """Where a further proxy may be; None if none is looked for along this way."""
 
@@ -97,7 +94,6 @@ class Search:
 
     async def _attempt(self) -> float:
         """One attempt, if there is anything to look for; returns the seconds until the next."""
-        self._links.tend()
         try:
             addresses = await self._addresses()
             if addresses is None:

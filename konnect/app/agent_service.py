@@ -93,6 +93,7 @@ class AgentService(Service):
                 sync_interval=config.sync_interval,
                 sync_interval_cap=config.sync_interval_cap,
                 sync_forever=config.sync_forever,
+                probe_interval=config.probe_interval,
                 keepalive_time=config.keepalive_time,
                 flow=config.flow,
                 token_path=config.service_account_token_path,

@@ -25,7 +25,12 @@ SYNC_FLAGS = (
         "How often to look whether every proxy is connected, and the first wait after a failure.",
     ),
     Flag("sync-interval-cap", kinds.DURATION, 10.0, "The longest wait after repeated failures."),
-    Flag("probe-interval", kinds.DURATION, 1.0, "How often the state of each link is checked."),
+    Flag(
+        "probe-interval",
+        kinds.DURATION,
+        1.0,
+        "How often it is checked whether a linked proxy is going away, and another link needed.",
+    ),
     Flag(
         "sync-forever",
         kinds.BOOL,

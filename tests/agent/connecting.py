@@ -40,6 +40,7 @@ class ConnectorTestCase(SynchronousTestCase):
     """An agent and its proxies; jitter stands still, `stop` must leave nothing."""
 
     sync_forever = False
+    sync_interval = INTERVAL
     token_path = ""
 
     def setUp(self) -> None:
@@ -68,7 +69,13 @@ class ConnectorTestCase(SynchronousTestCase):
         self.connector = Connector(
             ways,
             Membership(
-                "a", "host=h", INTERVAL, CAP, self.sync_forever, 0.0, token_path=self.token_path
+                "a",
+                "host=h",
+                self.sync_interval,
+                CAP,
+                self.sync_forever,
+                keepalive_time=0.0,
+                token_path=self.token_path,
             ),
             self.ledger,
             self.dialer,

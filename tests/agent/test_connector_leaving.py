@@ -7,7 +7,7 @@ from twisted.internet.error import ConnectionLost
 
 from konnect.agent.connector import SPARE_FOR, Connector, Membership
 from konnect.wire import packets
-from tests.agent.connecting import INTERVAL, ConnectorTestCase
+from tests.agent.connecting import CAP, INTERVAL, ConnectorTestCase
 from tests.fakes import readable
 
 
@@ -107,6 +107,25 @@ class FailureTests(ConnectorTestCase):
         self.assertEqual(self.connector.states(), {"ready": 0, "leaving": 0})
         self.finish(Deferred.fromCoroutine(self.connector.stop()))
         self.assertEqual(dict(self.ledger.server_connection_failures), {"from_server": 1})
+
+
+class ProbeTests(ConnectorTestCase):
+    """The look at the links, which does not wait for the next search."""
+
+    sync_interval = CAP
+
+    def test_soon(self) -> None:
+        """A proxy that is going away is noticed and replaced within a probe interval."""
+        proxy = self.proxy()
+        self.begin(proxy)
+        old = self.connector.sessions["s-1"]
+        self.wait(1.5)
+        proxy.go_away()
+        self.run_wires()
+        self.assertEqual(self.connector.standing()["connected"], 0)
+        self.wait(1)
+        self.assertIsNot(self.connector.sessions["s-1"], old)
+        self.assertEqual(proxy.live, 1)
 
 
 class DrainTests(ConnectorTestCase):

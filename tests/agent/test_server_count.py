@@ -7,7 +7,7 @@ import itertools
 from twisted.internet.error import ConnectionLost
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.agent.connector import FORGET_AFTER
+from konnect.agent.census import FORGET_AFTER
 from konnect.agent.server_count import ServerCount
 from konnect.agent.ways import Way
 from tests.agent.connecting import INTERVAL, ConnectorTestCase

@@ -7,11 +7,11 @@ from __future__ import annotations
 import uuid
 
 from konnect.app import kinds
-from konnect.app.checks import NotYet
 from konnect.app.flags import Flag
 from konnect.app.flow_flags import FLOW_FLAGS
 from konnect.app.klog import KLOG_FLAGS
 from konnect.app.log_flags import LOG_FLAGS
+from konnect.app.profiling_flags import PROFILING_FLAGS
 from konnect.app.sync_flags import SYNC_FLAGS
 from konnect.app.tls_flags import TLS_FLAGS
 from konnect.app.transport_flags import TRANSPORT_FLAGS
@@ -115,12 +115,6 @@ _OPERATION_FLAGS = (
     ),
 )
 
-_LATER = "Known from upstream, not available in this version of konnect:"
-_MISSING_FLAGS = (
-    Flag("enable-profiling", kinds.BOOL, False, note=_LATER),
-    Flag("enable-contention-profiling", kinds.BOOL, False, note=_LATER),
-)
-
 AGENT_FLAGS = (
     *_PROXY_FLAGS,
     *_IDENTITY_FLAGS,
@@ -130,11 +124,7 @@ AGENT_FLAGS = (
     *TRANSPORT_FLAGS,
     *TLS_FLAGS,
     *_OPERATION_FLAGS,
-    *_MISSING_FLAGS,
+    *PROFILING_FLAGS,
     *LOG_FLAGS,
     *KLOG_FLAGS,
-)
-
-MISSING_FEATURES = (
-    NotYet("it has no profiler", ("enable-profiling", "enable-contention-profiling")),
 )

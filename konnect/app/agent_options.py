@@ -1,9 +1,9 @@
 """
 The agent's command line, judged in upstream's order and words, as a frozen config.
 
-`AgentOptions.config` is what the rest of konnect sees. Flags of features that do not exist yet
-are refused, never ignored. What this module does not do: open anything, or decide how a proxy is
-reached (konnect.app.describe turns the config into endpoint strings).
+`AgentOptions.config` is what the rest of konnect sees. What this module does not do: open
+anything, or decide how a proxy is reached (konnect.app.describe turns the config into endpoint
+strings).
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from urllib.parse import unquote_plus
 
 from twisted.python import usage
 
-from konnect.app.agent_flags import AGENT_FLAGS, MISSING_FEATURES
+from konnect.app.agent_flags import AGENT_FLAGS
 from konnect.app.checks import (
     every_interface,
-    refuse_missing_features,
     require_file,
     require_not_negative,
     require_pair,
@@ -29,6 +28,7 @@ from konnect.app.environment import Outward, read_outward
 from konnect.app.flags import FlagOptions
 from konnect.app.flow_flags import read_flow
 from konnect.app.klog import LogConfig, read_log
+from konnect.app.profiling_flags import ProfilingConfig, read_profiling, require_profiling
 from konnect.app.quoting import quote
 from konnect.app.sync_flags import read_leases, read_quorum, require_count_source, require_sync
 from konnect.extension.leases import LeaseSettings
@@ -90,6 +90,7 @@ class AgentConfig:
     strict: bool = False
     """Whether what is open (konnect.app.open_doors) is refused."""
     log: LogConfig = field(default_factory=LogConfig)
+    profiling: ProfilingConfig = field(default_factory=ProfilingConfig)
     """What is logged, and where to."""
 
 
@@ -108,7 +109,6 @@ class AgentOptions(FlagOptions):
             self._validate()
         except usage.UsageError as problem:
             raise usage.UsageError(f"failed to validate agent options with {problem}") from None
-        refuse_missing_features(MISSING_FEATURES, self.flags, self)
         if self._classic_proxy() and not self["ca-cert"]:
             # Upstream says so only when it has started.
             raise usage.UsageError(
@@ -135,10 +135,7 @@ class AgentOptions(FlagOptions):
             raise usage.UsageError(
                 f"channel size {self['xfr-channel-size']} must be greater than 0"
             )
-        if self["enable-contention-profiling"] and not self["enable-profiling"]:
-            raise usage.UsageError(
-                "if --enable-contention-profiling is set, --enable-profiling must also be set"
-            )
+        require_profiling(self)
         if self["sync-interval"] > self["sync-interval-cap"]:
             raise usage.UsageError(
                 f"sync interval {format_duration(self['sync-interval'])} must be less than"
@@ -202,6 +199,7 @@ class AgentOptions(FlagOptions):
             transport=self["transport"],
             strict=self["strict"],
             log=read_log(self),
+            profiling=read_profiling(self),
         )
 
 

@@ -19,6 +19,7 @@ from konnect.app.agent_readiness import agent_checks
 from konnect.app.describe import address_text, describe_agent
 from konnect.app.listening import CannotListen, Listeners, where
 from konnect.app.open_doors import agents_open_doors, guard
+from konnect.app.profiling_flags import Inspection
 from konnect.app.tls_flags import make_renewal
 from konnect.app.transport_flags import data_reactor
 from konnect.log import make_logger
@@ -50,6 +51,7 @@ class AgentService(Service):
         self._tunnel_log = self.ledger.account = (
             TunnelLog(reactor, "proxy") if config.log.tunnels else None
         )
+        self._inspection = Inspection(reactor, config.profiling)
         self._lag = LagMeter(reactor, self.ledger.reactor_lag)
         self.connector: Connector | None = None
         self._leases: AgentLeases | None = None
@@ -111,7 +113,11 @@ class AgentService(Service):
             style="agent",
             reactor=self._reactor,
         )
-        admin = admin_site(health_port=config.health_server_port, reactor=self._reactor)
+        admin = admin_site(
+            health_port=config.health_server_port,
+            profiling=self._inspection.pages,
+            reactor=self._reactor,
+        )
         for name, description, site in (
             ("health port", endpoints.health, health),
             ("admin port", endpoints.admin, admin),
@@ -128,6 +134,7 @@ class AgentService(Service):
         self.connector.start()
         self._leases.start(self.connector.hasten)
         self._lag.start()
+        self._inspection.start()
         self.renewal.start()
 
     def _ready(self) -> Checks:
@@ -157,6 +164,7 @@ class AgentService(Service):
             await self._leases.stop()
         await self.listeners.close()
         self._lag.stop()
+        self._inspection.stop()
         self.renewal.stop()
         if self._tunnel_log is not None:
             self._tunnel_log.close()

@@ -9,14 +9,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from twisted.python import usage
 
 from konnect.app.durations import format_duration
-from konnect.app.flags import Flag
 from konnect.app.quoting import quote
 
 
@@ -50,30 +46,6 @@ def require_not_negative(name: str, seconds: float) -> None:
     """Refuse a duration below zero."""
     if seconds < 0:
         raise usage.UsageError(f"{name} must be >= 0, got {format_duration(seconds)}")
-
-
-@dataclass(frozen=True, slots=True)
-class NotYet:
-    """Flags of a feature that upstream has and konnect does not have yet."""
-
-    feature: str
-    """What would be silently missing."""
-    flags: Sequence[str]
-    harmless: Sequence[Any] = ()
-    """Values that ask for nothing beyond what konnect does anyway."""
-
-
-def refuse_missing_features(
-    table: Sequence[NotYet], flags: Sequence[Flag], values: Mapping[str, Any]
-) -> None:
-    """Refuse a flag that asks for something konnect would otherwise ignore without a word."""
-    defaults = {flag.name: flag.default for flag in flags}
-    for row in table:
-        for name in row.flags:
-            if values[name] not in (defaults[name], *row.harmless):
-                raise usage.UsageError(
-                    f"--{name} is not available in this version of konnect: {row.feature}"
-                )
 
 
 def every_interface() -> str:

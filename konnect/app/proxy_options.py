@@ -1,9 +1,9 @@
 """
 The proxy's command line, judged in upstream's order and words, as a frozen config.
 
-`ProxyOptions.config` is what the rest of konnect sees. Flags of features that do not exist yet
-are refused, never ignored. What this module does not do: open anything, or decide how a listener
-is built (konnect.app.describe turns the config into endpoint strings).
+`ProxyOptions.config` is what the rest of konnect sees. What this module does not do: open
+anything, or decide how a listener is built (konnect.app.describe turns the config into endpoint
+strings).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from twisted.python import usage
 
 from konnect.app.checks import (
     every_interface,
-    refuse_missing_features,
     require_file,
     require_not_negative,
     require_pair,
@@ -32,13 +31,14 @@ from konnect.app.kubernetes_flags import (
     require_lease_label,
     require_token_flags,
 )
+from konnect.app.profiling_flags import ProfilingConfig, read_profiling, require_profiling
 from konnect.app.proxy_checks import (
     at_least_a_second,
     require_known_tls,
     require_one_way_in,
     require_usual_ports,
 )
-from konnect.app.proxy_flags import MISSING_FEATURES, PROXY_FLAGS, TLS_VERSIONS
+from konnect.app.proxy_flags import PROXY_FLAGS, TLS_VERSIONS
 from konnect.app.quoting import quote
 from konnect.app.strategies import parse_strategies
 from konnect.extension.leases import LeaseSettings
@@ -118,6 +118,7 @@ class ProxyConfig:
     strict: bool = False
     """Whether what is open (konnect.app.open_doors) is refused."""
     log: LogConfig = field(default_factory=LogConfig)
+    profiling: ProfilingConfig = field(default_factory=ProfilingConfig)
     """What is logged, and where to."""
 
 
@@ -136,7 +137,6 @@ class ProxyOptions(FlagOptions):
             self._validate()
         except usage.UsageError as problem:
             raise usage.UsageError(f"failed to validate server options with {problem}") from None
-        refuse_missing_features(MISSING_FEATURES, self.flags, self)
         self._require_certificates()
         self.config = self._freeze()
 
@@ -169,10 +169,7 @@ class ProxyOptions(FlagOptions):
         if frontend:
             require_one_way_in(self)
         require_usual_ports(self, frontend=frontend)
-        if self["enable-contention-profiling"] and not self["enable-profiling"]:
-            raise usage.UsageError(
-                "if --enable-contention-profiling is set, --enable-profiling must also be set"
-            )
+        require_profiling(self)
         require_token_flags(self)
         if path := self["kubeconfig"]:
             require_file(f"checking KubeconfigPath {quote(path)}", path)
@@ -254,4 +251,5 @@ class ProxyOptions(FlagOptions):
             transport=self["transport"],
             strict=self["strict"],
             log=read_log(self),
+            profiling=read_profiling(self),
         )

@@ -13,6 +13,7 @@ from twisted.internet.protocol import Factory
 from konnect.app.describe import describe_proxy
 from konnect.app.listening import CannotListen, Listeners
 from konnect.app.open_doors import guard, open_doors
+from konnect.app.profiling_flags import Inspection
 from konnect.app.proxy_kubernetes import ProxyKubernetes
 from konnect.app.proxy_options import ProxyConfig
 from konnect.app.proxy_stop import Connection, ProxyStop
@@ -81,6 +82,7 @@ class ProxyService(Service):
         self._tunnel_log = self.ledger.account = (
             TunnelLog(reactor, "agent") if config.log.tunnels else None
         )
+        self._inspection = Inspection(reactor, config.profiling)
         self._lag = LagMeter(reactor, self.ledger.reactor_lag)
         self._kubernetes: ProxyKubernetes | None = None
 
@@ -107,12 +109,15 @@ class ProxyService(Service):
             health_site(ready=self._ready, metrics=metrics, style="proxy", reactor=self._reactor),
         )
         self._open_optional(
-            "admin port", endpoints.admin, admin_site(metrics=metrics, reactor=self._reactor)
+            "admin port",
+            endpoints.admin,
+            admin_site(metrics=metrics, profiling=self._inspection.pages, reactor=self._reactor),
         )
 
     def startService(self) -> None:
         super().startService()
         self._lag.start()
+        self._inspection.start()
         if self._kubernetes is not None:
             self._kubernetes.start()
         self.renewal.start()
@@ -208,6 +213,7 @@ class ProxyService(Service):
         self._timers.rest()
         await self.stopping.run()
         self._lag.stop()
+        self._inspection.stop()
         if self._tunnel_log is not None:
             self._tunnel_log.close()
         if self._kubernetes is not None:

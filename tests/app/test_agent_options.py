@@ -270,15 +270,6 @@ class RefusedTests(AgentCase):
                 f"--proxy-server-host={text}",
             )
 
-    def test_features_that_are_missing(self) -> None:
-        """A flag of a feature that konnect lacks is refused, not ignored."""
-        for word, flag in (("--enable-profiling", "enable-profiling"),):
-            error = self.assertRaises(usage.UsageError, self.parse, self.ca, word)
-            self.assertTrue(
-                str(error).startswith(f"--{flag} is not available in this version of konnect: "),
-                error,
-            )
-
     def test_deprecated_label(self) -> None:
         """The old name of the lease selector is another name for it, and says so."""
         stderr = io.StringIO()

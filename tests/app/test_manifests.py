@@ -8,15 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.app.agent_flags import MISSING_FEATURES as AGENT_MISSING
 from konnect.app.agent_options import AgentConfig, AgentOptions
-from konnect.app.checks import NotYet
 from konnect.app.describe import describe_agent, describe_proxy
 from konnect.app.flags import FlagOptions
-from konnect.app.proxy_flags import MISSING_FEATURES as PROXY_MISSING
 from konnect.app.proxy_options import ProxyConfig, ProxyOptions
 from tests.app.manifests import AGENTS, PROXIES, with_files
 
@@ -36,26 +32,21 @@ class ManifestCase(SynchronousTestCase):
         file.write_text("not looked at\n", encoding="ascii")
         self.files = dict.fromkeys(FILES, str(file))
 
-    def parse(self, options: FlagOptions, words: Sequence[str], missing: Sequence[NotYet]) -> Any:
-        """The config; None where a feature that is known to be missing is asked for."""
+    def parse(self, options: FlagOptions, words: Sequence[str]) -> Any:
+        """The config."""
         warned = io.StringIO()
         with contextlib.redirect_stderr(warned):
-            try:
-                options.parseOptions(with_files(words, self.files))
-            except usage.UsageError as error:
-                if any(row.feature in str(error) for row in missing):
-                    return None
-                raise
+            options.parseOptions(with_files(words, self.files))
         self.assertEqual(warned.getvalue(), "")
         return options.config  # type: ignore[attr-defined]
 
-    def proxy(self, name: str) -> ProxyConfig | None:
+    def proxy(self, name: str) -> ProxyConfig:
         """The config of one of the proxies' lists."""
-        return self.parse(ProxyOptions({}), PROXIES[name], PROXY_MISSING)  # type: ignore[no-any-return]
+        return self.parse(ProxyOptions({}), PROXIES[name])  # type: ignore[no-any-return]
 
-    def agent(self, name: str) -> AgentConfig | None:
+    def agent(self, name: str) -> AgentConfig:
         """The config of one of the agents' lists."""
-        return self.parse(AgentOptions({}), AGENTS[name], AGENT_MISSING)  # type: ignore[no-any-return]
+        return self.parse(AgentOptions({}), AGENTS[name])  # type: ignore[no-any-return]
 
 
 class ManifestTests(ManifestCase):
@@ -65,28 +56,24 @@ class ManifestTests(ManifestCase):
         """Every proxy's list is accepted without a warning and asks for two listeners."""
         for name in PROXIES:
             config = self.proxy(name)
-            if config is not None:
-                endpoints = describe_proxy(config)
-                self.assertEqual((len(endpoints.frontends), len(endpoints.agents)), (1, 1), name)
+            endpoints = describe_proxy(config)
+            self.assertEqual((len(endpoints.frontends), len(endpoints.agents)), (1, 1), name)
 
     def test_agents(self) -> None:
         """Every agent's list is accepted without a warning and leads to one proxy."""
         for name in AGENTS:
             config = self.agent(name)
-            if config is not None:
-                self.assertEqual(len(describe_agent(config).proxies), 1, name)
+            self.assertEqual(len(describe_agent(config).proxies), 1, name)
 
     def test_a_flag_twice(self) -> None:
         """Where a list has a flag twice, the last one counts."""
         config = self.proxy("end-to-end tests")
-        if config is not None:
-            self.assertEqual(config.mode, "http-connect")
-            self.assertNotIn("127.0.0.1", describe_proxy(config).admin)
+        self.assertEqual(config.mode, "http-connect")
+        self.assertNotIn("127.0.0.1", describe_proxy(config).admin)
 
     def test_hypershift(self) -> None:
         """Values in words of their own reach the config."""
         config = self.proxy("HyperShift")
-        assert config is not None
         self.assertEqual(config.strategies, ("destHost", "defaultRoute"))
         self.assertEqual((config.health_port, config.server_count), (2041, 3))
         self.assertEqual((config.keepalive_time, config.frontend_keepalive_time), (30.0, 30.0))
@@ -100,13 +87,11 @@ class ManifestTests(ManifestCase):
         """Of the two examples with a log file, one has it written."""
         for name, written in (("examples/kind", False), ("examples/kubernetes, static pod", True)):
             config = self.proxy(name)
-            if config is not None:
-                self.assertEqual(config.log.to_files, written, name)
+            self.assertEqual(config.log.to_files, written, name)
 
     def test_alpn(self) -> None:
         """The name a load balancer chooses by is offered before h2."""
         config = self.agent("AKS")
-        assert config is not None
         self.assertIn("alpn=konnectivity,h2", describe_agent(config).proxies[0])
 
     def test_replacement(self) -> None:

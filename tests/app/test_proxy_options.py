@@ -406,12 +406,3 @@ class RefusedTests(ProxyCase):
             self.refuses(
                 f'invalid argument "{text}" for "--frontend" flag: {problem}', f"--frontend={text}"
             )
-
-    def test_features_that_are_missing(self) -> None:
-        """A flag of a feature that konnect lacks is refused, not ignored."""
-        for words, flag in ((["--enable-profiling"], "enable-profiling"),):
-            error = self.assertRaises(usage.UsageError, self.parse, *self.tcp, *words)
-            self.assertTrue(
-                str(error).startswith(f"--{flag} is not available in this version of konnect: "),
-                error,
-            )

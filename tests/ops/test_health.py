@@ -6,12 +6,15 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
-from konnect.ops.health import IDLE_TIMEOUT, Checks, admin_site, health_site
+from konnect.ops.health import Checks, admin_site, health_site
+from konnect.ops.web import CONNECTIONS, IDLE_TIMEOUT
 from tests.ops.web import ask, connect
 
 TEXT = "text/plain; charset=utf-8"
@@ -196,6 +199,16 @@ class BoundTests(SiteTestCase):
         protocol, transport = connect(self.site("proxy"))
         protocol.dataReceived(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20000)
         self.assertTrue(transport.value().startswith(b"HTTP/1.1 400 "))
+
+    def test_too_many_connections(self) -> None:
+        """More than so many connections are not served, until one of them is gone."""
+        site = self.site("proxy")
+        protocols = [connect(site)[0] for _ in range(CONNECTIONS)]
+        self.assertIsNone(site.buildProtocol(None))
+        protocols[0].connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(ask(site, "/healthz")[0], 200)
+        for protocol in protocols[1:]:
+            protocol.connectionLost(Failure(ConnectionDone()))
 
     def test_bodies_are_dropped(self) -> None:
         """A body is taken and thrown away, whatever it claims to be; nothing of it is kept."""

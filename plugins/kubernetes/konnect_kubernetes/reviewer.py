@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,8 @@ class Reviewer:
     """One API server; the proxy sees to it that few reviews are under way."""
 
     def __init__(self, api: AuthenticationV1Api, calls: Calls, allowance: Allowance) -> None:
-        self._api = api
+        # The client's types do not know that an answer may be left unread.
+        self._api: Any = api
         self._calls = calls
         self._allowance = allowance
         self._under_way: set[Deferred[TokenReview]] = set()
@@ -42,29 +44,54 @@ class Reviewer:
         question = V1TokenReview(spec=V1TokenReviewSpec(token=token, audiences=audiences))
         try:
             await self._allowance.turn()
-            answer = await self._calls.call(
-                self._api.create_token_review, question, _request_timeout=TIMEOUT
-            )
+            return await self._calls.call(self._ask, question)
         except ApiFailure as failure:
             raise ReviewFailed(str(failure)) from None
         except CancelledError:
             raise ReviewFailed("the review was given up") from None
-        status = answer.status
-        if status is None:
-            raise ReviewFailed("the API server's answer has no status")
-        user = status.user
-        return TokenReview(
-            authenticated=bool(status.authenticated),
-            username=(user.username or "") if user is not None else "",
-            audiences=tuple(status.audiences or ()),
-            error=status.error or "",
+
+    def _ask(self, question: V1TokenReview) -> TokenReview:
+        """In a thread."""
+        response = self._api.create_token_review(
+            question, _preload_content=False, _request_timeout=TIMEOUT
         )
+        try:
+            return _read(response.read())
+        finally:
+            response.release_conn()
 
     def stop(self) -> Deferred[None]:
         """See `ITokenReviewer`."""
         for review in list(self._under_way):
             review.cancel()
         return self._calls.stop().addCallback(lambda _: self._api.api_client.close())
+
+
+def _read(body: bytes) -> TokenReview:
+    """
+    What a TokenReview says. Read here and not by the client, of which not every version sees to the
+    types that it declares: this decides who is let in.
+    """
+    answer = json.loads(body)
+    status = answer.get("status") if isinstance(answer, dict) else None
+    user = status.get("user") or {} if isinstance(status, dict) else None
+    if not isinstance(status, dict) or not isinstance(user, dict):
+        raise ApiFailure("the API server's answer is no TokenReview")
+    authenticated = status.get("authenticated") or False
+    username, error = user.get("username") or "", status.get("error") or ""
+    audiences = status.get("audiences") or []
+    if (
+        not isinstance(authenticated, bool)
+        or not isinstance(audiences, list)
+        or not all(isinstance(text, str) for text in (username, error, *audiences))
+    ):
+        raise ApiFailure("the API server's answer is no TokenReview")
+    return TokenReview(
+        authenticated=authenticated,
+        username=username,
+        audiences=tuple(audiences),
+        error=error,
+    )
 
 
 def make_reviewer(reactor: Any, access: ApiAccess, at_once: int) -> Reviewer:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
+from unittest import mock
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
@@ -69,11 +70,14 @@ class ApiCase(TestCase):
         """The API server of another kubeconfig, or this one."""
         return ApiAccess(kubeconfig=kubeconfig or self.kubeconfig, qps=-1.0)
 
-    def patch_environ(self, name: str) -> None:
-        """Take a variable out of the environment for this test."""
-        value = os.environ.pop(name, None)
-        if value is not None:
-            self.addCleanup(os.environ.__setitem__, name, value)
+    def set_environ(self, name: str, value: str | None) -> None:
+        """Set a variable of the environment for this test, or take it out."""
+        change = {} if value is None else {name: value}
+        patched = mock.patch.dict(os.environ, change)
+        patched.start()
+        self.addCleanup(patched.stop)
+        if value is None:
+            os.environ.pop(name, None)
 
     async def _no_connections(self) -> None:
         def connections() -> list[Server]:
@@ -97,4 +101,5 @@ class ApiCase(TestCase):
         try:
             await done
         finally:
-            loop.stop()
+            if loop.running:
+                loop.stop()

@@ -280,7 +280,7 @@ class SettingsTests(ApiCase):
         """Without a kubeconfig, outside of a cluster, it is said what is missing."""
         settings = LeaseSettings(namespace="n", labels="a=b")
         for name in ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
-            self.patch_environ(name)
+            self.set_environ(name, None)
         with self.assertRaises(ValueError) as caught:
             make_presence(self.reactor, "p", settings, Ledger(lambda: 0.0))
         self.assertTrue(

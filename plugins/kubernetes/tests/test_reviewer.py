@@ -101,6 +101,10 @@ class ReviewerTests(ApiCase):
             b"<html>secret-token</html>",
             b'{"status": "secret-token"}',
             b'{"spec": {"token": "secret-token"}, "status": {"authenticated": {"x": 1}}}',
+            b'{"status": {"authenticated": "yes"}}',
+            b'{"status": {"authenticated": true, "user": {"username": 7}}}',
+            b'{"status": {"authenticated": true, "audiences": "secret-token"}}',
+            b'{"status": {"authenticated": true, "audiences": [7]}}',
             b"[1, 2]",
             b"\xff\xfe",
         ):

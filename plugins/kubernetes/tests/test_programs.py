@@ -1,0 +1,148 @@
+"""konnect's proxy and agent with konnect-kubernetes: found by the flags, and working together."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from typing import TypeVar
+
+from konnect.app.agent import agent_service
+from konnect.app.agent_options import AgentOptions
+from konnect.app.agent_service import AgentService
+from konnect.app.extensions import CannotStart
+from konnect.app.proxy import proxy_service
+from konnect.app.proxy_options import ProxyOptions
+from konnect.app.proxy_service import ProxyService
+from tests.api_server import Object
+from tests.case import ApiCase
+
+S = TypeVar("S", ProxyService, AgentService)
+
+
+def free_port() -> int:
+    """A port that nobody listens at, below those that upstream's rules call ephemeral."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def review(asked: Object) -> Object:
+    """What the API server says of a token: good are those that begin with `good`."""
+    if not asked["token"].startswith("good"):
+        return {"authenticated": False, "error": "[invalid bearer token]"}
+    return {
+        "authenticated": True,
+        "audiences": asked["audiences"],
+        "user": {"username": "system:serviceaccount:kube-system:konnectivity-agent"},
+    }
+
+
+class ProgramTests(ApiCase):
+    """Two proxies and an agent, in this process, with real sockets."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.api.judge = review
+        self.folder = tempfile.mkdtemp(prefix="konnect-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.token = Path(self.folder, "token")
+        self.ports: dict[str, int] = {}
+
+    def proxy(self, name: str) -> ProxyService:
+        """A proxy that asks for tokens and publishes its lease."""
+        port = self.ports[name] = free_port()
+        options = ProxyOptions()
+        options.parseOptions(
+            [
+                f"--frontend=connect=unix:{self.folder}/{name}.sock:lockfile=0",
+                f"--agent-endpoint=tcp:{port}:interface=127.0.0.1",
+                f"--health-port={free_port()}",
+                f"--admin-port={free_port()}",
+                f"--server-id={name}",
+                f"--kubeconfig={self.kubeconfig}",
+                "--kubeconfig-qps=-1",
+                "--agent-namespace=kube-system",
+                "--agent-service-account=konnectivity-agent",
+                "--authentication-audience=system:konnectivity-server",
+                "--enable-lease-controller",
+                "--shutdown-delay=0s",
+            ]
+        )
+        return self.run_service(proxy_service(options.config, self.reactor))
+
+    def agent(self, *flags: str) -> AgentService:
+        """An agent that shows its token and counts leases."""
+        options = AgentOptions()
+        options.parseOptions(
+            [
+                # One of the proxies alone: of the other the agent knows by its lease.
+                f"--agent-endpoint=tcp:127.0.0.1:{self.ports['p-1']}",
+                f"--service-account-token-path={self.token}",
+                f"--health-server-port={free_port()}",
+                f"--admin-server-port={free_port()}",
+                f"--kubeconfig={self.kubeconfig}",
+                "--count-server-leases",
+                "--sync-interval=20ms",
+                "--sync-interval-cap=100ms",
+                *flags,
+            ]
+        )
+        return self.run_service(agent_service(options.config, self.reactor))
+
+    def run_service(self, service: S) -> S:
+        """Start it; it is stopped at the end, if it has not been by then."""
+        service.privilegedStartService()
+        service.startService()
+
+        async def stop() -> None:
+            if service.running:
+                service.hurry()
+                await service.stopService()
+
+        self.addCleanup(stop)
+        return service
+
+    async def test_together(self) -> None:
+        """An agent is admitted once its token is good, counts the proxies by their leases, and
+        learns of one that stops."""
+        self.token.write_text("bad\n", encoding="ascii")
+        first, second = self.proxy("p-1"), self.proxy("p-2")
+        await self.api.until(lambda: len(self.api.leases) == 2)
+        agent = self.agent()
+        refused = first.ledger.agents_refused
+        await self.until(lambda: refused.get("Unauthenticated", 0) >= 2)
+        self.assertEqual(len(agent.connector.sessions) if agent.connector else 0, 0)
+
+        self.token.write_text("good\n", encoding="ascii")
+        await self.until(lambda: first.registry.ready)
+        await self.until(lambda: agent.ledger.known_server_count == 2)
+        self.assertEqual({asked["token"] for asked in self.api.reviewed}, {"bad", "good"})
+        self.assertEqual(
+            {audience for asked in self.api.reviewed for audience in asked["audiences"]},
+            {"system:konnectivity-server"},
+        )
+
+        await second.stopService()
+        self.assertEqual(list(self.api.leases), ["konnectivity-proxy-server-p-1"])
+        await self.until(lambda: agent.ledger.known_server_count == 1)
+
+    async def test_unusable_kubeconfig(self) -> None:
+        """A program whose kubeconfig is none does not start, and says which file."""
+        path = Path(self.folder, "kubeconfig")
+        path.write_text(json.dumps({"kind": "Config"}), encoding="ascii")
+        self.kubeconfig = str(path)
+        self.token.write_text("good", encoding="ascii")
+        self.ports["p-1"] = free_port()
+        for begin in (self.agent, lambda: self.proxy("p-1")):
+            with self.assertRaises(CannotStart) as caught:
+                begin()
+            self.assertIn(f"kubeconfig {path}: Invalid kube-config file", str(caught.exception))

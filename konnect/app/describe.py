@@ -8,11 +8,14 @@ as they went in, after those that upstream's flags ask for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from twisted.internet.endpoints import quoteStringArgument
 
-from konnect.app.agent_options import AgentConfig
-from konnect.app.proxy_options import ProxyConfig
+if TYPE_CHECKING:
+    # Each program has its own table of flags, and need not keep the other's in memory.
+    from konnect.app.agent_options import AgentConfig
+    from konnect.app.proxy_options import ProxyConfig
 
 
 @dataclass(frozen=True, slots=True)

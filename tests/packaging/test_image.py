@@ -41,9 +41,15 @@ class ImageTests(SynchronousTestCase):
 
     def entry(self, name: str, *flags: str) -> str:
         """What an entry prints that sees nothing but the folder and Python itself."""
-        script = self.sources / "deploy" / "images" / name
-        bare = ("env", f"PYTHONPATH={self.folder}", sys.executable, "-S", "-B")
-        return run(*bare, script, *flags, cwd=self.sources.parent)
+        return self.bare(self.sources / "deploy" / "images" / name, *flags)
+
+    def python(self, code: str) -> str:
+        """What a program prints there."""
+        return self.bare("-c", code)
+
+    def bare(self, *words: str | Path) -> str:
+        python = ("env", f"PYTHONPATH={self.folder}", sys.executable, "-S", "-B")
+        return run(*python, *words, cwd=self.sources.parent)
 
     def test_files(self) -> None:
         """Everything that runs is there, nobody's tests are, and it is not large."""
@@ -60,5 +66,9 @@ class ImageTests(SynchronousTestCase):
         """Each entry runs on the folder alone."""
         self.assertIn("konnect-proxy [flags]", self.entry("proxy-server", "--help"))
         self.assertIn("konnect-agent [flags]", self.entry("proxy-agent", "--help"))
+        self.assertIn(
+            "V1TokenReview",
+            self.python("from kubernetes import client; print(client.V1TokenReview.__name__)"),
+        )
         self.assertIn("konnect test-client", self.entry("proxy-test-client", "--help"))
         self.assertIn("konnect test-server", self.entry("http-test-server", "--help"))

@@ -75,6 +75,7 @@ class Connector:
         timers: IReactorTime | None = None,
     ) -> None:
         self._me = membership
+        self._keepalive_time = membership.keepalive_time
         self._ledger = ledger
         self._dialer = dialer
         self._clock = clock
@@ -154,7 +155,7 @@ class Connector:
         me = self._me
         token = read_token(me.token_path) if me.token_path else None
         endpoint = way.endpoint(addresses)
-        protocol = await connect(endpoint, self._clock, me.keepalive_time, self._connections)
+        protocol = await connect(endpoint, self._clock, self._keepalive_time, self._connections)
         session = Session(
             protocol, self._ledger, self._dialer, self._timers, flow=me.flow, on_end=self._ended
         )
@@ -190,6 +191,8 @@ class Connector:
         return True
 
     def _ended(self, session: Session, text: str) -> None:
+        if session.protocol.pinged_too_often:
+            self._be_calmer()
         if self.sessions.get(session.server_id) is session:
             del self.sessions[session.server_id]
             self._count()
@@ -202,6 +205,15 @@ class Connector:
             self.leaving.remove(session)
         elif session in self.spare:
             self.spare.remove(session)
+
+    def _be_calmer(self) -> None:
+        """A proxy has sent `too_many_pings`: do what grpc's clients do."""
+        self._keepalive_time *= 2
+        log.warn(
+            "the proxy finds that --keepalive-time pings it too often; new connections ping after"
+            " {seconds:g} s",
+            seconds=self._keepalive_time,
+        )
 
     def _note_goaways(self) -> bool:
         """Whether a proxy is going away that was not a moment ago."""

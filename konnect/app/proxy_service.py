@@ -23,6 +23,7 @@ from konnect.app.transport_flags import data_reactor
 from konnect.log import make_logger
 from konnect.net.grpc_server import GrpcServerFactory
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.net.policing import AGENTS, CLIENTS
 from konnect.net.timers import Timers
 from konnect.ops.health import admin_site, health_site
 from konnect.ops.lag import LagMeter
@@ -142,6 +143,7 @@ class ProxyService(Service):
                 self._timers,
                 memo=OpeningMemo(Limits(max_header_list=floods.head, max_streams=floods.streams)),
                 keepalive_time=self.config.frontend_keepalive_time,
+                pings=CLIENTS,
                 floods=floods,
                 on_cut=self._count_cut,
             )
@@ -180,6 +182,7 @@ class ProxyService(Service):
                 stream_window=STREAM_WINDOW, connection_window=STREAM_WINDOW, max_frame=MAX_FRAME
             ),
             keepalive_time=self.config.keepalive_time,
+            pings=AGENTS,
             floods=self.config.floods,
             on_cut=self._count_cut,
         )

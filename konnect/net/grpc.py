@@ -31,6 +31,7 @@ from konnect.net.diagnosis import explain, peer_address
 from konnect.net.floods import DEFAULT, Count, FloodLimits, FloodWatch
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.keepalive import Keepalive
+from konnect.net.policing import TOO_MANY_PINGS
 from konnect.net.unread import UnreadEnds
 from konnect.net.users import user_of
 from konnect.wire.events import (
@@ -40,6 +41,7 @@ from konnect.wire.events import (
     HalfClosed,
     HeadersReceived,
     MessageReceived,
+    Pinged,
     Ponged,
     StreamEnded,
     StreamOpened,
@@ -96,6 +98,8 @@ class GrpcProtocol(Protocol):
         self.ready: Deferred[None] = Deferred()
         """Fires when streams may be opened (after the TLS handshake); fails with the reason."""
         self.going_away = False
+        self.pinged_too_often = False
+        """The peer goes away because our keepalive is too eager."""
         self.lost = False
         """The connection is gone."""
         self.unusual_end = False
@@ -362,11 +366,15 @@ class GrpcProtocol(Protocol):
         if stream is not None and stream.listener is not None:
             stream.listener.writable()
 
+    def pinged(self, send_window: int) -> None:
+        """The peer has sent a ping; servers want to know."""
+
     def _ponged(self, event: Ponged) -> None:
         """Any byte counts as a sign of life, see `dataReceived`."""
 
     def _going_away(self, event: GoingAway) -> None:
         self.going_away = True
+        self.pinged_too_often = event.debug == TOO_MANY_PINGS
         log.debug("{peer} sent GOAWAY ({debug})", peer=self.peer, debug=event.debug)
 
     def _connection_ended(self, event: ConnectionEnded) -> None:
@@ -384,6 +392,7 @@ _EVENTS: dict[type[Event], Callable[[GrpcProtocol, Any], None]] = {
     HalfClosed: GrpcProtocol._half_closed,
     StreamEnded: GrpcProtocol._stream_ended,
     Writable: GrpcProtocol._writable,
+    Pinged: lambda protocol, event: protocol.pinged(event.send_window),
     Ponged: GrpcProtocol._ponged,
     GoingAway: GrpcProtocol._going_away,
     ConnectionEnded: GrpcProtocol._connection_ended,

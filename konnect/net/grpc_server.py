@@ -18,8 +18,9 @@ from konnect.log import make_logger
 from konnect.net.floods import DEFAULT, Count, Crowd, FloodLimits
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.net.policing import TOO_MANY_PINGS, PingPolice, PingRules
 from konnect.wire.grpc import Limits, OpeningMemo, Role
-from konnect.wire.status import Status
+from konnect.wire.status import ErrorCode, Status
 
 log = make_logger(__name__)
 
@@ -39,15 +40,24 @@ class GrpcServerProtocol(GrpcProtocol):
     One accepted connection.
 
     :param crowd: those of its listener that ask for nothing.
+    :param pings: how often the peer may ping.
     """
 
     _head: bytes | None = b""
     _preface_limit: Any = None
 
     def __init__(
-        self, clock: IReactorTime, crowd: Crowd, *, floods: FloodLimits, **more: Any
+        self,
+        clock: IReactorTime,
+        crowd: Crowd,
+        *,
+        floods: FloodLimits,
+        pings: PingRules | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(Role.SERVER, clock, floods=floods, **more)
+        self._pings = pings
+        self._police: PingPolice | None = None
         self._crowd = crowd
         self._preface_timeout = floods.preface_timeout
 
@@ -61,6 +71,20 @@ class GrpcServerProtocol(GrpcProtocol):
 
     def _busy(self) -> None:
         self._crowd.leave(self)
+
+    def pinged(self, send_window: int) -> None:
+        if self._pings is None:
+            return
+        police = self._police
+        if police is None:  # most connections never see a ping
+            police = self._police = PingPolice(self._pings)
+        if police.too_many(self._clock.seconds(), send_window, self.live_streams):
+            self._count_cut("too_many_pings")
+            self._wire.goaway(ErrorCode.ENHANCE_YOUR_CALM, TOO_MANY_PINGS)
+            self.close(
+                "the peer sent keepalive pings too often (they have to be"
+                f" {self._pings.min_time:g} s apart)"
+            )
 
     def crowded_out(self) -> None:
         """See `konnect.net.floods.Crowd`."""
@@ -121,6 +145,7 @@ class GrpcServerFactory(Factory):
     :param routes: what serves each path; others are UNIMPLEMENTED.
     :param memo: what its connections have in common, for a listener with a connection per tunnel;
         it brings the limits then.
+    :param pings: how often peers may ping; None: as often as they like.
     :param on_cut: counts what was cut for what its peer did.
     """
 
@@ -136,9 +161,11 @@ class GrpcServerFactory(Factory):
         memo: OpeningMemo | None = None,
         keepalive_time: float = 3600.0,
         floods: FloodLimits = DEFAULT,
+        pings: PingRules | None = None,
         on_cut: Count | None = None,
     ) -> None:
         self._floods = floods
+        self._pings = pings
         self._on_cut = on_cut
         self._crowd = Crowd(floods.idle)
         self._name = name
@@ -158,6 +185,7 @@ class GrpcServerFactory(Factory):
             accept=self._accept,
             keepalive_time=self._keepalive_time,
             floods=self._floods,
+            pings=self._pings,
             on_cut=self._on_cut,
             on_lost=self._lost,
         )

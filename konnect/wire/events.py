@@ -76,6 +76,14 @@ class Writable:
 
 
 @dataclass(frozen=True, slots=True)
+class Pinged:
+    """The peer has sent a ping; the answer is in `output()` by itself."""
+
+    send_window: int
+    """Bytes that the peer's window of the whole connection has left for us."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ponged:
     """The peer has answered the ping with this payload."""
 
@@ -113,6 +121,7 @@ Event = (
     | HalfClosed
     | StreamEnded
     | Writable
+    | Pinged
     | Ponged
     | GoingAway
     | ConnectionEnded

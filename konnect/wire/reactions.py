@@ -19,6 +19,7 @@ from konnect.wire.events import (
     HalfClosed,
     HeadersReceived,
     MessageReceived,
+    Pinged,
     Ponged,
     StreamEnded,
     StreamOpened,
@@ -53,6 +54,7 @@ class Reactions:
             h2.events.SettingsAcknowledged: self._settings_acknowledged,
             h2.events.StreamReset: self._reset,
             h2.events.StreamEnded: self._end_stream,
+            h2.events.PingReceived: self._ping,
             h2.events.PingAckReceived: self._pong,
         }
         if streams.client:
@@ -142,6 +144,9 @@ class Reactions:
         self, event: h2.events.SettingsAcknowledged, events: list[Event]
     ) -> None:
         self._streams.settings_acknowledged()
+
+    def _ping(self, event: h2.events.PingReceived, events: list[Event]) -> None:
+        events.append(Pinged(self._streams.windows.out))
 
     def _pong(self, event: h2.events.PingAckReceived, events: list[Event]) -> None:
         events.append(Ponged(event.ping_data))

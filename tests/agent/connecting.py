@@ -41,6 +41,7 @@ class ConnectorTestCase(SynchronousTestCase):
 
     sync_forever = False
     sync_interval = INTERVAL
+    keepalive_time = 0.0
     token_path = ""
 
     def setUp(self) -> None:
@@ -74,7 +75,7 @@ class ConnectorTestCase(SynchronousTestCase):
                 self.sync_interval,
                 CAP,
                 self.sync_forever,
-                keepalive_time=0.0,
+                keepalive_time=self.keepalive_time,
                 token_path=self.token_path,
             ),
             self.ledger,

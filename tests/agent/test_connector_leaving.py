@@ -6,7 +6,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 
 from konnect.agent.connector import SPARE_FOR, Connector, Membership
+from konnect.net.keepalive import TICKS
+from konnect.net.policing import TOO_MANY_PINGS
 from konnect.wire import packets
+from konnect.wire.status import ErrorCode
 from tests.agent.connecting import CAP, INTERVAL, ConnectorTestCase
 from tests.fakes import readable
 
@@ -89,7 +92,22 @@ class SpareTests(ConnectorTestCase):
 
 
 class FailureTests(ConnectorTestCase):
-    """What is counted as the failure of a link."""
+    """What is counted as the failure of a link, and what is learnt from it."""
+
+    def test_too_many_pings(self) -> None:
+        """An agent whose proxy is pinged too often pings half as often from then on."""
+        self.keepalive_time = 10.0
+        proxy = self.proxy()
+        self.begin(proxy)
+        (protocol,) = proxy.factory.connections
+        protocol._wire.goaway(ErrorCode.ENHANCE_YOUR_CALM, TOO_MANY_PINGS)
+        protocol.close("too many pings")
+        self.run_wires()
+        self.assertIn("new connections ping after 20 s", " ".join(self.lines))
+        self.wait(2 * INTERVAL)
+        self.assertEqual(self.connected, ["s-1"])
+        keepalive = self.connector.sessions["s-1"].protocol._keepalive
+        self.assertEqual(keepalive._tick_seconds * TICKS, 20.0)
 
     def test_lost(self) -> None:
         """A link that breaks is one failure; one that is closed or stopped by us is none."""

@@ -10,6 +10,7 @@ from konnect.net.floods import DEFAULT
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_server import PREFACE, GrpcServerFactory
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.net.policing import AGENTS, CLIENTS, PingRules
 from konnect.wire.grpc import Role
 from tests.fakes import FakeLog, FakeSocket
 from tests.net.streams import Listener
@@ -19,11 +20,19 @@ from tests.net.wires import Wire
 class GrpcServerTestCase(SynchronousTestCase):
     """A listener with one service."""
 
+    pings: PingRules | None = None
+
     def setUp(self) -> None:
         self.clock = Clock()
+        self.cut: list[str] = []
         self.accepted: list[Metadata] = []
         self.factory = GrpcServerFactory(
-            "the listener", {"/S/Known": self.accept}, self.clock, keepalive_time=60.0
+            "the listener",
+            {"/S/Known": self.accept},
+            self.clock,
+            keepalive_time=0.0 if self.pings else 60.0,
+            pings=self.pings,
+            on_cut=self.cut.append,
         )
         log = FakeLog()
         self.lines = log.lines
@@ -155,3 +164,81 @@ class PrefaceTests(GrpcServerTestCase):
         socket.protocol.handshakeCompleted()
         self.assertEqual(socket.take(), ["abort"])
         self.assertEqual(self.reasons(), ["the peer did not agree on HTTP/2 by ALPN (h2)"])
+
+
+class EagerTests(GrpcServerTestCase):
+    """Agents that ping more often than every 30 seconds."""
+
+    pings: PingRules | None = AGENTS
+
+    def link(self) -> Wire:
+        """A client that is connected."""
+        client = GrpcProtocol(Role.CLIENT, self.clock, keepalive_time=0)
+        wire = Wire(client, self.factory.buildProtocol(None))
+        self.sockets += [wire.client, wire.server]
+        wire.run()
+        self.client = client
+        return wire
+
+    def ping(self, wire: Wire, times: int, every: float) -> None:
+        """Ping as a keepalive does."""
+        for _ in range(times):
+            self.clock.advance(every)
+            if not wire.client.gone:
+                self.client._ping()
+                wire.run()
+
+    def test_in_time(self) -> None:
+        """Pings that are far enough apart, give or take a little, go on for ever."""
+        wire = self.link()
+        self.ping(wire, 20, every=29.0)
+        self.assertFalse(wire.client.gone)
+        self.assertEqual(self.cut, [])
+
+    def test_too_often(self) -> None:
+        """Two early ones are forgiven, a third in a row ends the connection; the peer is told."""
+        wire = self.link()
+        self.ping(wire, 3, every=10.0)
+        self.assertFalse(wire.client.gone)
+        self.ping(wire, 1, every=10.0)
+        self.assertTrue(self.client.pinged_too_often)
+        self.assertTrue(wire.server.gone)
+        self.assertEqual(self.cut, ["too_many_pings"])
+        self.assertIn("pings too often (they have to be 30 s apart)", self.lines[-1])
+
+    def test_beside_data(self) -> None:
+        """Who is sent something may ping: that is how grpc measures the path."""
+        wire = self.link()
+        stream = self.client.open("/S/Known", [], Listener(), authority="a")
+        wire.run()
+        (protocol,) = self.factory.connections
+        (served,) = protocol._streams.values()
+        for _ in range(10):
+            served.send(b"data")
+            self.ping(wire, 1, every=0.01)
+        self.assertEqual(self.cut, [])
+        stream.reset()
+        wire.run()
+
+
+class EagerClientTests(EagerTests):
+    """Clients: five minutes apart, and hardly ever without a stream."""
+
+    pings = CLIENTS
+
+    def test_in_time(self) -> None:
+        """With a stream every five minutes is fine."""
+        wire = self.link()
+        stream = self.client.open("/S/Known", [], Listener(), authority="a")
+        self.ping(wire, 10, every=300.0)
+        self.assertEqual(self.cut, [])
+        stream.reset()
+        wire.run()
+        self.ping(wire, 3, every=300.0)
+        self.assertEqual(self.cut, ["too_many_pings"])
+
+    def test_too_often(self) -> None:
+        """Without a stream the rate makes no difference."""
+        wire = self.link()
+        self.ping(wire, 4, every=10.0)
+        self.assertEqual(self.cut, ["too_many_pings"])

@@ -14,6 +14,7 @@ from konnect.wire.events import (
     HalfClosed,
     HeadersReceived,
     MessageReceived,
+    Pinged,
     Ponged,
     StreamEnded,
     StreamOpened,
@@ -40,6 +41,9 @@ class ConversationTests(SynchronousTestCase):
         pair.run()
         pair.server.end_stream(stream_id, Status.UNKNOWN, "nö: 100%\n", [("k", "v")])
         pair.run()
+        (ping,) = only(pair.server_events, Pinged)
+        self.assertLess(ping.send_window, 1 << 24)
+        pair.server_events.remove(ping)
         self.assertEqual(
             pair.server_events,
             [

@@ -113,7 +113,6 @@ def read_access(values: Mapping[str, Any]) -> ApiAccess:
     """What the flags of a program say of the API server."""
     return ApiAccess(
         kubeconfig=values["kubeconfig"],
-        content_type=values["kube-api-content-type"],
         qps=values.get("kubeconfig-qps", 0.0),
         burst=values.get("kubeconfig-burst", 0),
     )

@@ -11,8 +11,6 @@ class ApiAccess:
 
     kubeconfig: str = ""
     """A path; empty: the configuration that a pod finds inside its cluster."""
-    content_type: str = ""
-    """`--kube-api-content-type`: what the API server would be asked in, by upstream."""
     qps: float = 0.0
     """Requests in a second; 0: the plugin's default. Below 0: as many as come."""
     burst: int = 0

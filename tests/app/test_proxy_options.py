@@ -284,7 +284,6 @@ class RefusedTests(ProxyCase):
                 remember=60.0,
                 access=ApiAccess(
                     kubeconfig=self.file,
-                    content_type="application/vnd.kubernetes.protobuf",
                     qps=2.5,
                     burst=7,
                 ),

@@ -233,11 +233,14 @@ class ProxyStream:
 
     def pause(self, end: StreamEnd) -> None:
         """A tunnel takes no more: the stream's window stays shut."""
+        self._ledger.full_receive_channels["Proxy"] += not self._paused
         self._paused.add(end)
 
     def resume(self, end: StreamEnd) -> None:
         """Undo `pause`."""
-        self._paused.discard(end)
+        if end in self._paused:
+            self._paused.remove(end)
+            self._ledger.full_receive_channels["Proxy"] -= not self._paused
         if not self._paused and self._owed:
             owed, self._owed = self._owed, 0
             self._stream.acknowledge(owed)

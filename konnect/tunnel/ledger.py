@@ -62,7 +62,8 @@ class Ledger:
         self.http_connections = 0
         self.ready_backends: dict[str, int] = {}
         self.frontend_write_seconds = Histogram(DIAL_BOUNDS)
-        self.full_receive_channels: dict[str, int] = {}
+        self.full_receive_channels: dict[str, int] = defaultdict(int)
+        """By method, the streams whose window is shut, since a tunnel takes no more."""
         self.culled_leases = 0
         self.agents_refused: dict[str, int] = defaultdict(int)
         """Streams of agents that were not admitted, by the label of their status."""

@@ -123,6 +123,7 @@ class Link:
         self._parked: deque[LinkEnd] = deque()
         self._waking = False
         self._full = False
+        self._withholding = 0
 
     def agree(self, peer: Features) -> None:
         """The peer has announced its features: from now on, tunnels use what both have."""
@@ -176,6 +177,13 @@ class Link:
 
     far_side_closed: Reason
     """The reason of a tunnel whose far side, seen from this link's program, ended first."""
+
+    def withheld(self, change: int) -> None:
+        """So many tunnels more keep the link's window shut."""
+        before = self._withholding
+        self._withholding += change
+        full = self.ledger.full_receive_channels
+        full["Connect"] += (self._withholding > 0) - (before > 0)
 
     # -- sending
 

@@ -157,6 +157,7 @@ class LinkEnd(End):
             if self._held > link.flow.budget:
                 self._owed += cost
                 if self._stall_call is None:
+                    link.withheld(1)
                     self._stall_call = link.later(link.flow.stall_timeout, self._stalled)
                 return
         link.stream.acknowledge(cost)
@@ -198,7 +199,10 @@ class LinkEnd(End):
             self._progress = False
             if self._owed:
                 self._stall_call = self.link.later(self.link.flow.stall_timeout, self._stalled)
+            else:
+                self.link.withheld(-1)
         else:
+            self.link.withheld(-1)
             assert self.tunnel is not None  # or `close` would have stopped the timer
             self.link.stalled(self)
             self.tunnel.close(Reason.STALLED)
@@ -207,6 +211,7 @@ class LinkEnd(End):
         if self._stall_call is not None:
             self._stall_call.cancel()
             self._stall_call = None
+            self.link.withheld(-1)
 
     # -- beginning and ending
 

@@ -186,6 +186,7 @@ class ProxyTestCase(SynchronousTestCase):
         self.assertEqual(self.ledger.live, 0)
         self.assertEqual(self.ledger.pending_dials, 0)
         self.assertEqual(self.ledger.buffered, 0)
+        self.assertEqual(sum(self.ledger.full_receive_channels.values()), 0)
         self.assertEqual(self.ledger.http_connections, 0)
         self.assertEqual(self.ledger.grpc_streams.get("Proxy", 0), 0)
         self.assertEqual(self.factory.connections, set())

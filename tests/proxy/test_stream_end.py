@@ -117,6 +117,7 @@ class DataTests(StreamTestCase):
         self.c.says(packets.data(1, b"a"))
         self.c.stream.deliver(packets.data(1, b"b"), 1000)
         self.assertGreaterEqual(self.c.stream.owed - self.c.stream.acknowledged, 1000)
+        self.assertEqual(dict(self.ledger.full_receive_channels), {"Proxy": 1})
         self.a.stream.room = True
         self.a.link.writable()
         self.assertEqual(self.c.stream.owed, self.c.stream.acknowledged)

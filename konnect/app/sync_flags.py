@@ -12,6 +12,7 @@ from konnect.app import kinds
 from konnect.app.durations import format_duration
 from konnect.app.flags import Flag
 from konnect.app.kubernetes_flags import API_FLAGS, read_access
+from konnect.app.selectors import SELECTOR
 from konnect.extension.leases import LeaseSettings
 
 ALL = 0
@@ -61,13 +62,13 @@ SYNC_FLAGS = (
     Flag("lease-namespace", kinds.TEXT, "kube-system", "Namespace of the proxies' leases."),
     Flag(
         "lease-label-selector",
-        kinds.TEXT,
+        SELECTOR,
         "k8s-app=konnectivity-server",
         "Selector of the proxies' leases; empty: every lease of the namespace.",
     ),
     Flag(
         "lease-label",
-        kinds.TEXT,
+        SELECTOR,
         "",
         stores="lease-label-selector",
         deprecated="Use --lease-label-selector instead",

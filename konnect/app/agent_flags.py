@@ -106,7 +106,12 @@ _OPERATION_FLAGS = (
     ),
     Flag("health-server-port", kinds.INT, 8093, "TCP port for /healthz, /readyz and /metrics."),
     Flag("health-server-host", kinds.TEXT, "", "Address of that port; empty: all of them."),
-    Flag("admin-server-port", kinds.INT, 8094, "TCP port for operators: /metrics."),
+    Flag(
+        "admin-server-port",
+        kinds.INT,
+        8094,
+        "TCP port for operators: /metrics, and profiles if enabled.",
+    ),
     Flag(
         "admin-bind-address",
         kinds.TEXT,

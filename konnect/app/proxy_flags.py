@@ -197,7 +197,9 @@ _OPERATION_FLAGS = (
     ),
     Flag("health-port", kinds.INT, 8092, "TCP port for /healthz, /readyz and /metrics."),
     Flag("health-bind-address", kinds.TEXT, "", "Address of --health-port; empty: all of them."),
-    Flag("admin-port", kinds.INT, 8095, "TCP port for operators: /metrics."),
+    Flag(
+        "admin-port", kinds.INT, 8095, "TCP port for operators: /metrics, and profiles if enabled."
+    ),
     Flag(
         "admin-bind-address",
         kinds.TEXT,

@@ -366,7 +366,7 @@ class GrpcProtocol(Protocol):
         if stream is not None and stream.listener is not None:
             stream.listener.writable()
 
-    def pinged(self, send_window: int) -> None:
+    def pinged(self, sent: int) -> None:
         """The peer has sent a ping; servers want to know."""
 
     def _ponged(self, event: Ponged) -> None:
@@ -392,7 +392,7 @@ _EVENTS: dict[type[Event], Callable[[GrpcProtocol, Any], None]] = {
     HalfClosed: GrpcProtocol._half_closed,
     StreamEnded: GrpcProtocol._stream_ended,
     Writable: GrpcProtocol._writable,
-    Pinged: lambda protocol, event: protocol.pinged(event.send_window),
+    Pinged: lambda protocol, event: protocol.pinged(event.sent),
     Ponged: GrpcProtocol._ponged,
     GoingAway: GrpcProtocol._going_away,
     ConnectionEnded: GrpcProtocol._connection_ended,

@@ -72,13 +72,13 @@ class GrpcServerProtocol(GrpcProtocol):
     def _busy(self) -> None:
         self._crowd.leave(self)
 
-    def pinged(self, send_window: int) -> None:
+    def pinged(self, sent: int) -> None:
         if self._pings is None:
             return
         police = self._police
         if police is None:  # most connections never see a ping
             police = self._police = PingPolice(self._pings)
-        if police.too_many(self._clock.seconds(), send_window, self.live_streams):
+        if police.too_many(self._clock.seconds(), sent, self.live_streams):
             self._count_cut("too_many_pings")
             self._wire.goaway(ErrorCode.ENHANCE_YOUR_CALM, TOO_MANY_PINGS)
             self.close(

@@ -39,28 +39,27 @@ CLIENTS = PingRules(300.0, without_streams=False)
 class PingPolice:
     """One connection's watch."""
 
-    __slots__ = ("_last", "_rules", "_strikes", "_window")
+    __slots__ = ("_last", "_rules", "_sent", "_strikes")
 
     def __init__(self, rules: PingRules) -> None:
         self._rules = rules
         self._last: float | None = None
         self._strikes = 0
-        self._window = 0
+        self._sent = 0
 
-    def too_many(self, now: float, window: int, streams: int) -> bool:
+    def too_many(self, now: float, sent: int, streams: int) -> bool:
         """
         A ping has come: is it one too many?
 
         :param now: the clock, in seconds.
-        :param window: what is left of the connection's window for sending: when it has changed, we
-            have sent something. So nothing needs to be noted when we send.
+        :param sent: bytes of DATA that we have sent so far.
         :param streams: how many are open.
         """
         rules = self._rules
         last, self._last = self._last, now
-        sent, self._window = window != self._window, window
+        more, self._sent = sent > self._sent, sent
         wait = rules.min_time if streams or rules.without_streams else WITHOUT_STREAMS
-        if sent:
+        if more:
             self._strikes = 0
         elif last is not None and now - last < wait * SLACK:
             self._strikes += 1

@@ -79,8 +79,8 @@ class Writable:
 class Pinged:
     """The peer has sent a ping; the answer is in `output()` by itself."""
 
-    send_window: int
-    """Bytes that the peer's window of the whole connection has left for us."""
+    sent: int
+    """Bytes in the DATA frames that we have sent on the whole connection."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,7 @@ class Reactions:
                 streams.windows.widen(part.increment)
             except WindowOverflow:
                 raise _overflow("the connection") from None
+            streams.granted += part.increment
             return
         stream = self._live[part.stream_id]
         try:
@@ -146,7 +147,7 @@ class Reactions:
         self._streams.settings_acknowledged()
 
     def _ping(self, event: h2.events.PingReceived, events: list[Event]) -> None:
-        events.append(Pinged(self._streams.windows.out))
+        events.append(Pinged(self._streams.granted - self._streams.windows.out))
 
     def _pong(self, event: h2.events.PingAckReceived, events: list[Event]) -> None:
         events.append(Ponged(event.ping_data))

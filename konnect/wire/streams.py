@@ -79,6 +79,8 @@ class Streams:
         self.table: dict[int, Stream] = {}
         self.windows = Windows(max(limits.connection_window, DEFAULT), DEFAULT)
         """The connection's."""
+        self.granted = self.windows.out
+        """Bytes that the peer has let us send on the connection, in all."""
         self.out: list[bytes | memoryview] = []
         """What goes out next, in order; before it come only bytes that h2 still holds."""
         self.pending: list[Event] = []

@@ -215,6 +215,9 @@ class EagerTests(GrpcServerTestCase):
         (served,) = protocol._streams.values()
         for _ in range(10):
             served.send(b"data")
+            wire.run()
+            # As grpc's: all of the window is given back first.
+            self.client._wire._streams.open_window(0, 9)
             self.ping(wire, 1, every=0.01)
         self.assertEqual(self.cut, [])
         stream.reset()

@@ -18,6 +18,7 @@ from konnect.wire.events import (
     HalfClosed,
     HeadersReceived,
     MessageReceived,
+    Pinged,
     Ponged,
     StreamEnded,
     StreamOpened,
@@ -255,7 +256,7 @@ class ConnectionTests(SynchronousTestCase):
     def test_ping(self) -> None:
         """A PING is answered by the very next output."""
         peer = Client()
-        self.assertEqual(peer.send(PingFrame(0, opaque_data=b"abcdefgh")), [])
+        self.assertEqual(peer.send(PingFrame(0, opaque_data=b"abcdefgh")), [Pinged(0)])
         (frame,) = peer.read()
         assert isinstance(frame, PingFrame)
         self.assertEqual((frame.opaque_data, frame.flags), (b"abcdefgh", {"ACK"}))

@@ -18,7 +18,7 @@ from konnect.app.agent_options import AgentConfig
 from konnect.app.agent_readiness import agent_checks
 from konnect.app.describe import address_text, describe_agent
 from konnect.app.listening import CannotListen, Listeners, where
-from konnect.app.open_doors import agents_open_doors, guard
+from konnect.app.open_doors import agents_open_doors, guard, open_profiles
 from konnect.app.profiling_flags import Inspection
 from konnect.app.tls_flags import make_renewal
 from konnect.app.transport_flags import data_reactor
@@ -64,7 +64,9 @@ class AgentService(Service):
         config = self.config
         leases = self._leases = AgentLeases(config, self.ledger, self._reactor)
         endpoints = describe_agent(config)
-        guard(agents_open_doors(endpoints), strict=config.strict)
+        doors = agents_open_doors(endpoints)
+        doors += open_profiles(config.admin_bind_address, profiling=config.profiling.enabled)
+        guard(doors, strict=config.strict)
         wires = data_reactor(config.transport, self._reactor)
         ways = []
         for description in endpoints.proxies:

@@ -35,6 +35,10 @@ _PROXIES = (
     "the way to the proxy {where} {lack}: whoever answers there can reach every destination of"
     " this agent; {cure}"
 )
+_PROFILES = (
+    "the admin port at {where} serves profiles: whoever reaches it can see what the program does,"
+    " and slow it down; --admin-bind-address=127.0.0.1 closes it"
+)
 
 
 def guard(lines: Sequence[str], *, strict: bool) -> None:
@@ -93,6 +97,13 @@ def agents_open_doors(endpoints: AgentEndpoints) -> list[str]:
         cure = "an mtls: endpoint with ca= closes it"
         lines.append(_PROXIES.format(where=where(endpoint), lack=lack, cure=cure))
     return lines
+
+
+def open_profiles(address: str, *, profiling: bool) -> list[str]:
+    """A line for an admin port at `address` (empty: all) that has profiles for other machines."""
+    if not profiling or address in ("localhost", "::1") or address.startswith("127."):
+        return []
+    return [_PROFILES.format(where=address or "every address")]
 
 
 def _lacks(endpoint: str, flag: str) -> Iterable[tuple[str, str]]:

@@ -193,7 +193,7 @@ _OPERATION_FLAGS = (
         kinds.BOOL,
         False,
         "Refuse to start with anything open that is otherwise warned of: agents or clients that"
-        " nobody has to vouch for.",
+        " nobody has to vouch for, old TLS, profiles for others.",
     ),
     Flag("health-port", kinds.INT, 8092, "TCP port for /healthz, /readyz and /metrics."),
     Flag("health-bind-address", kinds.TEXT, "", "Address of --health-port; empty: all of them."),

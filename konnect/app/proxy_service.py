@@ -12,7 +12,7 @@ from twisted.internet.protocol import Factory
 
 from konnect.app.describe import describe_proxy
 from konnect.app.listening import CannotListen, Listeners
-from konnect.app.open_doors import guard, open_doors
+from konnect.app.open_doors import guard, open_doors, open_profiles
 from konnect.app.profiling_flags import Inspection
 from konnect.app.proxy_kubernetes import ProxyKubernetes
 from konnect.app.proxy_options import ProxyConfig
@@ -97,7 +97,9 @@ class ProxyService(Service):
         self._kubernetes = kubernetes
         self.stopping.withdraw.append(kubernetes.withdraw)
         endpoints = describe_proxy(config)
-        guard(open_doors(endpoints, tokens=config.tokens is not None), strict=config.strict)
+        doors = open_doors(endpoints, tokens=config.tokens is not None)
+        doors += open_profiles(config.admin_bind_address, profiling=config.profiling.enabled)
+        guard(doors, strict=config.strict)
         self.ledger.ready_backends.update(self.registry.counts())
         for kind, description in endpoints.frontends:
             self._open(f"{kind} frontend", description, self._frontend(kind))

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import konnect.app.open_doors as open_doors_module
 from konnect.app.describe import AgentEndpoints, ProxyEndpoints
 from konnect.app.listening import CannotListen
-from konnect.app.open_doors import agents_open_doors, guard, open_doors
+from konnect.app.open_doors import agents_open_doors, guard, open_doors, open_profiles
 
 
 def lines(frontend: str = "", agent: str = "") -> list[str]:
@@ -81,6 +81,19 @@ class OpenDoorsTests(SynchronousTestCase):
             self.assertEqual(said(proxy), [], proxy)
         self.assertIn("the way to the proxy tcp:p is plain TCP", said("tcp:p:8091")[0])
         self.assertIn("does not verify the proxy's certificate", said("ssl:p:8091")[0])
+
+
+class ProfilesTests(SynchronousTestCase):
+    """Profiles on the admin port."""
+
+    def test_profiles(self) -> None:
+        """Profiles for more than this machine are named; without profiles there is nothing."""
+        for address in ("127.0.0.1", "localhost", "::1"):
+            self.assertEqual(open_profiles(address, profiling=True), [], address)
+        for address, where in (("", "every address"), ("0.0.0.0", "0.0.0.0"), ("::", "::")):
+            (line,) = open_profiles(address, profiling=True)
+            self.assertIn(f"the admin port at {where} serves profiles", line)
+            self.assertEqual(open_profiles(address, profiling=False), [])
 
 
 class GuardTests(SynchronousTestCase):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from h2.events import Event, PingAckReceived
+from h2.events import Event, PingAckReceived, PingReceived
 
 from konnect.wire import frames
 from konnect.wire.headers import HeaderBlock, RequestRead
@@ -51,7 +51,7 @@ class RememberedHttp2:
         if len(told) == _PING_SIZE and told[3] == _PING:
             if told[4:9] == _ASKED:
                 self._out += _ping(_ANSWERED, told[9:])
-                return ()
+                return (PingReceived(ping_data=told[9:]),)
             if told[4:9] == _ANSWERED:
                 return (PingAckReceived(ping_data=told[9:]),)
         return self._tell(told)

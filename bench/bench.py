@@ -20,42 +20,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+import time
 from pathlib import Path
 
+from cells import CELLS, WAYS, Cell
 from stack import Stack
 
 HERE = Path(__file__).parent
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One measurement: a pbench mode, how many tunnels, and which of its figures is shown."""
-
-    group: str
-    name: str
-    mode: str
-    tunnels: int
-    figure: str
-    unit: str
-
-
-CELLS = (
-    *(Cell("bulk", f"download, {n} tunnels", "down", n, "down_MBps", "MB/s") for n in (1, 8)),
-    *(Cell("bulk", f"upload, {n} tunnels", "up", n, "up_MBps", "MB/s") for n in (1, 8)),
-    *(Cell("rate", f"open + request + close, {n}", "conn", n, "conn_s", "/s") for n in (1, 16, 64)),
-    *(
-        Cell("echo", f"echoes of 64 B, {n} tunnels", "ping", n, "pings_s", "/s")
-        for n in (1, 16, 64)
-    ),
-    *(Cell("echo", f"echo p50, {n} tunnels", "ping", n, "p50_us", "us") for n in (1, 16, 64)),
-    *(Cell("echo", f"echo p99, {n} tunnels", "ping", n, "p99_us", "us") for n in (16, 64)),
-    Cell("beside", "echo p50 beside a download", "mix", 1, "p50_us", "us"),
-    Cell("beside", "echo p50 beside 8 downloads", "mix", 8, "p50_us", "us"),
-    Cell("beside", "download beside a reader that stopped", "slow", 4, "down_MBps", "MB/s"),
-)
-
-WAYS = ("connect-uds", "connect-tls", "grpc-uds")
+WARM_UP = 0.5
+"""Seconds of load before anything is counted."""
 
 
 def build(folder: Path) -> Path:
@@ -82,16 +56,26 @@ def build(folder: Path) -> Path:
 
 
 def measure(pbench: Path, stack: Stack, cell: Cell, seconds: float) -> dict[str, float]:
-    """One run of the load generator through a running stack."""
+    """One run of the load generator through a running stack, and the stack's CPU time meanwhile."""
     command = [
         str(pbench), cell.mode, stack.via, str(stack.destination_port), str(cell.tunnels),
-        str(seconds), "64", "0.5",
+        str(seconds), "64", str(WARM_UP),
     ]  # fmt: skip
     environment = {**os.environ, "CERTS": str(stack.client_certs)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
-    if done.returncode or not done.stdout.strip():
-        raise SystemExit(f"the load generator failed: {done.stderr.strip()[-500:]}")
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as run:
+        time.sleep(WARM_UP)
+        before = stack.cpu_seconds()
+        time.sleep(seconds)
+        cpu = stack.cpu_seconds() - before
+        out, problems = run.communicate(timeout=60)
+    if run.returncode or not out.strip():
+        raise SystemExit(f"the load generator failed: {problems.strip()[-500:]}")
+    figures: dict[str, float] = json.loads(out.splitlines()[-1])
+    gigabytes = (figures["down_MBps"] + figures["up_MBps"]) * seconds / 1000
+    operations = (figures["conn_s"] or figures["pings_s"]) * seconds
+    figures["cpu_s_GB"] = cpu / gigabytes if gigabytes else 0.0
+    figures["cpu_us"] = cpu / operations * 1e6 if operations else 0.0
     return figures
 
 
@@ -138,15 +122,29 @@ def table(
                     results.setdefault((*key, name), []).append(
                         measure(pbench, stack, cell, choice.seconds)
                     )
-    print(f"\n## {way}\n\n| cell | {' | '.join(stacks)} | ratio |\n|---|{'---|' * len(stacks)}---|")
+    print(f"\n## {way}\n\n| cell | {' | '.join(stacks)} | ratio | must | aim |")
+    print(f"|---|{'---|' * len(stacks)}---|---|---|")
     for cell in cells:
         medians = [
             statistics.median(run[cell.figure] for run in results[cell.mode, cell.tunnels, name])
             for name in stacks
         ]
-        ratio = f"{medians[0] / medians[-1]:.2f}" if len(stacks) > 1 and medians[-1] else "-"
-        figures = " | ".join(f"{value:.0f} {cell.unit}" for value in medians)
-        print(f"| {cell.name} | {figures} | {ratio} |", flush=True)
+        print(f"| {cell.name} | {row(cell, way, medians)} |", flush=True)
+
+
+def row(cell: Cell, way: str, medians: list[float]) -> str:
+    """A cell's figures, the ratio of the first to the last, and what it has to be."""
+    digits = 2 if cell.unit == "s/GB" else 0
+    figures = [f"{value:.{digits}f} {cell.unit}" for value in medians]
+    ratio = medians[0] / medians[-1] if len(medians) > 1 and medians[-1] else None
+    figures.append("-" if ratio is None else f"{ratio:.2f}")
+    sign = "<=" if cell.is_time else ">="
+    for bar in cell.bars(way) or (None, None):
+        if bar is None or ratio is None:
+            figures.append("" if bar is None else f"{sign} {bar:.2f}")
+        else:
+            figures.append(f"{sign} {bar:.2f} {'yes' if cell.meets(ratio, bar) else 'NO'}")
+    return " | ".join(figures)
 
 
 if __name__ == "__main__":

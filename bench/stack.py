@@ -74,6 +74,14 @@ class Stack:
         for process in self._processes:
             process.wait()
 
+    def cpu_seconds(self) -> float:
+        """CPU time that both processes have used so far."""
+        ticks = 0
+        for process in self._processes:
+            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def _start(self, stock: str, ours: str, kind: str, flags: list[str]) -> None:
         if kind == "ours":
             run = "from twisted.scripts.twistd import run; run()"

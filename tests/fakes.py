@@ -17,9 +17,11 @@ from twisted.python.failure import Failure
 from zope.interface import alsoProvides
 
 from konnect.net.grpc_stream import GrpcStream, Metadata
-from konnect.tunnel.ends import End
+from konnect.tunnel.ends import Bytes, End
+from konnect.tunnel.link import MAX_FRAME
 from konnect.tunnel.reasons import Reason
 from konnect.wire import packets
+from konnect.wire.inlet import PacketSink
 from konnect.wire.packets import PacketType
 from konnect.wire.status import OK, Status
 
@@ -78,6 +80,16 @@ class FakeStream(GrpcStream):
             raise AssertionError(f"a packet that no peer may get: {packet[:2]}, {len(payload)}")
         self.sent.append(packet)
         return self.room
+
+    def send_data(self, head: bytes, payload: Bytes) -> bool:
+        return self.send(head + payload)
+
+    @property
+    def largest_message(self) -> int:
+        return MAX_FRAME
+
+    def cut_through(self, sink: PacketSink) -> None:
+        """Messages come whole."""
 
     def take(self) -> list[Readable]:
         """What was sent since the last look."""
@@ -143,8 +155,8 @@ class FakeEnd(End):
         calls, self.calls = self.calls, []
         return calls
 
-    def write(self, data: bytes) -> None:
-        self.calls.append(("write", data))
+    def write(self, data: Bytes) -> None:
+        self.calls.append(("write", bytes(data)))
 
     def finish(self) -> None:
         self.calls.append(("finish",))

@@ -26,8 +26,8 @@ from konnect.agent.ways import Way
 from konnect.log import make_logger
 from konnect.net.grpc import GrpcProtocol
 from konnect.tunnel.destination import host_of
+from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import Flow
 from konnect.wire.metadata import ProxyHello, agent_hello
 from konnect.wire.status import OK
 

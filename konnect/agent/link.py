@@ -17,8 +17,9 @@ from konnect.agent.dialer import Dialer, DialError
 from konnect.log import make_logger
 from konnect.net.grpc_stream import GrpcStream
 from konnect.net.sockets import RelayProtocol, SocketEnd
+from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import Flow, Link
+from konnect.tunnel.link import Link
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import Reason, classify
 from konnect.tunnel.tunnel import State, Tunnel

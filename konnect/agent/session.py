@@ -16,8 +16,9 @@ from konnect.log import make_logger
 from konnect.net.diagnosis import HANG_UP
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata
+from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import MAX_FRAME, STREAM_WINDOW, Flow
+from konnect.tunnel.link import MAX_FRAME, STREAM_WINDOW
 from konnect.wire import features
 from konnect.wire.grpc import Limits, Role
 from konnect.wire.metadata import HelloError, ProxyHello, parse_proxy_hello
@@ -81,6 +82,7 @@ class Session:
         """Open the stream and present the agent's metadata."""
         stream = self.protocol.open(CONNECT_PATH, metadata, self, authority=authority)
         self._link = self._make_link(stream)
+        stream.cut_through(self._link)
 
     @property
     def link(self) -> ProxyLink:

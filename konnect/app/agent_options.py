@@ -32,7 +32,7 @@ from konnect.app.profiling_flags import ProfilingConfig, read_profiling, require
 from konnect.app.quoting import quote
 from konnect.app.sync_flags import read_leases, read_quorum, require_count_source, require_sync
 from konnect.extension.leases import LeaseSettings
-from konnect.tunnel.link import Flow
+from konnect.tunnel.flow import Flow
 
 _IDENTIFIERS = ("ipv4", "ipv6", "cidr", "host", "default-route")
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2}).{0,2}", re.DOTALL)

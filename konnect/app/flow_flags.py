@@ -10,7 +10,7 @@ from twisted.python import usage
 from konnect.app import kinds
 from konnect.app.checks import require_not_negative
 from konnect.app.flags import Flag
-from konnect.tunnel.link import Flow
+from konnect.tunnel.flow import Flow
 from konnect.wire.features import MAX_CREDIT, MIN_CREDIT, Features
 
 _DEFAULT = Flow()

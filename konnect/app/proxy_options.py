@@ -43,7 +43,7 @@ from konnect.app.quoting import quote
 from konnect.app.strategies import parse_strategies
 from konnect.extension.leases import LeaseSettings
 from konnect.net.floods import FloodLimits
-from konnect.tunnel.link import Flow
+from konnect.tunnel.flow import Flow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from twisted.internet.interfaces import (
     IReactorTime,
     ISSLTransport,
 )
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -30,22 +30,12 @@ from konnect.net.closing import ended_below
 from konnect.net.diagnosis import explain, peer_address
 from konnect.net.floods import DEFAULT, Count, FloodLimits, FloodWatch
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.net.grpc_streams import StreamTable
 from konnect.net.keepalive import Keepalive
-from konnect.net.policing import TOO_MANY_PINGS
 from konnect.net.unread import UnreadEnds
 from konnect.net.users import user_of
 from konnect.wire.events import (
     ConnectionEnded,
-    Event,
-    GoingAway,
-    HalfClosed,
-    HeadersReceived,
-    MessageReceived,
-    Pinged,
-    Ponged,
-    StreamEnded,
-    StreamOpened,
-    Writable,
 )
 from konnect.wire.grpc import GrpcConnection, Limits, OpeningMemo, Role
 from konnect.wire.status import ErrorCode, Status
@@ -57,7 +47,7 @@ CLOSE_TIMEOUT = 15.0
 
 
 @implementer(IPushProducer, IHandshakeListener)
-class GrpcProtocol(Protocol):
+class GrpcProtocol(StreamTable):
     """
     One HTTP/2 connection that carries gRPC streams, in either role.
 
@@ -65,7 +55,6 @@ class GrpcProtocol(Protocol):
     returns the stream's listener, or None when it has ended the stream itself.
     """
 
-    peer = "?"
     _user: str | None = None
 
     def __init__(
@@ -81,15 +70,10 @@ class GrpcProtocol(Protocol):
         on_cut: Count | None = None,
         on_lost: Callable[[GrpcProtocol, str], None] | None = None,
     ) -> None:
-        self._wire = GrpcConnection(role, limits, memo=memo)
+        super().__init__(GrpcConnection(role, limits, memo=memo), accept)
         self._clock = clock
-        self._accept = accept
         self._on_lost = on_lost
-        self._streams: dict[int, GrpcStream] = {}
-        self._receiving = False
-        self._blocked = False
         self._started = False
-        self._closing: str | None = None
         self._abort_call: Any = None
         self._keepalive = Keepalive(clock, keepalive_time, self._ping, self._silent)
         self._floods = FloodWatch(clock, floods)
@@ -97,9 +81,6 @@ class GrpcProtocol(Protocol):
         self._unread = UnreadEnds(clock, self._wire.queued, self._drop_unread)
         self.ready: Deferred[None] = Deferred()
         """Fires when streams may be opened (after the TLS handshake); fails with the reason."""
-        self.going_away = False
-        self.pinged_too_often = False
-        """The peer goes away because our keepalive is too eager."""
         self.lost = False
         """The connection is gone."""
         self.unusual_end = False
@@ -114,6 +95,7 @@ class GrpcProtocol(Protocol):
         set_no_delay = getattr(transport, "setTcpNoDelay", None)
         if set_no_delay is not None:
             set_no_delay(True)
+        self._takes_views = getattr(transport, "takes_views", False)
         transport.registerProducer(self, True)
         if not ISSLTransport.providedBy(transport):
             self._start()
@@ -143,8 +125,7 @@ class GrpcProtocol(Protocol):
         self._keepalive.heard = True
         self._receiving = True
         try:
-            for event in self._wire.receive(data):
-                _EVENTS[type(event)](self, event)
+            self._act(self._wire.receive(data))
         finally:
             self._receiving = False
         verdict = self._floods.verdict(self._wire, self._blocked)
@@ -196,6 +177,7 @@ class GrpcProtocol(Protocol):
             return
         self._blocked = False
         self._flush()
+        self._tell_waiting()
 
     def stopProducing(self) -> None:
         self._blocked = True
@@ -212,9 +194,13 @@ class GrpcProtocol(Protocol):
         """
         scheme = "https" if ISSLTransport.providedBy(self.transport) else "http"
         stream_id = self._wire.open_stream(path, metadata, authority=authority, scheme=scheme)
-        stream = self._streams[stream_id] = GrpcStream(self, stream_id)
+        stream = self._new_stream(stream_id)
         stream.listener = listener
         self._flush()
+        return stream
+
+    def _new_stream(self, stream_id: int) -> GrpcStream:
+        stream = self._streams[stream_id] = GrpcStream(self, stream_id)
         return stream
 
     @property
@@ -223,11 +209,6 @@ class GrpcProtocol(Protocol):
         if self._user is None:
             self._user = user_of(self.transport)
         return self._user
-
-    @property
-    def live_streams(self) -> int:
-        """How many streams have not ended."""
-        return len(self._streams)
 
     def goaway(self, *, notice: bool = False) -> None:
         """Tell the peer to open no new streams here; live ones go on. `notice`: those that are on
@@ -265,46 +246,16 @@ class GrpcProtocol(Protocol):
         self._abort_call = None
         self.abort()
 
-    def _send(self, stream: GrpcStream, payload: bytes) -> bool:
-        wire = self._wire
-        wire.send_message(stream.id, payload)
-        if not self._receiving:
-            self._flush()
-        return wire.writable(stream.id)
-
-    def _forget(self, stream: GrpcStream) -> bool:
-        if self._streams.pop(stream.id, None) is None:
-            return False
-        if not self._streams:
-            self._idle()
-        return True
-
-    def _idle(self) -> None:
-        """The last stream is over."""
-
-    def _busy(self) -> None:
-        """There is a stream again."""
-
     def _end(self, stream: GrpcStream, status: Status, text: str) -> None:
-        if not self._forget(stream):
-            return
-        stream.listener = None
-        self._wire.end_stream(stream.id, status, text)
-        self._flush()
-        if not self.lost:
-            self._unread.watch(stream.id)
+        if self._streams.get(stream.id) is stream:
+            super()._end(stream, status, text)
+            if not self.lost:
+                self._unread.watch(stream.id)
 
     def _drop_unread(self, stream_id: int) -> None:
         log.info("{peer} does not read the end of a stream: dropped it", peer=self.peer)
         self._count_cut("unread_stream")
         self._wire.reset_stream(stream_id)
-        self._flush()
-
-    def _reset(self, stream: GrpcStream) -> None:
-        if not self._forget(stream):
-            return
-        stream.listener = None
-        self._wire.reset_stream(stream.id)
         self._flush()
 
     def _flush(self) -> None:
@@ -314,8 +265,7 @@ class GrpcProtocol(Protocol):
         data = self._wire.output()
         if data:
             cast(Any, self.transport).write(data)
-        for event in self._wire.pending():
-            _EVENTS[type(event)](self, event)
+        self._act(self._wire.pending())
 
     def _ping(self) -> None:
         self._wire.ping(b"keepaliv")
@@ -324,76 +274,9 @@ class GrpcProtocol(Protocol):
     def _silent(self) -> None:
         self.close("the peer did not answer the keepalive ping", abort=True)
 
-    # -- events
-
-    def _stream_opened(self, event: StreamOpened) -> None:
-        if not self._streams:
-            self._busy()
-        stream = self._streams[event.stream_id] = GrpcStream(self, event.stream_id)
-        assert self._accept is not None
-        stream.listener = self._accept(stream, event.path, event.metadata)
-
-    def _headers_received(self, event: HeadersReceived) -> None:
-        stream = self._streams.get(event.stream_id)
-        if stream is not None and stream.listener is not None:
-            stream.listener.headers(event.metadata)
-
-    def _message_received(self, event: MessageReceived) -> None:
-        stream = self._streams.get(event.stream_id)
-        if stream is not None and stream.listener is not None:
-            stream.listener.message(event.payload, event.cost)
-        else:
-            self._wire.acknowledge(event.stream_id, event.cost)
-
-    def _half_closed(self, event: HalfClosed) -> None:
-        stream = self._streams.get(event.stream_id)
-        if stream is not None and stream.listener is not None:
-            stream.listener.half_closed()
-
-    def _stream_ended(self, event: StreamEnded) -> None:
-        stream = self._streams.get(event.stream_id)
-        if stream is not None:
-            self._tell_ended(stream, event.status, event.message, event.reset)
-
-    def _tell_ended(self, stream: GrpcStream, status: Status, text: str, reset: bool) -> None:
-        self._forget(stream)
-        listener, stream.listener = stream.listener, None
-        if listener is not None:
-            listener.ended(status, text, reset)
-
-    def _writable(self, event: Writable) -> None:
-        stream = self._streams.get(event.stream_id)
-        if stream is not None and stream.listener is not None:
-            stream.listener.writable()
-
-    def pinged(self, sent: int) -> None:
-        """The peer has sent a ping; servers want to know."""
-
-    def _ponged(self, event: Ponged) -> None:
-        """Any byte counts as a sign of life, see `dataReceived`."""
-
-    def _going_away(self, event: GoingAway) -> None:
-        self.going_away = True
-        self.pinged_too_often = event.debug == TOO_MANY_PINGS
-        log.debug("{peer} sent GOAWAY ({debug})", peer=self.peer, debug=event.debug)
-
     def _connection_ended(self, event: ConnectionEnded) -> None:
         self._receiving = False
         if self._closing is None:
             calm = event.code == ErrorCode.ENHANCE_YOUR_CALM
             self._count_cut("headers_too_large" if calm else "protocol")
         self.close(event.text)
-
-
-_EVENTS: dict[type[Event], Callable[[GrpcProtocol, Any], None]] = {
-    StreamOpened: GrpcProtocol._stream_opened,
-    HeadersReceived: GrpcProtocol._headers_received,
-    MessageReceived: GrpcProtocol._message_received,
-    HalfClosed: GrpcProtocol._half_closed,
-    StreamEnded: GrpcProtocol._stream_ended,
-    Writable: GrpcProtocol._writable,
-    Pinged: lambda protocol, event: protocol.pinged(event.sent),
-    Ponged: GrpcProtocol._ponged,
-    GoingAway: GrpcProtocol._going_away,
-    ConnectionEnded: GrpcProtocol._connection_ended,
-}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from twisted.internet.interfaces import ITransport
 
+from konnect.wire.inlet import PacketSink
 from konnect.wire.status import OK, Status
 
 if TYPE_CHECKING:
@@ -50,6 +51,23 @@ class GrpcStream:
     def send(self, payload: bytes) -> bool:
         """Queue one message. False: send nothing more of bulk until `writable()` is told."""
         return self._protocol._send(self, payload)
+
+    def send_data(self, head: bytes, payload: bytes | memoryview) -> bool:
+        """`send(head + payload)`, and where nothing is in its way past every queue, uncopied."""
+        return self._protocol._send_data(self, head, payload)
+
+    @property
+    def largest_message(self) -> int:
+        """Bytes of the largest message that `send_data` can send so."""
+        return self._protocol._wire.largest_message
+
+    def cut_through(self, sink: PacketSink) -> None:
+        """
+        Give the stream's messages to `sink` instead of the listener, DATA as it comes.
+
+        For streams of packets; to be called in `accept` or right after `open`.
+        """
+        self._protocol._cut_through(self, sink)
 
     def send_headers(self, metadata: Metadata) -> None:
         """Server role: send the response headers now."""

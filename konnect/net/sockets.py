@@ -27,7 +27,7 @@ from konnect.net.closing import (
     hung_up,
 )
 from konnect.tunnel.backlog import Backlog
-from konnect.tunnel.ends import End
+from konnect.tunnel.ends import Bytes, End
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import State
@@ -64,6 +64,7 @@ class SocketEnd(End):
         "_linger_call",
         "_paused",
         "_read_ended",
+        "_takes_views",
         "_watch_call",
         "ended_reason",
         "lost_reason",
@@ -82,6 +83,7 @@ class SocketEnd(End):
     ) -> None:
         super().__init__()
         self.transport = transport
+        self._takes_views = getattr(transport, "takes_views", False)
         self.ended_reason = ended_reason
         self.lost_reason = lost_reason
         self._clock = clock
@@ -130,11 +132,11 @@ class SocketEnd(End):
 
     # -- as a tunnel's end
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Bytes) -> None:
         if self._full:
             self._backlog.put(data)
         else:
-            self.transport.write(data)
+            self.transport.write(data if self._takes_views else bytes(data))
 
     def pause(self) -> None:
         if self.transport is not None:

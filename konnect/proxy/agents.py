@@ -9,8 +9,8 @@ from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.proxy.guest import Guest
 from konnect.proxy.link import AgentLink
 from konnect.proxy.reviews import Reviews
+from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import Flow
 from konnect.tunnel.routing import Registry
 from konnect.tunnel.strategies import ranges
 from konnect.wire import features
@@ -94,6 +94,7 @@ class Admission:
         stream.send_headers(self._hello)
         self._registry.add(link)
         self._ledger.stream_opened("Connect")
+        stream.cut_through(link)
         self._count()
         log.info("{link} is connected", link=link)
         return link

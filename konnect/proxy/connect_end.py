@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from konnect.net.sockets import SocketEnd
 from konnect.proxy.hold import Hold
+from konnect.tunnel.ends import Bytes
 from konnect.tunnel.reasons import Reason
 from konnect.wire.connect import ESTABLISHED
 
@@ -89,13 +90,14 @@ class ConnectEnd(SocketEnd):
         if self.tunnel is not None and not self.tunnel.can_finish_far:
             self.limit_close()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Bytes) -> None:
         if self._hold.over:
             super().write(data)
         elif self.other is not None:
             # The source stands still, so what is held is bounded by what was on its way.
             self.other.pause()
-            self._hold.after(lambda: self._write_held(data))
+            kept = bytes(data)
+            self._hold.after(lambda: self._write_held(kept))
 
     def _write_held(self, data: bytes) -> None:
         super().write(data)

@@ -21,11 +21,13 @@ from konnect.net.grpc_stream import GrpcStream, Metadata
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.stream_end import StreamEnd
 from konnect.tunnel.account import Client
+from konnect.tunnel.ends import Bytes, chunks
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import chunks
+from konnect.tunnel.link import HEADS
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import Reason
-from konnect.wire import packets
+from konnect.tunnel.recent import RecentIds
+from konnect.wire import data_packet, packets
 from konnect.wire.packets import MalformedPacket, Packet, PacketType
 from konnect.wire.status import Status
 
@@ -49,11 +51,7 @@ class ProxyStream:
     """One client's `Proxy` stream."""
 
     def __init__(
-        self,
-        stream: GrpcStream,
-        switchboard: Switchboard,
-        ledger: Ledger,
-        clock: IReactorTime,
+        self, stream: GrpcStream, switchboard: Switchboard, ledger: Ledger, clock: IReactorTime
     ) -> None:
         self._stream = stream
         self._switchboard = switchboard
@@ -61,16 +59,16 @@ class ProxyStream:
         self._clock = clock
         self._dials: dict[int, StreamEnd] = {}
         self._open: dict[int, StreamEnd] = {}
-        self._closed_ids: dict[int, None] = {}
+        self._closed_ids = RecentIds(CLOSED_IDS)
         self._blocked: list[StreamEnd] = []
         self._paused: set[StreamEnd] = set()
         self._owed = 0
         self._dialed = False
         self._ignoring = False
         self._linger_call: Any = None
-        self._client: Client | None = None
-        if ledger.account is not None:
-            self._client = Client("grpc", stream.peer, stream.user)
+        logged = ledger.account is not None
+        self._client = Client("grpc", stream.peer, stream.user) if logged else None
+        stream.cut_through(self)
         ledger.stream_opened("Proxy")
         self._rest()
 
@@ -80,32 +78,47 @@ class ProxyStream:
         """Only clients receive headers."""
 
     def message(self, payload: bytes, cost: int) -> None:
-        stream = self._stream
+        if back := self.packet(payload, cost):
+            self._stream.acknowledge(back)
+
+    def packet(self, payload: bytes, cost: int) -> int:
+        """See `konnect.wire.inlet.PacketSink`."""
         if self._ignoring:
-            stream.acknowledge(cost)
-            return
+            return cost
         try:
             packet = packets.parse(payload)
         except MalformedPacket as error:
             self._ledger.malformed_packets += 1
-            log.warn(
-                "client {peer} sent a malformed packet: {error}", peer=stream.peer, error=error
-            )
-            stream.acknowledge(cost)
-            return
-        kind = packet.type
+            log.warn("client {s.peer} sent a malformed packet: {e}", s=self._stream, e=error)
+            return cost
+        kind = int(packet.type)
+        if kind == PacketType.DATA:
+            return self.data(packet.data.connectID, packet.data.data, cost)
         self._ledger.packets["from_client", packets.type_name(kind)] += 1
         handler = _HANDLERS.get(kind)
         if handler is not None:
             handler(self, packet)
-        if self._paused:
-            self._owed += cost
+        return self._owe(cost)
+
+    def data(self, connect_id: int, data: Bytes, cost: int) -> int:
+        """See `konnect.wire.inlet.PacketSink`."""
+        if self._ignoring:
+            return cost
+        if cost != len(data):
+            self._ledger.packets["from_client", "DATA"] += 1
+        end = self._open.get(connect_id)
+        if end is not None:
+            end.client_said(data)
         else:
-            stream.acknowledge(cost)
+            self._stray_data(connect_id)
+        return self._owe(cost)
+
+    def _owe(self, cost: int) -> int:
+        self._owed += cost if self._paused else 0
+        return 0 if self._paused else cost
 
     def half_closed(self) -> None:
-        """The client has ended its side: upstream ends the stream with OK and closes its
-        tunnels."""
+        """The client has ended its side: as upstream, OK, and its tunnels are closed."""
         self._over(Reason.CLIENT_CLOSED)
         self._stream.end()
 
@@ -133,19 +146,14 @@ class ProxyStream:
             end.client = self._client
             self._switchboard.dial(end, packet)
 
-    def _data(self, packet: Packet) -> None:
-        connect_id = packet.data.connectID
-        end = self._open.get(connect_id)
-        if end is not None:
-            end.spoken()
-            if packet.data.data and end.other is not None:
-                end.other.write(packet.data.data)
-        elif not connect_id or connect_id in self._closed_ids:
+    def _stray_data(self, connect_id: int) -> None:
+        if not connect_id or connect_id in self._closed_ids:
             # Id 0 means nothing (upstream drops it too); DATA may cross our CLOSE_RSP on the wire.
             pass
         elif not self._dialed:
             self._close_rsp(connect_id, "backend not initialized")
-            self._ignore()
+            self._ignoring = True
+            self._rest()
         elif self._open:
             log.warn(
                 "client {peer} sent DATA for an id that is not its own", peer=self._stream.peer
@@ -155,7 +163,8 @@ class ProxyStream:
                 end.spoken()
                 if end.tunnel is not None:
                     end.tunnel.close(Reason.PROTOCOL)
-            self._ignore()
+            self._ignoring = True
+            self._rest()
         else:
             self._close_rsp(connect_id, "unrecognized connectID")
 
@@ -195,6 +204,7 @@ class ProxyStream:
         while connect_id in self._open or connect_id in self._closed_ids:
             connect_id += 1 << 32
         end.connect_id = connect_id
+        end.head = data_packet.middle(connect_id)
         self._open[connect_id] = end
         self._dial_rsp(end.random, connect_id=connect_id)
 
@@ -209,12 +219,13 @@ class ProxyStream:
         self._dials.pop(end.random, None)
         self._rest()
 
-    def send_data(self, end: StreamEnd, data: bytes) -> bool:
+    def send_data(self, end: StreamEnd, data: Bytes) -> bool:
         """Send a destination's bytes; False: the end's `writable` will say when there is room."""
+        stream = self._stream
         room = True
-        for piece in chunks(data):
+        for piece in chunks(data, stream.largest_message - HEADS):
             self._ledger.packets["to_client", "DATA"] += 1
-            room = self._stream.send(packets.data(end.connect_id, piece))
+            room = stream.send_data(data_packet.head(end.head, len(piece)), piece)
         if not room and end not in self._blocked:
             self._blocked.append(end)
         return room
@@ -224,9 +235,7 @@ class ProxyStream:
         connect_id = end.connect_id
         if self._open.pop(connect_id, None) is None:
             return
-        self._closed_ids[connect_id] = None
-        if len(self._closed_ids) > CLOSED_IDS:
-            del self._closed_ids[next(iter(self._closed_ids))]
+        self._closed_ids.add(connect_id)
         error = MISMATCH if reason is Reason.PROTOCOL else reason.text if reason.abortive else ""
         self._close_rsp(connect_id, error)
         self._rest()
@@ -255,24 +264,15 @@ class ProxyStream:
         self._ledger.packets["to_client", "CLOSE_RSP"] += 1
         self._stream.send(packets.close_rsp(connect_id, error))
 
-    def _ignore(self) -> None:
-        self._ignoring = True
-        self._rest()
-
     def _rest(self) -> None:
-        """Without a tunnel or a dial the stream waits for its client to end it, but not for
-        ever."""
+        """Without a tunnel or a dial the stream waits for its client to end it, for a while."""
         if (self._ignoring or not (self._dials or self._open)) and self._linger_call is None:
-            self._linger_call = self._clock.callLater(LINGER, self._lingered)
+            self._linger_call = self._clock.callLater(LINGER, self.half_closed)
 
     def _stop_linger(self) -> None:
-        if self._linger_call is not None:
+        if self._linger_call is not None and self._linger_call.active():
             self._linger_call.cancel()
-            self._linger_call = None
-
-    def _lingered(self) -> None:
         self._linger_call = None
-        self.half_closed()
 
     def _over(self, reason: Reason) -> None:
         """The stream is gone: cancel its dials, close its tunnels, leave nothing."""
@@ -293,7 +293,6 @@ class ProxyStream:
 
 _HANDLERS: dict[int, Callable[[ProxyStream, Packet], None]] = {
     PacketType.DIAL_REQ: ProxyStream._dial_req,
-    PacketType.DATA: ProxyStream._data,
     PacketType.CLOSE_REQ: ProxyStream._close_req,
     PacketType.DIAL_CLS: ProxyStream._dial_cls,
 }

@@ -15,10 +15,12 @@ from konnect.log import make_logger
 from konnect.net.grpc_stream import GrpcStream, Metadata
 from konnect.proxy.health import PROBE_ADDRESS, LinkHealth
 from konnect.proxy.pending import PendingDial
+from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import REMEMBERED, Flow, Link
+from konnect.tunnel.link import REMEMBERED, Link
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import Reason, classify, from_label
+from konnect.tunnel.recent import RecentIds
 from konnect.wire import packets
 from konnect.wire.metadata import AgentHello
 from konnect.wire.packets import MalformedPacket, Packet, PacketType
@@ -67,7 +69,7 @@ class AgentLink(Link):
         self._on_end = on_end
         # connectIDs whose CLOSE_REQ went out and whose CLOSE_RSP has not come: late DATA of theirs
         # is not worth another CLOSE_REQ. A dict, for its order.
-        self._closing: dict[int, None] = {}
+        self._closing = RecentIds(REMEMBERED)
 
     def __str__(self) -> str:
         return f"agent {self.agent_id} at {self.peer}"
@@ -164,13 +166,13 @@ class AgentLink(Link):
                 Reason.PROTOCOL, f"the agent answered with the unusable connectID {connect_id}"
             )
         else:
-            self._closing.pop(connect_id, None)
+            self._closing.discard(connect_id)
             end = self.ends[connect_id] = LinkEnd(self, connect_id)
             tunnel.opened(end)
 
     def _close_rsp(self, packet: Packet) -> None:
         connect_id = packet.closeResponse.connectID
-        self._closing.pop(connect_id, None)
+        self._closing.discard(connect_id)
         end = self.ends.pop(connect_id, None)
         if end is None:
             return
@@ -231,16 +233,10 @@ class AgentLink(Link):
             return
         if end.half_close_sent and end.half_close_received:
             # Both directions have ended: the agent closes too, and its CLOSE_RSP is on its way.
-            self._remember(end.connect_id)
+            self._closing.add(end.connect_id)
         else:
             self._send_close(end.connect_id)
 
     def _send_close(self, connect_id: int) -> None:
-        self._remember(connect_id)
+        self._closing.add(connect_id)
         self.send(PacketType.CLOSE_REQ, packets.close_req(connect_id))
-
-    def _remember(self, connect_id: int) -> None:
-        closing = self._closing
-        closing[connect_id] = None
-        if len(closing) > REMEMBERED:
-            del closing[next(iter(closing))]

@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from konnect.proxy.hold import Hold
 from konnect.tunnel.backlog import Backlog
-from konnect.tunnel.ends import End
+from konnect.tunnel.ends import Bytes, End
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import CHUNK
 from konnect.tunnel.reasons import Reason
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class StreamEnd(End):
     """One tunnel of a client's stream: its near end."""
 
-    __slots__ = ("_backlog", "_ending", "_full", "_hold", "_stream", "connect_id", "random")
+    __slots__ = ("_backlog", "_ending", "_full", "_hold", "_stream", "connect_id", "head", "random")
 
     def __init__(
         self, stream: ProxyStream, random: int, ledger: Ledger, clock: IReactorTime
@@ -33,6 +33,8 @@ class StreamEnd(End):
         self._ending: Reason | None = None
         self.random = random
         self.connect_id = 0
+        self.head = b""
+        """Part of what goes before the payload of each of its DATA packets."""
 
     def opened(self) -> None:
         self._stream.dial_opened(self)
@@ -45,12 +47,18 @@ class StreamEnd(End):
         if not self._hold.over:
             self._hold.release()
 
+    def client_said(self, data: Bytes) -> None:
+        """The client has sent bytes."""
+        self.spoken()
+        if data and self.other is not None:
+            self.other.write(data)
+
     def drop(self) -> None:
         """The stream is gone: nothing held is worth sending."""
         self._hold.drop()
         self._backlog.drop()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Bytes) -> None:
         if self._full:
             self._backlog.put(data)
         elif self._hold.over:
@@ -58,14 +66,15 @@ class StreamEnd(End):
         elif self.other is not None:
             # The source stands still, so what is held is bounded by what was on its way.
             self.other.pause()
-            self._hold.after(lambda: self._write_held(data))
+            kept = bytes(data)
+            self._hold.after(lambda: self._write_held(kept))
 
     def _write_held(self, data: bytes) -> None:
         self.write(data)
         if self._hold.empty and not self._full and self.other is not None:
             self.other.resume()
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: Bytes) -> None:
         if not self._stream.send_data(self, data):
             self._full = True
             if self.other is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from konnect.tunnel.ends import Bytes
 from konnect.tunnel.ledger import Ledger
 
 
@@ -20,11 +21,11 @@ class Backlog:
         self.size = 0
         """Bytes held."""
 
-    def put(self, data: bytes) -> None:
-        """Hold `data` behind the rest."""
+    def put(self, data: Bytes) -> None:
+        """Hold `data` behind the rest; a view is copied."""
         if self._pieces is None:
             self._pieces = deque()
-        self._pieces.append(data)
+        self._pieces.append(bytes(data))
         self.size += len(data)
         self._ledger.buffered += len(data)
 

@@ -7,12 +7,22 @@ the calls below. Bytes never pass through the `Tunnel` object; only beginnings a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from konnect.tunnel.account import Client
     from konnect.tunnel.reasons import Reason
     from konnect.tunnel.tunnel import Tunnel
+
+Bytes = bytes | memoryview
+
+
+def chunks(data: Bytes, most: int) -> Sequence[Bytes]:
+    """`data` in pieces of at most `most` bytes; the usual single piece is not copied."""
+    if len(data) <= most:
+        return (data,)
+    return [data[i : i + most] for i in range(0, len(data), most)]
 
 
 class End:
@@ -30,8 +40,13 @@ class End:
     can_finish = True
     """Whether `finish()` ends one direction only; else it ends the tunnel, in its own time."""
 
-    def write(self, data: bytes) -> None:
-        """Take bytes from the other end. When this end is full it calls `other.pause()`."""
+    def write(self, data: Bytes) -> None:
+        """
+        Take bytes from the other end. When this end is full it calls `other.pause()`.
+
+        A view is of immutable bytes, and is copied by whoever keeps it: it would keep alive all
+        that was received with it.
+        """
         raise NotImplementedError
 
     def finish(self) -> None:

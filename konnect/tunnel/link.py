@@ -15,10 +15,11 @@ What a tunnel may hold of the link's window, and its credit, is in `konnect.tunn
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from konnect.tunnel.ends import Bytes, chunks
+from konnect.tunnel.flow import Flow
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import Reason
 from konnect.wire import data_packet, packets
@@ -28,15 +29,17 @@ from konnect.wire.packets import MalformedPacket, Packet, PacketType
 if TYPE_CHECKING:
     from konnect.tunnel.ledger import Ledger
 
-CHUNK = 65536
-"""Largest payload of one DATA packet that we make."""
+CHUNK = 256 * 1024
+"""Largest payload of one DATA packet that we make: one read's."""
+
+HEADS = 64
+"""Bytes that are certainly enough for what goes before a packet's payload in its frame."""
 
 STREAM_WINDOW = 16 * 1024 * 1024
 """Receive window announced for a link's stream (what a stock peer's grows to)."""
 
-MAX_FRAME = 128 * 1024
-"""Largest HTTP/2 frame that a link takes: one for each of our DATA packets, so that fewer heads are
-read. Stock peers go on with 16 KiB."""
+MAX_FRAME = CHUNK + HEADS
+"""Largest HTTP/2 frame that a link takes: one of our DATA packets. Stock peers stay at 16 KiB."""
 
 REMEMBERED = 65536
 """How many ended connectIDs a link remembers while the peer has not confirmed their end."""
@@ -51,33 +54,15 @@ class MessageStream(Protocol):
     def send(self, payload: bytes) -> bool:
         """Queue one message; False: no more bulk until `Link.writable()` is called."""
 
+    def send_data(self, head: bytes, payload: bytes | memoryview) -> bool:
+        """`send(head + payload)`, uncopied where that can be."""
+
+    @property
+    def largest_message(self) -> int:
+        """Bytes of the largest message that goes out in one frame."""
+
     def acknowledge(self, cost: int) -> None:
         """Give `cost` bytes of receive window back."""
-
-
-def chunks(data: bytes) -> Sequence[bytes]:
-    """`data` in pieces that fit a DATA packet of ours; the usual single piece is not copied."""
-    if len(data) <= CHUNK:
-        return (data,)
-    return [data[i : i + CHUNK] for i in range(0, len(data), CHUNK)]
-
-
-FEATURES = Features(credit=512 * 1024, half_close=True)
-"""What a konnect half announces unless told otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """How a link holds its tunnels; bytes and seconds, each a flag of both programs."""
-
-    features: Features = FEATURES
-    """What we announce."""
-    budget: int = 1024 * 1024
-    """Without credit: what a tunnel with a full socket may hold before it keeps the window shut."""
-    stall_timeout: float = 30.0
-    """Without credit: how long such a tunnel may make no progress."""
-    linger: float = 10.0
-    """How long the last bytes of a closed tunnel may wait for credit."""
 
 
 class Link:
@@ -118,6 +103,8 @@ class Link:
         self.half_close = False
         self._outward = outward
         self._inward = inward
+        self._data_in = (inward, "DATA")
+        self._data_out = (outward, "DATA")
         self._carries = carries
         self._brings = "to_client" if carries == "to_destination" else "to_destination"
         self._parked: deque[LinkEnd] = deque()
@@ -132,24 +119,25 @@ class Link:
     # -- receiving
 
     def message(self, payload: bytes, cost: int) -> None:
-        """One packet has come; a malformed one is counted and does nothing else."""
+        """One packet has come, of a stream that is not cut through."""
         plain = data_packet.read(payload)
-        if plain is not None:
-            self._data(*plain, cost)
-            return
+        back = self.packet(payload, cost) if plain is None else self.data(*plain, cost)
+        if back:
+            self.stream.acknowledge(back)
+
+    def packet(self, payload: bytes, cost: int) -> int:
+        """See `konnect.wire.inlet.PacketSink`; a malformed packet is counted and does nothing
+        else."""
         try:
             packet = packets.parse(payload)
         except MalformedPacket as error:
             self.ledger.malformed_packets += 1
-            self.stream.acknowledge(cost)
             self.malformed(error)
-            return
+            return cost
         kind = int(packet.type)
         if kind == PacketType.DATA:
-            self._data(packet.data.connectID, packet.data.data, cost)
-            return
+            return self.data(packet.data.connectID, packet.data.data, cost)
         self.ledger.packets[self._inward, packets.type_name(kind)] += 1
-        self.stream.acknowledge(cost)
         handler = self.handlers.get(kind)
         if handler is not None:
             handler(self, packet)
@@ -163,17 +151,20 @@ class Link:
                 end.half_close_received = True
                 if end.tunnel is not None:
                     end.tunnel.ended(end, self.far_side_closed)
+        return cost
 
-    def _data(self, connect_id: int, data: bytes, cost: int) -> None:
-        self.ledger.packets[self._inward, "DATA"] += 1
+    def data(self, connect_id: int, data: Bytes, cost: int) -> int:
+        """See `konnect.wire.inlet.PacketSink`."""
+        size = len(data)
+        if cost != size:
+            self.ledger.packets[self._data_in] += 1
         end = self.ends.get(connect_id)
-        if end is not None and data:
-            self.ledger.bytes[self._brings] += len(data)
-            end.received(data, cost)
-            return
-        self.stream.acknowledge(cost)
+        if end is not None and size:
+            self.ledger.bytes[self._brings] += size
+            return end.received(data, cost)
         if end is None and connect_id:
             self.unknown_data(connect_id)
+        return cost
 
     far_side_closed: Reason
     """The reason of a tunnel whose far side, seen from this link's program, ended first."""
@@ -202,16 +193,22 @@ class Link:
         end.half_close_sent = True
         self.send(PacketType.HALF_CLOSE, packets.half_close(end.connect_id))
 
-    def send_data(self, end: LinkEnd, data: bytes) -> None:
-        """Send a tunnel's bytes as DATA packets of at most CHUNK; pause the tunnel when it is
-        enough."""
+    def send_data(self, end: LinkEnd, data: Bytes) -> None:
+        """Send a tunnel's bytes as DATA packets, each of which fits a frame of the peer's; pause
+        the tunnel when it is enough."""
         if self.lost:
             return
-        self.ledger.bytes[self._carries] += len(data)
-        room = True
-        for piece in chunks(data):
-            self.ledger.packets[self._outward, "DATA"] += 1
-            room = self.stream.send(packets.data(end.connect_id, piece))
+        stream, ledger = self.stream, self.ledger
+        size = len(data)
+        ledger.bytes[self._carries] += size
+        most = stream.largest_message - HEADS
+        if size <= most:
+            ledger.packets[self._data_out] += 1
+            room = stream.send_data(data_packet.head(end.head, size), data)
+        else:
+            for piece in chunks(data, most):
+                ledger.packets[self._data_out] += 1
+                room = stream.send_data(data_packet.head(end.head, len(piece)), piece)
         if room:
             return
         self._full = True

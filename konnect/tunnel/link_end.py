@@ -16,8 +16,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from konnect.tunnel.backlog import Backlog
-from konnect.tunnel.ends import End
+from konnect.tunnel.ends import Bytes, End
 from konnect.tunnel.reasons import Reason
+from konnect.wire import data_packet
 
 if TYPE_CHECKING:
     from konnect.tunnel.link import Link
@@ -46,6 +47,7 @@ class LinkEnd(End):
         "got",
         "half_close_received",
         "half_close_sent",
+        "head",
         "link",
         "parked",
         "random",
@@ -56,6 +58,8 @@ class LinkEnd(End):
         super().__init__()
         self.link = link
         self.connect_id = connect_id
+        self.head = data_packet.middle(connect_id)
+        """Part of what goes before the payload of each of its DATA packets."""
         self.random = random
         self.parked = False
         self.half_close_sent = False
@@ -86,7 +90,7 @@ class LinkEnd(End):
 
     # -- sending
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Bytes) -> None:
         self.sent += len(data)
         credit = self._credit
         if credit is None:
@@ -130,27 +134,27 @@ class LinkEnd(End):
 
     # -- receiving
 
-    def received(self, data: bytes, cost: int) -> None:
-        """Give `data` to the other end; `cost` bytes of the link's window are owed for it."""
+    def received(self, data: Bytes, cost: int) -> int:
+        """Give `data` to the other end. Of the `cost` bytes of the link's window that it took, so
+        many go back now."""
         other = self.other
         link = self.link
         if other is None or self.half_close_received:
             # Nobody wants it, or the peer said that no more would come.
-            link.stream.acknowledge(cost)
-            return
+            return cost
         self.got += len(data)
         if link.receive_credit:
-            link.stream.acknowledge(cost)
-            self._allowed -= len(data)
+            size = len(data)
+            self._allowed -= size
             if self._allowed < 0:
                 link.overrun(self)
-                return
+                return cost
             other.write(data)
             if self._paused:
-                self._held += len(data)
+                self._held += size
             elif self.other is not None:
-                self._give_back(len(data))
-            return
+                self._give_back(size)
+            return cost
         other.write(data)
         if self._paused and self.other is not None:
             self._held += cost
@@ -159,8 +163,8 @@ class LinkEnd(End):
                 if self._stall_call is None:
                     link.withheld(1)
                     self._stall_call = link.later(link.flow.stall_timeout, self._stalled)
-                return
-        link.stream.acknowledge(cost)
+                return 0
+        return cost
 
     def pause(self) -> None:
         self._paused = True

@@ -27,35 +27,68 @@ def varint(value: int) -> bytes:
     return bytes(encoded)
 
 
+def middle(connect_id: int) -> bytes:
+    """What stands between the two lengths of every DATA packet of one tunnel: to be kept."""
+    return b"\x08" + varint(connect_id) + b"\x1a" if connect_id else b"\x1a"
+
+
+def head(middle: bytes, size: int) -> bytes:
+    """What goes before a payload of `size` bytes (1 at least); `middle`: see there."""
+    rest = len(middle) + size
+    if rest < 0x7F:
+        return b"\x08\x04\x22%c%b%c" % (rest + 1, middle, size)
+    length = varint(size)
+    return _TYPE_AND_TAG + varint(rest + len(length)) + middle + length
+
+
 def build(connect_id: int, payload: bytes) -> bytes:
     """A DATA packet; `payload` is not empty and within the limits (see `konnect.wire.packets`)."""
-    name = b"\x08" + varint(connect_id) if connect_id else b""
-    size = varint(len(payload))
-    inner = len(name) + 1 + len(size) + len(payload)
-    return b"".join((_TYPE_AND_TAG, varint(inner), name, b"\x1a", size, payload))
+    return head(middle(connect_id), len(payload)) + payload
+
+
+LONGEST_HEAD = 3 + 5 + 1 + 9 + 1 + 5
+"""Bytes of the longest canonical head: the tag, and lengths of up to 5 and an id of up to 9 bytes
+between them."""
+
+
+def read_head(packet: memoryview, size: int) -> tuple[int, int] | None:
+    """
+    connectID, and where the payload begins, of a canonical DATA packet of `size` bytes.
+
+    :param packet: the packet's beginning: `LONGEST_HEAD` bytes of it, or all.
+
+    None for anything else; IndexError where the beginning is too short to tell.
+    """
+    if packet[:3] != _TYPE_AND_TAG:
+        if len(packet) < 3 and len(packet) < size:
+            raise IndexError("a packet's beginning is missing")
+        return None
+    inner, position = _read_varint(packet, 3)
+    if position + inner != size or packet[position] != _CONNECT_ID:
+        return None
+    connect_id, position = _read_varint(packet, position + 1)
+    if packet[position] != _BYTES:
+        return None
+    length, position = _read_varint(packet, position + 1)
+    if not length or position + length != size or not 0 < connect_id < 2**63:
+        return None
+    return connect_id, position
 
 
 def read(packet: bytes) -> tuple[int, bytes] | None:
     """connectID and payload of a canonical DATA packet; None for anything else."""
-    if packet[:3] != _TYPE_AND_TAG:
-        return None
     try:
-        inner, position = _read_varint(packet, 3)
-        if position + inner != len(packet) or packet[position] != _CONNECT_ID:
-            return None
-        connect_id, position = _read_varint(packet, position + 1)
-        if packet[position] != _BYTES:
-            return None
-        size, position = _read_varint(packet, position + 1)
+        found = read_head(memoryview(packet), len(packet))
     except IndexError:
         return None
-    if not size or position + size != len(packet) or not 0 < connect_id < 2**63:
-        return None
-    return connect_id, packet[position:]
+    return found and (found[0], packet[found[1] :])
 
 
-def _read_varint(data: bytes, position: int) -> tuple[int, int]:
-    """The value at `position` and the position behind it; IndexError if the data ends within."""
+def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
+    """The value at `position` and the position behind it; IndexError if the data ends within.
+
+    One that is too long is no value at all: -1.
+    """
     byte = data[position]
     if byte < 0x80:
         return byte, position + 1
@@ -69,4 +102,4 @@ def _read_varint(data: bytes, position: int) -> tuple[int, int]:
             return value, position + 1
         shift += 7
         if shift > 63:
-            raise IndexError("a varint that is too long")
+            return -1, position

@@ -15,6 +15,10 @@ Metadata = Sequence[tuple[str, str]]
 """Lower-case keys and their values, in the order of the wire; a key may come more than once."""
 
 
+class StreamRefused(Exception):
+    """No stream can be opened on this connection now; the text says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamOpened:
     """Server: a client has begun a well-formed gRPC request.

@@ -1,7 +1,7 @@
 """The outermost layer of HTTP/2: the connection preface, and where one frame ends.
 
-`FrameSplitter` cuts the received bytes at frame boundaries and takes out the frames that h2 must
-not see:
+`FrameSplitter` cuts the received bytes at frame boundaries, without copying them, and takes out the
+frames that h2 must not see:
 
 - DATA of live streams, and WINDOW_UPDATE. h2 spends nine tenths of its time with DATA on a text for
   a log that is off (docs/performance.md), and what it does not see it cannot count: so the
@@ -17,9 +17,9 @@ here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from struct import Struct
+from typing import Protocol
 
 from konnect.wire.status import ErrorCode
 
@@ -58,44 +58,30 @@ class ProtocolViolation(Exception):
         self.code = code
 
 
-# Not frozen: a frozen dataclass takes three times as long to make, and these are made per frame.
-@dataclass(slots=True)
-class ForH2:
-    """Up to one frame's bytes; a frame may come in several pieces, never two in one."""
+class FrameSink(Protocol):
+    """What a splitter tells, call by call (an object per frame would cost more than its head does).
 
-    piece: memoryview
+    Views are of immutable bytes: they may be kept, but keep what was received with them alive.
+    """
 
+    def for_h2(self, piece: memoryview) -> None:
+        """Up to one frame's bytes; a frame may come in several pieces, never two in one."""
 
-@dataclass(slots=True)
-class Data:
-    """Some of a DATA frame's payload, as it came."""
+    def data(
+        self, stream_id: int, piece: memoryview, charge: int, ended: bool, padding: int = 0
+    ) -> None:
+        """Some of a DATA frame's payload, as it came.
 
-    stream_id: int
-    piece: bytes
-    charge: int
-    """What the frame takes of the windows; told with its first piece, then 0."""
-    ended: bool
-    """Its last piece, and the frame ends the stream."""
-    padding: int = 0
-    """How much of the charge is no payload."""
+        `charge`: what the frame takes of the windows; told with its first piece, then 0. `ended`:
+        this is its last piece, and the frame ends the stream. `padding`: how much of the charge is
+        no payload.
+        """
 
+    def window_update(self, stream_id: int, increment: int) -> None:
+        """Room for `increment` more bytes on a live stream, or on the connection (stream 0)."""
 
-@dataclass(frozen=True, slots=True)
-class WindowUpdate:
-    """Room for `increment` more bytes on a live stream, or on the connection (stream 0)."""
-
-    stream_id: int
-    increment: int
-
-
-@dataclass(frozen=True, slots=True)
-class Goaway:
-    """A whole GOAWAY's body."""
-
-    body: memoryview
-
-
-Part = ForH2 | Data | WindowUpdate | Goaway
+    def goaway(self, body: memoryview) -> None:
+        """A whole GOAWAY's body."""
 
 
 class FrameSplitter:
@@ -135,10 +121,10 @@ class FrameSplitter:
         # Bytes kept because they make no whole head (or frame that is wanted whole) yet.
         self._rest = b""
 
-    def split(self, data: bytes) -> Iterator[Part]:
-        """Yield the parts of `data`, with what was kept before it. Raises `ProtocolViolation`.
+    def split(self, data: bytes, sink: FrameSink) -> None:
+        """Tell the parts of `data`, with what was kept before it. Raises `ProtocolViolation`.
 
-        A part is acted upon before the next is asked for: it decides which streams are live.
+        A part is acted upon before the next is looked at: it decides which streams are live.
         """
         if self._rest:
             data = self._rest + data
@@ -150,21 +136,22 @@ class FrameSplitter:
             if data[: len(PREFACE)] != PREFACE[:end]:
                 raise _foreign(data)
             if end < len(PREFACE):
-                self._rest = bytes(data)
+                self._rest = data
                 return
             self._preface = False
             position = len(PREFACE)
-            yield ForH2(view[:position])
+            sink.for_h2(view[:position])
         elif self._data_left:
             position = min(self._data_left, end)
             self._data_left -= position
             ended = self._data_ends and not self._data_left
-            yield Data(self._data_stream, bytes(view[:position]), 0, ended)
+            sink.data(self._data_stream, view[:position], 0, ended)
         elif self._left:
             position = min(self._left, end)
             self._left -= position
-            yield ForH2(view[:position])
+            sink.for_h2(view[:position])
 
+        live = self._live
         while end - position >= HEAD_SIZE:
             high, low, kind, flags, stream = _HEAD.unpack_from(data, position)
             length = high << 8 | low
@@ -180,7 +167,7 @@ class FrameSplitter:
                 raise ProtocolViolation(ErrorCode.FRAME_SIZE_ERROR, text)
             if self._in_headers:
                 pass
-            elif kind == DATA and self._live(stream & _STREAM_MASK):
+            elif kind == DATA and live(stream & _STREAM_MASK):
                 stream &= _STREAM_MASK
                 ends = bool(flags & END_STREAM)
                 if flags & PADDED:
@@ -188,14 +175,14 @@ class FrameSplitter:
                     if stop > end:
                         break
                     payload = _unpadded(view[start:stop])
-                    yield Data(stream, payload, length, ends, length - len(payload))
+                    sink.data(stream, payload, length, ends, length - len(payload))
                 elif stop > end:
                     self._data_left = stop - end
                     self._data_stream, self._data_ends = stream, ends
-                    yield Data(stream, bytes(view[start:end]), length, False)
+                    sink.data(stream, view[start:end], length, False)
                     return
                 else:
-                    yield Data(stream, data[start:stop], length, ends)
+                    sink.data(stream, view[start:stop], length, ends)
                 position = stop
                 continue
             elif kind == WINDOW_UPDATE and length == 4:
@@ -203,8 +190,8 @@ class FrameSplitter:
                     break
                 stream &= _STREAM_MASK
                 increment = int.from_bytes(view[start:stop]) & _STREAM_MASK
-                if increment and (not stream or self._live(stream)):
-                    yield WindowUpdate(stream, increment)
+                if increment and (not stream or live(stream)):
+                    sink.window_update(stream, increment)
                     position = stop
                     continue
             elif kind == GOAWAY:
@@ -212,18 +199,19 @@ class FrameSplitter:
                     break
                 if stream & _STREAM_MASK:
                     raise ProtocolViolation(ErrorCode.PROTOCOL_ERROR, "a GOAWAY frame on a stream")
-                yield Goaway(view[start:stop])
+                sink.goaway(view[start:stop])
                 position = stop
                 continue
             if kind in (HEADERS, PUSH_PROMISE, CONTINUATION):
                 self._in_headers = not flags & END_HEADERS
             if stop > end:
                 self._left = stop - end
-                yield ForH2(view[position:])
+                sink.for_h2(view[position:])
                 return
-            yield ForH2(view[position:stop])
+            sink.for_h2(view[position:stop])
             position = stop
-        self._rest = bytes(view[position:])
+        if position < end:
+            self._rest = data[position:]
 
 
 def data_head(stream_id: int, length: int) -> bytes:
@@ -241,11 +229,11 @@ def end_of_data(stream_id: int) -> bytes:
     return _HEAD.pack(0, 0, DATA, END_STREAM, stream_id)
 
 
-def _unpadded(body: memoryview) -> bytes:
+def _unpadded(body: memoryview) -> memoryview:
     """A padded DATA frame's payload, RFC 9113 section 6.1. Raises `ProtocolViolation`."""
     if not body or body[0] >= len(body):
         raise ProtocolViolation(ErrorCode.PROTOCOL_ERROR, "a DATA frame with too much padding")
-    return bytes(body[1 : len(body) - body[0]])
+    return body[1 : len(body) - body[0]]
 
 
 def goaway(last_stream_id: int, code: int, debug: bytes) -> bytes:

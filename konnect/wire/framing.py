@@ -12,7 +12,7 @@ from __future__ import annotations
 from struct import Struct
 
 PREFIX_SIZE = 5
-_PREFIX = Struct("!BI")
+PREFIX = Struct("!BI")
 
 # Pieces below this size are gathered in one growing buffer. Kept apart, the pieces of a message
 # that arrives one byte at a time would cost some fifty times its size.
@@ -45,7 +45,7 @@ class MessageTooLarge(FramingError):
 
 def prefix(size: int) -> bytes:
     """The five bytes that go before an uncompressed message of `size` bytes."""
-    return _PREFIX.pack(0, size)
+    return PREFIX.pack(0, size)
 
 
 class Deframer:
@@ -83,7 +83,7 @@ class Deframer:
             return self.expected - self._missing
         return sum(map(len, self._parts))
 
-    def feed(self, data: bytes) -> list[bytes]:
+    def feed(self, data: bytes | memoryview) -> list[bytes]:
         """Take `data`, return the messages it completes. Look at `error` after the messages."""
         if self.error is not None:
             return []
@@ -94,7 +94,7 @@ class Deframer:
                 self._keep(data)
                 self._missing = missing - len(data)
                 return messages
-            self._parts.append(data if len(data) == missing else data[:missing])
+            self._parts.append(bytes(data[:missing]))
             messages.append(b"".join(self._parts))
             self._parts = []
             self._missing = self.expected = 0
@@ -107,7 +107,7 @@ class Deframer:
 
         position, end = 0, len(data)
         while end - position >= PREFIX_SIZE:
-            flag, size = _PREFIX.unpack_from(data, position)
+            flag, size = PREFIX.unpack_from(data, position)
             if flag:
                 self.error = CompressedMessage(flag)
                 return messages
@@ -122,15 +122,15 @@ class Deframer:
                 if start < end:
                     self._keep(data[start:])
                 return messages
-            messages.append(data[start:position])
+            messages.append(bytes(data[start:position]))
         if position < end:
             self._keep(data[position:])
         return messages
 
-    def _keep(self, piece: bytes) -> None:
+    def _keep(self, piece: bytes | memoryview) -> None:
         parts = self._parts
         if len(piece) >= _SMALL_PIECE:
-            parts.append(piece)
+            parts.append(bytes(piece))  # a view would keep all that was received with it
         elif parts and isinstance(parts[-1], bytearray):
             parts[-1] += piece
         else:

@@ -14,21 +14,25 @@ owner is slow holds up no other; the window of a stream is given back when its o
 `acknowledge`. Not known here: paths, packets, time, sockets. HTTP/2 is h2's, of which no type shows
 outside.
 
-The parts: `frames` cuts the bytes, `http2` sets h2 up, `streams` holds the state of streams and
-sends, `reactions` is what received frames do; `headers`, `framing` and `sendqueue` serve these.
+The parts: `frames` cuts the bytes, `arrivals` takes what is cut, `reactions` is what h2's events
+do, `http2` sets h2 up, `streams` holds the state of streams and sends; `headers`, `framing`,
+`inlet` and `sendqueue` serve these.
 
 Source: gRPC over HTTP/2, RFC 9113.
 """
 
 from __future__ import annotations
 
-import enum
+from collections.abc import Callable
 
 from h2.exceptions import NoAvailableStreamIDError, ProtocolError, TooManyStreamsError
 
 from konnect.wire import frames, headers, http2
-from konnect.wire.events import ConnectionEnded, Event, Metadata
-from konnect.wire.http2 import Http2, Limits
+from konnect.wire.arrivals import Arrivals
+from konnect.wire.events import ConnectionEnded, Event, Metadata, StreamRefused
+from konnect.wire.framing import PREFIX_SIZE
+from konnect.wire.http2 import Http2, Limits, Role
+from konnect.wire.inlet import PacketInlet
 from konnect.wire.memo import OpeningMemo
 from konnect.wire.reactions import Reactions
 from konnect.wire.remembered import RememberedHttp2
@@ -38,20 +42,6 @@ from konnect.wire.streams import NEVER, Streams
 __all__ = ["GrpcConnection", "Limits", "OpeningMemo", "Role", "StreamRefused"]
 
 _MAX_DEBUG = 256
-
-# A window widened by less than this is no help to either side.
-_TINY = 1024
-
-
-class Role(enum.Enum):
-    """Which side of the connection this is."""
-
-    CLIENT = "client"
-    SERVER = "server"
-
-
-class StreamRefused(Exception):
-    """No stream can be opened on this connection now; the text says why."""
 
 
 class GrpcConnection:
@@ -79,10 +69,9 @@ class GrpcConnection:
             preface=not client, max_frame=limits.max_frame, live=self._streams.may_receive
         )
         self._live = self._streams.table
-        self._reactions = Reactions(self._streams)
-        self.overhead = self._reactions.overhead
+        self._arrivals = Arrivals(self._streams, Reactions(self._streams))
+        self.overhead = self._arrivals.overhead
         """Of what floods are made."""
-        self._react = self._reactions.table
 
     @property
     def live_streams(self) -> int:
@@ -105,24 +94,9 @@ class GrpcConnection:
         events = self.pending()
         if self.closed:
             return events
-        reactions = self._reactions
+        self._arrivals.events = events
         try:
-            for part in self._splitter.split(data):
-                if isinstance(part, frames.Data):
-                    if not part.piece:
-                        self.overhead.add(frames.DATA)
-                    reactions.data(part, events)
-                    if part.ended:
-                        self._show_h2(frames.end_of_data(part.stream_id), events)
-                elif isinstance(part, frames.WindowUpdate):
-                    if part.increment < _TINY:
-                        self.overhead.add(frames.WINDOW_UPDATE)
-                    reactions.window_update(part, events)
-                elif isinstance(part, frames.ForH2):
-                    self.overhead.add_piece(part.piece)
-                    self._show_h2(part.piece, events)
-                else:
-                    reactions.goaway(part.body, events)
+            self._splitter.split(data, self._arrivals)
         except frames.ProtocolViolation as error:
             self._fail(error.code, str(error), events)
         except ProtocolError as error:
@@ -134,13 +108,6 @@ class GrpcConnection:
         streams = self._streams
         streams.collect()
         return sum(map(len, streams.out))
-
-    def _show_h2(self, piece: bytes | memoryview, events: list[Event]) -> None:
-        react = self._react
-        for event in self._http2.receive_data(piece):
-            reaction = react.get(event.__class__)
-            if reaction is not None:
-                reaction(event, events)
 
     def output(self) -> bytes:
         """All bytes to send now: control frames, then the streams in turn, as windows allow."""
@@ -192,6 +159,20 @@ class GrpcConnection:
         self._streams.add(stream_id)
         return stream_id
 
+    def cut_through(
+        self, stream_id: int, inlet: PacketInlet, deliver: Callable[[list[Event]], None]
+    ) -> None:
+        """
+        From now on give the stream's messages to `inlet`, during `receive` and not as events.
+
+        A message that has begun already still comes as an event. `deliver` acts on the events that
+        it is given, and empties the list: those which came before what the inlet gives.
+        """
+        stream = self._live.get(stream_id)
+        if stream is not None:
+            self._arrivals.deliver = deliver
+            stream.take_inlet(inlet)
+
     def send_headers(self, stream_id: int, metadata: Metadata = ()) -> None:
         """Server: send the response headers now; without this they go out with the first message.
 
@@ -217,6 +198,21 @@ class GrpcConnection:
         stream.queue.put(payload)
         if not stream.in_turn:
             self._streams.enter_rota(stream)
+
+    def direct(self, stream_id: int, head: bytes, size: int) -> bytes | None:
+        """
+        For a message of `head` and `size` more bytes: what to send before these, past `output`.
+
+        None where they have to go by `send_message`: the stream has others queued, or there is no
+        room in its windows or in one frame.
+        """
+        stream = self._live.get(stream_id)
+        return None if stream is None else self._streams.direct(stream, head, size)
+
+    @property
+    def largest_message(self) -> int:
+        """Bytes of the largest message that goes out in one frame."""
+        return self._http2.max_outbound_frame_size - PREFIX_SIZE
 
     def end_stream(
         self, stream_id: int, status: Status = OK, message: str = "", metadata: Metadata = ()

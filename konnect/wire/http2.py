@@ -6,6 +6,7 @@ and the size of header blocks; the content of header blocks is checked by `heade
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,6 +16,13 @@ from h2.connection import H2Connection
 from h2.settings import SettingCodes, Settings
 
 _DEFAULT_WINDOW = 65535
+
+
+class Role(enum.Enum):
+    """Which side of a connection this is."""
+
+    CLIENT = "client"
+    SERVER = "server"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""What the peer's frames do to the streams of a connection, and which events that makes.
+"""What h2's events do to the streams of a connection, and which events of ours that makes.
 
-`Reactions` is the receiving half of `GrpcConnection`: h2's events go in, ours come out. It decides
-how a stream's end maps to a status, and what is answered to a request that is none of gRPC's.
+`Reactions` decides how a stream's end maps to a status, and what is answered to a request that is
+none of gRPC's. DATA and WINDOW_UPDATE, which h2 does not see, are `arrivals`' part.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from konnect.wire.events import (
     GoingAway,
     HalfClosed,
     HeadersReceived,
-    MessageReceived,
     Pinged,
     Ponged,
     StreamEnded,
     StreamOpened,
 )
-from konnect.wire.framing import PREFIX_SIZE, CompressedMessage, FramingError
+from konnect.wire.framing import CompressedMessage, FramingError
 from konnect.wire.overhead import Overhead
 from konnect.wire.status import OK, ErrorCode, Status, code_name, from_reset
 from konnect.wire.streams import Stream, Streams
@@ -33,7 +32,8 @@ from konnect.wire.windows import DEFAULT, WindowOverflow
 Reaction = Callable[[Any, list[Event]], None]
 
 
-def _overflow(what: str) -> frames.ProtocolViolation:
+def overflow(what: str) -> frames.ProtocolViolation:
+    """The error for a window that was widened too far."""
     text = f"the window of {what} was widened beyond its limit"
     return frames.ProtocolViolation(ErrorCode.FLOW_CONTROL_ERROR, text)
 
@@ -45,10 +45,6 @@ class Reactions:
         self._streams = streams
         self.overhead = Overhead()
         self._live = streams.table
-        self._half_window = streams.limits.stream_window // 2
-        # Bytes received that the connection's window lacks, and how many make it worth a frame.
-        self._unclaimed = 0
-        self._worth_claiming = max(1, streams.limits.connection_window // 4)
         self.table: dict[type, Reaction] = {
             h2.events.RemoteSettingsChanged: self._settings,
             h2.events.SettingsAcknowledged: self._settings_acknowledged,
@@ -64,71 +60,6 @@ class Reactions:
             self.table[h2.events.RequestReceived] = self._request
             self.table[headers.RequestRead] = self._request_read
 
-    def data(self, part: frames.Data, events: list[Event]) -> None:
-        """Some of a DATA frame has come. Raises `ProtocolViolation`."""
-        streams = self._streams
-        charge = part.charge
-        # The connection's window goes back whatever becomes of the bytes: no stream may hold up
-        # another.
-        if charge:
-            streams.windows.charge(charge, "connection")
-            self._unclaimed += charge
-            if self._unclaimed >= self._worth_claiming:
-                streams.open_window(0, self._unclaimed)
-                streams.windows.into += self._unclaimed
-                self._unclaimed = 0
-        stream = self._live.get(part.stream_id)
-        if stream is None:
-            return
-        if charge:
-            stream.windows.charge(charge, "stream")
-        if stream.told or (stream.ending is not None and not streams.client):
-            return
-        data = part.piece
-        back = part.padding
-        deframer = stream.deframer
-        half = self._half_window
-        for payload in deframer.feed(data):
-            cost = PREFIX_SIZE + len(payload)
-            if cost > half:
-                back += cost - half - stream.early
-                cost = half
-            stream.early = 0
-            events.append(MessageReceived(stream.id, payload, cost))
-        if deframer.error is not None:
-            self._refuse(stream, *self._framing_status(stream, deframer.error), events)
-            return
-        if deframer.expected > half:
-            # Of a message that might not fit the window, all but half a window is given back as it
-            # comes.
-            early = min(deframer.expected - half, deframer.received)
-            back += early - stream.early
-            stream.early = early
-        if back:
-            streams.give_back(stream, back)
-
-    def window_update(self, part: frames.WindowUpdate, events: list[Event]) -> None:
-        """There is room for more bytes. Raises `ProtocolViolation`."""
-        streams = self._streams
-        if not part.stream_id:
-            try:
-                streams.windows.widen(part.increment)
-            except WindowOverflow:
-                raise _overflow("the connection") from None
-            streams.granted += part.increment
-            return
-        stream = self._live[part.stream_id]
-        try:
-            stream.windows.widen(part.increment)
-        except WindowOverflow:
-            # One stream's fault ends that stream (RFC 9113 section 6.9.1).
-            streams.reset(stream, ErrorCode.FLOW_CONTROL_ERROR)
-            if not stream.told and (streams.client or stream.ending is None):
-                text = "the peer widened the window of the stream beyond its limit"
-                events.append(StreamEnded(stream.id, Status.INTERNAL, text, (), True))
-            return
-        streams.enter_rota(stream)
-
     def _settings(self, event: h2.events.RemoteSettingsChanged, events: list[Event]) -> None:
         change = event.changed_settings.get(SettingCodes.INITIAL_WINDOW_SIZE)
         if change is None:
@@ -138,7 +69,7 @@ class Reactions:
             try:
                 stream.windows.widen(change.new_value - before)
             except WindowOverflow:
-                raise _overflow(f"stream {stream.id}") from None
+                raise overflow(f"stream {stream.id}") from None
             self._streams.enter_rota(stream)
 
     def _settings_acknowledged(
@@ -217,7 +148,7 @@ class Reactions:
             ending = headers.read_trailers(event.headers)
         except headers.MalformedHeaders as error:
             ending = headers.Ending(Status.INTERNAL, str(error), ())
-        if ending.status is OK and stream.deframer.incomplete:
+        if ending.status is OK and stream.incomplete:
             text = "the server ended the stream within a message"
             ending = headers.Ending(Status.INTERNAL, text, ending.metadata)
         self._leave(stream, ending, True, events)
@@ -233,7 +164,7 @@ class Reactions:
         stream.half_closed = True
         if stream.ending is not None:
             return
-        if stream.deframer.incomplete:
+        if stream.incomplete:
             self._refuse(stream, Status.INTERNAL, "the client half-closed within a message", events)
             return
         events.append(HalfClosed(stream.id))
@@ -254,8 +185,11 @@ class Reactions:
             text = f"stream reset for what the peer sent on it: {code_name(code)}"
         events.append(StreamEnded(stream.id, from_reset(code), text, (), True))
 
-    def _refuse(self, stream: Stream, status: Status, text: str, events: list[Event]) -> None:
+    def refuse(self, stream: Stream, error: FramingError, events: list[Event]) -> None:
         """End a stream for a message that cannot be accepted."""
+        self._refuse(stream, *self._framing_status(stream, error), events)
+
+    def _refuse(self, stream: Stream, status: Status, text: str, events: list[Event]) -> None:
         events.append(StreamEnded(stream.id, status, text, (), False))
         stream.told = True
         if self._streams.client:

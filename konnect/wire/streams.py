@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from konnect.wire import frames, headers
 from konnect.wire.events import Event, StreamEnded, Writable
-from konnect.wire.framing import Deframer
+from konnect.wire.framing import PREFIX_SIZE, Deframer, prefix
 from konnect.wire.http2 import Http2, Limits
+from konnect.wire.inlet import PacketInlet
 from konnect.wire.sendqueue import SendQueue
 from konnect.wire.status import ErrorCode, Status
 from konnect.wire.windows import DEFAULT, Windows
@@ -36,6 +37,9 @@ class Stream:
         "headers_sent",
         "id",
         "in_turn",
+        "inlet",
+        "is_open",
+        "next_inlet",
         "owed",
         "queue",
         "told",
@@ -48,6 +52,10 @@ class Stream:
         self.id = stream_id
         self.windows = windows
         self.deframer = Deframer(limits.max_message)
+        self.inlet: PacketInlet | None = None
+        """What takes the received bytes instead of the deframer."""
+        self.next_inlet: PacketInlet | None = None
+        """The inlet, while the deframer still has an incomplete message."""
         self.queue = SendQueue(limits.send_high, limits.send_low)
         self.encoding = encoding
         """The peer's grpc-encoding."""
@@ -57,6 +65,8 @@ class Stream:
         """Client: our END_STREAM is out."""
         self.headers_sent = False
         """Server: the response headers are out."""
+        self.is_open = False
+        """The headers and the first message have gone out: DATA may be sent past the queue."""
         self.half_closed = False
         """The peer has sent END_STREAM."""
         self.told = False
@@ -67,6 +77,18 @@ class Stream:
         """Bytes of the incomplete message that have been given back already."""
         self.owed = 0
         """Acknowledged bytes that have not been given back to the peer yet."""
+
+    def take_inlet(self, inlet: PacketInlet) -> None:
+        """Use it from the next message on."""
+        if self.deframer.incomplete:
+            self.next_inlet = inlet
+        else:
+            self.inlet, self.next_inlet = inlet, None
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return self.deframer.incomplete or (self.inlet is not None and self.inlet.incomplete)
 
 
 class Streams:
@@ -166,12 +188,33 @@ class Streams:
                     if queue.size:
                         rota.append(rota.pop(0))
                         continue
+                    stream.is_open = True
                     if stream.ending is not None:
                         self.send_ending(stream)
                         self.collect()
             # Done, ended, or out of window; a WINDOW_UPDATE brings the last kind back.
             rota.pop(0)
             stream.in_turn = False
+
+    def direct(self, stream: Stream, head: bytes, size: int) -> bytes | None:
+        """
+        Past the queue: what goes before `size` bytes that end a message which begins with `head`,
+        where all of it may go out at once as one frame; the windows are charged. Else None.
+        """
+        length = PREFIX_SIZE + len(head) + size
+        windows, own = self.windows, stream.windows
+        if (
+            not stream.is_open
+            or stream.in_turn
+            or stream.ending is not None
+            or length > windows.out
+            or length > own.out
+            or length > self.http2.max_outbound_frame_size
+        ):
+            return None
+        windows.out -= length
+        own.out -= length
+        return frames.data_head(stream.id, length) + prefix(length - PREFIX_SIZE) + head
 
     def end(self, stream: Stream, block: headers.HeaderBlock) -> None:
         """End our side of the stream behind its queue."""

@@ -8,8 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.agent import link as link_module
 from konnect.agent.link import ProxyLink
+from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import CHUNK, Flow
+from konnect.tunnel.link import CHUNK
 from konnect.wire import packets
 from konnect.wire.features import Features
 from tests.agent.rig import FakeDial, FakeDialer

@@ -12,8 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.agent.session import HELLO_TIMEOUT, NoAnswer, Refused, Session, connect
 from konnect.net.grpc import GrpcProtocol
+from konnect.tunnel.flow import FEATURES, Flow
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import FEATURES, Flow
 from konnect.wire import packets
 from konnect.wire.metadata import HelloError
 from tests.agent.rig import FakeDialer, FakeProxy

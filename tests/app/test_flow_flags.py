@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.app.flags import FlagOptions
 from konnect.app.flow_flags import FLOW_FLAGS, read_flow
-from konnect.tunnel.link import Flow
+from konnect.tunnel.flow import Flow
 from konnect.wire.features import MAX_CREDIT, MIN_CREDIT, Features
 
 

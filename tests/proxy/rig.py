@@ -14,8 +14,8 @@ from konnect.proxy.frontend_connect import ConnectFactory, ConnectProtocol
 from konnect.proxy.frontend_grpc import LINGER as STREAM_LINGER
 from konnect.proxy.frontend_grpc import ProxyStream
 from konnect.proxy.link import AgentLink
+from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import Flow
 from konnect.tunnel.routing import Registry
 from konnect.wire import packets
 from konnect.wire.features import Features

@@ -7,8 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.proxy.agents import Admission
 from konnect.proxy.link import AgentLink
+from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import Flow
 from konnect.tunnel.routing import Registry
 from konnect.wire.features import Features
 from konnect.wire.status import Status

@@ -13,8 +13,8 @@ from konnect.proxy.agents import Admission
 from konnect.proxy.guest import Guest
 from konnect.proxy.link import AgentLink
 from konnect.proxy.reviews import Reviews
+from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import Flow
 from konnect.tunnel.routing import Registry
 from konnect.wire import packets
 from konnect.wire.status import Status

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from konnect.proxy import link as link_module
 from konnect.tunnel.reasons import Reason
+from konnect.tunnel.recent import RecentIds
 from konnect.wire import packets
 from konnect.wire.features import Features
 from tests.proxy.linking import LinkTestCase
@@ -77,7 +77,7 @@ class CloseTests(LinkTestCase):
 
     def test_forgotten_ids(self) -> None:
         """An agent that never confirms a close does not fill the proxy's memory."""
-        self.patch(link_module, "REMEMBERED", 3)
+        self.a.link._closing = RecentIds(3)
         for connect_id in range(1, 10):
             self.close(self.open(connect_id))
             self.a.take()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from konnect.tunnel.link import CHUNK, WAKE_PER_TURN, Link, chunks
+from konnect.tunnel.ends import chunks
+from konnect.tunnel.link import CHUNK, WAKE_PER_TURN, Link
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import Tunnel
@@ -135,7 +136,7 @@ class SendingTests(LinkTestCase):
     def test_chunks(self) -> None:
         """Long reads are cut into packets of CHUNK; one that fits is not copied."""
         data = b"x" * CHUNK
-        self.assertIs(chunks(data)[0], data)
+        self.assertIs(chunks(data, CHUNK)[0], data)
         self.tunnel(1)
         self.end(1).write(data + b"yz")
         self.assertEqual(

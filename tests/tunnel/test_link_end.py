@@ -6,7 +6,7 @@ once, nothing is held and no timer runs.
 
 from __future__ import annotations
 
-from konnect.tunnel.link import Flow
+from konnect.tunnel.flow import Flow
 from konnect.tunnel.reasons import Reason
 from konnect.wire import packets
 from konnect.wire.features import Features

@@ -6,6 +6,7 @@ no timer runs.
 
 from __future__ import annotations
 
+from konnect.tunnel.ends import Bytes
 from konnect.tunnel.link_end import CREDIT_SLACK
 from konnect.tunnel.reasons import Reason
 from konnect.wire import packets
@@ -218,7 +219,7 @@ class ReceivingTests(CreditTestCase):
     def test_paused_by_its_own_bytes(self) -> None:
         """Bytes that fill the other end are held, not given back."""
 
-        def full(data: bytes) -> None:
+        def full(data: Bytes) -> None:
             self.end(1).pause()
 
         self.near.write = full  # type: ignore[method-assign]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 from hyperframe.frame import (
@@ -20,12 +22,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from konnect.wire import frames
 from konnect.wire.frames import (
     PREFACE,
-    Data,
-    ForH2,
     FrameSplitter,
-    Goaway,
     ProtocolViolation,
-    WindowUpdate,
     data_head,
 )
 from konnect.wire.status import ErrorCode
@@ -36,13 +34,66 @@ PING = PingFrame(0, opaque_data=b"12345678").serialize()
 GOAWAY = GoAwayFrame(0, last_stream_id=7, error_code=2, additional_data=b"why").serialize()
 
 
+@dataclass
+class ForH2:
+    piece: bytes
+
+
+@dataclass
+class Data:
+    stream_id: int
+    piece: bytes
+    charge: int
+    ended: bool
+    padding: int
+
+
+@dataclass
+class WindowUpdate:
+    stream_id: int
+    increment: int
+
+
+@dataclass
+class Goaway:
+    body: bytes
+
+
+Part = ForH2 | Data | WindowUpdate | Goaway
+
+
+class Parts(list[Part]):
+    """What a splitter told."""
+
+    def for_h2(self, piece: memoryview) -> None:
+        self.append(ForH2(bytes(piece)))
+
+    def data(
+        self, stream_id: int, piece: memoryview, charge: int, ended: bool, padding: int = 0
+    ) -> None:
+        self.append(Data(stream_id, bytes(piece), charge, ended, padding))
+
+    def window_update(self, stream_id: int, increment: int) -> None:
+        self.append(WindowUpdate(stream_id, increment))
+
+    def goaway(self, body: memoryview) -> None:
+        self.append(Goaway(bytes(body)))
+
+
+def told(splitter: FrameSplitter, piece: bytes) -> Iterator[Part]:
+    """What the splitter tells of a piece."""
+    seen = Parts()
+    splitter.split(piece, seen)
+    yield from seen
+
+
 def split(splitter: FrameSplitter, *pieces: bytes) -> tuple[bytes, list[bytes]]:
     """What goes to h2, joined, and the bodies of GOAWAYs."""
     through, bodies = b"", []
     for piece in pieces:
-        for part in splitter.split(piece):
+        for part in told(splitter, piece):
             if isinstance(part, Goaway):
-                bodies.append(bytes(part.body))
+                bodies.append(part.body)
             else:
                 assert isinstance(part, ForH2), part
                 through += part.piece
@@ -51,7 +102,7 @@ def split(splitter: FrameSplitter, *pieces: bytes) -> tuple[bytes, list[bytes]]:
 
 def list_of(splitter: FrameSplitter, piece: bytes) -> list[bytes]:
     """The pieces for h2."""
-    return [bytes(part.piece) for part in splitter.split(piece) if isinstance(part, ForH2)]
+    return [part.piece for part in told(splitter, piece) if isinstance(part, ForH2)]
 
 
 def one_live(stream_id: int) -> bool:
@@ -66,7 +117,7 @@ def parts(pieces: list[bytes]) -> tuple[bytes, bytes, int, int, int, list[int]]:
     charge = padding = ends = 0
     increments = []
     for piece in pieces:
-        for part in splitter.split(piece):
+        for part in told(splitter, piece):
             if isinstance(part, ForH2):
                 through += part.piece
             elif isinstance(part, Data):

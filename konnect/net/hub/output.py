@@ -1,9 +1,10 @@
 """The sending half of a transport: bytes that are gathered, sent or queued, and their producer.
 
-Twisted's rules for consumers, with another timing: a write of 2 KiB and more goes to the kernel at
-once, smaller ones at the end of the hub's turn and together, and only what the kernel refused
-waits for EPOLLOUT. (A stock transport queues everything, and sends it in another turn of the
-reactor after two calls of epoll_ctl.)
+Twisted's rules for consumers, with another timing: what makes a TLS record goes to the kernel at
+once, less at the end of the hub's turn and together, and only what the kernel refused waits for
+EPOLLOUT. (A stock transport queues everything, and sends it in another turn of the reactor after
+two calls of epoll_ctl.) Views are taken as well as bytes, and copied only if they have to wait:
+what waited would keep alive all that was received with it.
 
 It does not know how bytes are sent (`_send`) or what closing means: its subclasses do.
 """
@@ -17,7 +18,7 @@ from twisted.python.failure import Failure
 
 from konnect.net.hub.loop import IN, OUT, Hub
 
-SMALL = 2048
+GATHER = 16384
 """Bytes: with less than this in the queue, a write waits for the end of the turn."""
 
 HIGH = 65536
@@ -77,18 +78,36 @@ class Output:
 
     # -- ITransport and IConsumer
 
-    def write(self, data: bytes) -> None:
+    takes_views = True
+    """`write` takes memoryviews of bytes too (Twisted's own transports do not say so)."""
+
+    def write(self, data: Chunk) -> None:
         """Send `data`, now, at the end of the turn or when the kernel takes it."""
-        if not isinstance(data, bytes):
+        if not isinstance(data, Chunk):
             raise TypeError("data must be bytes")
         if not data or not self.connected or self._write_closed or self._end is not None:
             return
-        self._queue.append(data)
+        # A copy of bytes is no copy.
+        self._queue.append(bytes(data) if self._blocked else data)
         self._queued += len(data)
+        self._written()
+
+    def writeSequence(self, data: Iterable[Chunk]) -> None:
+        """`write` the pieces as one."""
+        if not self.connected or self._write_closed or self._end is not None:
+            return
+        for piece in data:
+            if piece:
+                self._queue.append(bytes(piece) if self._blocked else piece)
+                self._queued += len(piece)
+        self._written()
+
+    def _written(self) -> None:
         if not self._blocked:
             if self._attentive:
                 self.startWriting()
-            elif self._queued >= SMALL:
+                self._own()
+            elif self._queued >= GATHER:
                 self._transmit()
             elif not self._due:
                 self._flush_later()
@@ -96,9 +115,12 @@ class Output:
             self._paused = True
             self._producer.pauseProducing()
 
-    def writeSequence(self, data: Iterable[bytes]) -> None:
-        """`write` the pieces as one."""
-        self.write(b"".join(data))
+    def _own(self) -> None:
+        """What is queued will wait: let go of what it is only a view of."""
+        queue = self._queue
+        for index, piece in enumerate(queue):
+            if type(piece) is memoryview:
+                queue[index] = bytes(piece)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """See IConsumer."""
@@ -166,7 +188,7 @@ class Output:
             return
         if not self.connected or self._blocked:
             return
-        if self._queue:
+        if self._queued:
             self._transmit()
         if self._attentive and not self._blocked and self._end is None:
             self._emptied()
@@ -181,7 +203,7 @@ class Output:
 
     def _writable(self) -> None:
         self._blocked = False
-        if self._queue:
+        if self._queued:
             self._transmit()
         if self._blocked or self._end is not None:
             return
@@ -197,6 +219,7 @@ class Output:
             return
         if not done:
             self.startWriting()
+            self._own()
 
     def _emptied(self) -> None:
         """Everything written is sent: who waited for that?"""

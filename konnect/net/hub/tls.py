@@ -117,7 +117,7 @@ class TlsTransport(StreamTransport):
         if IHandshakeListener.providedBy(self.protocol):
             self.protocol.handshakeCompleted()
         self._blocked = False
-        if self.connected and (self._queue or self._attentive):
+        if self.connected and (self._queued or self._attentive):
             self._flush_later()
 
     # -- reading
@@ -207,35 +207,56 @@ class TlsTransport(StreamTransport):
 
     # -- writing
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Chunk) -> None:
         """Send `data`; after `loseConnection` only what a registered producer still gives."""
         if self.disconnecting and self._producer is None:
             return
         super().write(data)
 
     def _send(self) -> bool:
-        ssl, queue = self._ssl, self._queue
+        ssl = self._ssl
         assert ssl is not None
         send = ssl.send
         sending = self._sending
         try:
             while True:
                 if sending is None:
-                    if not queue:
+                    if not self._queue:
                         return True
-                    sending = queue[0] if len(queue) == 1 else b"".join(queue)
-                    queue.clear()
-                    queue.append(sending)
+                    sending = self._next()
                 while sending:
                     sent = send(sending)
                     self._queued -= sent
                     sending = memoryview(sending)[sent:] if sent < len(sending) else b""
                 sending = None
-                del queue[0]
         except (SSL.WantWriteError, SSL.WantReadError):
             return False
         finally:
             self._sending = sending
+
+    def _next(self) -> Chunk:
+        """The next bytes of the queue for OpenSSL: small pieces joined to one full record, since
+        every record costs its encryption's start and a call; a large rest as it is."""
+        queue = self._queue
+        piece = queue.pop(0)
+        size = len(piece)
+        if size >= RECORD or not queue:
+            return piece
+        pieces = [piece]
+        while queue and size < RECORD:
+            piece = queue.pop(0)
+            room = RECORD - size
+            if len(piece) > room:
+                queue.insert(0, memoryview(piece)[room:])
+                piece = memoryview(piece)[:room]
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces)
+
+    def _own(self) -> None:
+        if type(self._sending) is memoryview:
+            self._sending = bytes(self._sending)
+        super()._own()
 
     def _why(self, error: Exception) -> Failure:
         """As Twisted: an end of the stream that TLS did not announce is ConnectionLost."""
@@ -259,7 +280,7 @@ class TlsTransport(StreamTransport):
 
     def loseConnection(self) -> None:
         """Send what is queued, then close_notify, and close when the peer's has come."""
-        if not self._established and not self._queue:
+        if not self._established and not self._queued:
             self.disconnecting = True
             self.abortConnection()
         elif self._write_closed and not self._read_closed:

@@ -1,0 +1,151 @@
+"""What received frames do: the sink of a connection's `FrameSplitter`.
+
+DATA is charged to the windows of its connection and stream, which are ours, and goes to the
+stream's inlet (cut-through) or is joined to messages; WINDOW_UPDATE widens what may be sent; every
+other frame is shown to h2, whose events are `reactions`' part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from konnect.wire import frames
+from konnect.wire.events import Event, MessageReceived, StreamEnded
+from konnect.wire.framing import PREFIX_SIZE
+from konnect.wire.reactions import Reactions, overflow
+from konnect.wire.status import ErrorCode, Status
+from konnect.wire.streams import Streams
+from konnect.wire.windows import WindowOverflow
+
+# A window widened by less than this is no help to either side.
+_TINY = 1024
+
+
+class Arrivals:
+    """The frames of one connection, as a `FrameSink`; `events` is what they have brought about."""
+
+    __slots__ = (
+        "_half_window",
+        "_live",
+        "_reactions",
+        "_streams",
+        "_unclaimed",
+        "_worth_claiming",
+        "deliver",
+        "events",
+        "overhead",
+    )
+
+    def __init__(self, streams: Streams, reactions: Reactions) -> None:
+        self._streams = streams
+        self._reactions = reactions
+        self._live = streams.table
+        self._half_window = streams.limits.stream_window // 2
+        # Bytes received that the connection's window lacks, and how many make it worth a frame.
+        self._unclaimed = 0
+        self._worth_claiming = max(1, streams.limits.connection_window // 4)
+        self.events: list[Event] = []
+        self.deliver: Callable[[list[Event]], None] | None = None
+        """Acts on the events so far: what an inlet gives must not overtake them."""
+        self.overhead = reactions.overhead
+        """Of what floods are made."""
+
+    def for_h2(self, piece: memoryview) -> None:
+        """See `FrameSink`."""
+        self.overhead.add_piece(piece)
+        self._show_h2(piece)
+
+    def _show_h2(self, piece: bytes | memoryview) -> None:
+        table = self._reactions.table
+        for event in self._streams.http2.receive_data(piece):
+            reaction = table.get(event.__class__)
+            if reaction is not None:
+                reaction(event, self.events)
+
+    def data(
+        self, stream_id: int, piece: memoryview, charge: int, ended: bool, padding: int = 0
+    ) -> None:
+        """See `FrameSink`. Raises `ProtocolViolation`."""
+        if not piece:
+            self.overhead.add(frames.DATA)
+        streams = self._streams
+        stream = self._live.get(stream_id)
+        if charge:
+            # The connection's window goes back whatever becomes of the bytes: no stream may hold up
+            # another.
+            streams.windows.charge(charge, "connection")
+            self._unclaimed += charge
+            if self._unclaimed >= self._worth_claiming:
+                streams.open_window(0, self._unclaimed)
+                streams.windows.into += self._unclaimed
+                self._unclaimed = 0
+            if stream is not None:
+                stream.windows.charge(charge, "stream")
+        if stream is not None and not stream.told and (stream.ending is None or streams.client):
+            inlet = stream.inlet
+            if inlet is None:
+                self._messages(stream_id, piece, padding)
+            else:
+                if self.events and self.deliver is not None:
+                    self.deliver(self.events)
+                back = inlet.feed(piece) + padding
+                if self._live.get(stream_id) is stream:
+                    if inlet.error is not None:
+                        self._reactions.refuse(stream, inlet.error, self.events)
+                    elif back:
+                        streams.give_back(stream, back)
+        if ended:
+            self._show_h2(frames.end_of_data(stream_id))
+
+    def _messages(self, stream_id: int, piece: memoryview, back: int) -> None:
+        stream = self._live[stream_id]
+        deframer = stream.deframer
+        half = self._half_window
+        for payload in deframer.feed(piece):
+            cost = PREFIX_SIZE + len(payload)
+            if cost > half:
+                back += cost - half - stream.early
+                cost = half
+            stream.early = 0
+            self.events.append(MessageReceived(stream_id, payload, cost))
+        if deframer.error is not None:
+            self._reactions.refuse(stream, deframer.error, self.events)
+            return
+        if deframer.expected > half:
+            # Of a message that might not fit the window, all but half a window is given back as it
+            # comes.
+            early = min(deframer.expected - half, deframer.received)
+            back += early - stream.early
+            stream.early = early
+        if back:
+            self._streams.give_back(stream, back)
+        if stream.next_inlet is not None:
+            stream.take_inlet(stream.next_inlet)
+
+    def window_update(self, stream_id: int, increment: int) -> None:
+        """See `FrameSink`. Raises `ProtocolViolation`."""
+        if increment < _TINY:
+            self.overhead.add(frames.WINDOW_UPDATE)
+        streams = self._streams
+        if not stream_id:
+            try:
+                streams.windows.widen(increment)
+            except WindowOverflow:
+                raise overflow("the connection") from None
+            streams.granted += increment
+            return
+        stream = self._live[stream_id]
+        try:
+            stream.windows.widen(increment)
+        except WindowOverflow:
+            # One stream's fault ends that stream (RFC 9113 section 6.9.1).
+            streams.reset(stream, ErrorCode.FLOW_CONTROL_ERROR)
+            if not stream.told and (streams.client or stream.ending is None):
+                text = "the peer widened the window of the stream beyond its limit"
+                self.events.append(StreamEnded(stream.id, Status.INTERNAL, text, (), True))
+            return
+        streams.enter_rota(stream)
+
+    def goaway(self, body: memoryview) -> None:
+        """See `FrameSink`. Raises `ProtocolViolation`."""
+        self._reactions.goaway(body, self.events)

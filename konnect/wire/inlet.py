@@ -1,0 +1,137 @@
+"""Cut-through: the messages of a stream of packets, the payload of DATA passed on as it comes.
+
+Why: waiting for the end of a packet of 256 KiB, and joining its pieces, costs two copies of every
+byte and holds the bytes back for as long as the packet takes. A tunnel is a stream of bytes, so the
+pieces of a packet's payload can go on alone. DATA packets that are canonical (`data_packet`) are
+read here; every other message is collected, and given whole.
+
+It knows neither HTTP/2 nor what becomes of a packet.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from konnect.wire.data_packet import LONGEST_HEAD, read_head
+from konnect.wire.framing import (
+    PREFIX,
+    PREFIX_SIZE,
+    CompressedMessage,
+    FramingError,
+    MessageTooLarge,
+)
+
+_ENOUGH = PREFIX_SIZE + LONGEST_HEAD
+
+
+class PacketSink(Protocol):
+    """
+    What an inlet tells. Each call answers how many of the `cost` bytes of the stream's window it
+    gives back now; the rest is owed to `acknowledge`.
+    """
+
+    def data(self, connect_id: int, piece: memoryview, cost: int) -> int:
+        """Some of a DATA packet's payload; with its first piece the heads cost as well, so that
+        `cost` is more than the piece's length."""
+
+    def packet(self, payload: bytes, cost: int) -> int:
+        """A whole message of any other kind."""
+
+
+class PacketInlet:
+    """One stream's received bytes, on their way to a `PacketSink`."""
+
+    __slots__ = (
+        "_collected",
+        "_connect_id",
+        "_left",
+        "_limit",
+        "_missing",
+        "_rest",
+        "_sink",
+        "error",
+    )
+
+    def __init__(self, sink: PacketSink, limit: int) -> None:
+        """`limit`: the largest message accepted, in bytes, its prefix not counted."""
+        self._sink = sink
+        self._limit = limit
+        # Bytes to come of the DATA packet whose payload is being passed on, and its tunnel.
+        self._left = 0
+        self._connect_id = 0
+        # A message that is collected, and the bytes that it lacks.
+        self._collected: bytearray | None = None
+        self._missing = 0
+        # A message's beginning that is too short to be acted upon.
+        self._rest = b""
+        self.error: FramingError | None = None
+        """Why reading stopped. Set once; nothing is given after it."""
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a message has begun and not ended: an error if the stream ends here."""
+        return bool(self._left or self._rest) or self._collected is not None
+
+    def feed(self, data: memoryview) -> int:
+        """Take `data`; answers how many bytes of the window are to be given back now."""
+        if self.error is not None:
+            return len(data)
+        back = position = 0
+        if self._left:
+            position = min(self._left, len(data))
+            self._left -= position
+            back = self._sink.data(self._connect_id, data[:position], position)
+        elif self._collected is not None:
+            position, back = self._collect(self._collected, data)
+        elif self._rest:
+            data = memoryview(self._rest + data)
+            self._rest = b""
+        return self._read(data, position, back)
+
+    def _read(self, data: memoryview, position: int, back: int) -> int:
+        sink = self._sink
+        end = len(data)
+        while position < end:
+            start = position + PREFIX_SIZE
+            if start > end:
+                self._rest = bytes(data[position:])
+                break
+            flag, size = PREFIX.unpack_from(data, position)
+            if flag or size > self._limit:
+                self.error = CompressedMessage(flag) if flag else MessageTooLarge(size, self._limit)
+                return back + end - position
+            stop = start + size
+            try:
+                found = read_head(data[start : stop if stop < end else end], size)
+                short = found is not None and start + found[1] == end
+            except IndexError:
+                found = None
+                short = end - position < _ENOUGH
+            if short and stop > end:
+                # Too short to tell what it is, or there is no payload to go with the heads yet.
+                self._rest = bytes(data[position:])
+                break
+            if found is not None:
+                if stop > end:
+                    self._connect_id = found[0]
+                    self._left = stop - end
+                    stop = end
+                back += sink.data(found[0], data[start + found[1] : stop], stop - position)
+            elif stop <= end:
+                back += sink.packet(bytes(data[start:stop]), stop - position)
+            else:
+                self._collected = bytearray(data[start:])
+                self._missing = stop - end
+                # The window takes it back at once: it might be smaller than the message.
+                return back + end - position
+            position = stop
+        return back
+
+    def _collect(self, collected: bytearray, data: memoryview) -> tuple[int, int]:
+        size = min(self._missing, len(data))
+        collected += data[:size]
+        self._missing -= size
+        if not self._missing:
+            self._collected = None
+            self._sink.packet(bytes(collected), 0)
+        return size, size

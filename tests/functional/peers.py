@@ -203,6 +203,16 @@ class Destination(Factory):
         await until(lambda: len(self.peers) > number, f"connection {number} at the destination")
         return self.peers[number]
 
+    async def crash(self) -> None:
+        """As when its process is killed: every connection is reset, nobody listens."""
+        await self.close()
+
+    def revive(self) -> None:
+        """Listen again where it did before `crash`."""
+        self._listening = the_reactor().listenTCP(
+            self.port, self, backlog=4096, interface="127.0.0.1"
+        )
+
     async def close(self) -> None:
         """Stop listening, drop what is open."""
         await self._listening.stopListening()

@@ -142,6 +142,10 @@ class FunctionalTestCase(TestCase):
         self._dialers.append(dialer)
         return dialer
 
+    def forget(self, dialer: Dialer) -> None:
+        """Whoever calls this closes the dialer."""
+        self._dialers.remove(dialer)
+
     def dial(
         self,
         dialer: Dialer,

@@ -1,0 +1,88 @@
+"""A thousand tunnels whose readers have stopped: the processes stay below the sum that
+docs/operations.md states, by the kernel's own count of their memory.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+
+from tests.interop.connecting import frontend_socket
+from tests.interop.destination import BURST
+from tests.interop.pairs import InteropTestCase, Proxy, _sum_of
+from tests.interop.processes import Program
+
+TUNNELS = 1000
+REST_OF_HEAD = b" Connection Established\r\n\r\n"
+CREDIT = 65536
+OVERHEAD = 128 * 1024
+"""Bytes of one tunnel beyond its credit: what its transport holds, one read, and its objects."""
+
+BASE = 24 * 1024 * 1024
+"""Bytes by which a process may grow whatever its tunnels hold: one link's windows and buffers."""
+
+
+def resident(program: Program) -> int:
+    """Bytes of memory that a process holds."""
+    pages = Path(f"/proc/{program.process.pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGESIZE")
+
+
+class MemoryTests(InteropTestCase):
+    """One pair, and tunnels over its unix socket."""
+
+    def _open(self, proxy: Proxy, port: int) -> list[socket.socket]:
+        """So many tunnels to a destination on this port."""
+        tunnels: list[socket.socket] = []
+        for _ in range(TUNNELS):
+            client = frontend_socket(proxy)
+            self.addCleanup(client.close)
+            client.sendall(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            self.assertEqual(client.recv(12), b"HTTP/1.1 200")
+            tunnels.append(client)
+        return tunnels
+
+    def _settled(self, program: Program) -> int:
+        """A process's memory when it grows no more."""
+        last, same = 0, 0
+        while same < 5:
+            time.sleep(0.2)
+            now = resident(program)
+            same = same + 1 if now <= last + 65536 else 0
+            last = max(last, now)
+        return last
+
+    def test_a_thousand_stalled_tunnels(self) -> None:
+        """Clients that stop reading make no process hold more than their credit and a constant
+        each."""
+        proxy = self.proxy("http-connect", "uds", healthy=False, credit=str(CREDIT))
+        agent = self.agent(proxy.agent_port, healthy=False, credit=str(CREDIT))
+        proxy.wait_ready()
+        programs = (proxy.program, agent.program)
+        before = [resident(program) for program in programs]
+        tunnels = self._open(proxy, int(self.destination["burst"].rpartition(":")[2]))
+        grown = [
+            self._settled(program) - was for program, was in zip(programs, before, strict=True)
+        ]
+        for growth in grown:
+            self.assertLess(growth, BASE + TUNNELS * (CREDIT + OVERHEAD))
+        # Else they were not stalled, and the sum above says nothing.
+        self.assertGreater(grown[0], TUNNELS * CREDIT // 2)
+        counted = _sum_of(proxy.health_port, "konnect_buffered_bytes")
+        self.assertLessEqual(counted, TUNNELS * (CREDIT + 65536))
+        # All of it is there when they are read again.
+        for client in tunnels[:: TUNNELS // 10]:
+            self.assertEqual(received(client), BURST + len(REST_OF_HEAD))
+        for client in tunnels:
+            client.close()
+        self.assert_released("burst")
+
+
+def received(client: socket.socket) -> int:
+    """Bytes until the end."""
+    total = 0
+    while data := client.recv(65536):
+        total += len(data)
+    return total

@@ -193,6 +193,9 @@ class SocketEnd(End):
         if reason.abortive:
             self._abort_when_sent = AbortWhenSent(transport, self._clock, self.abort)
             self._abort_when_sent.start()
+            if not self._read_ended:
+                # The peer may want to send its rest before it reads ours, or be gone.
+                transport.resumeProducing()
             return
         if self._read_ended or not can_half_close(transport):
             transport.loseConnection()

@@ -322,6 +322,20 @@ class WatchTests(SocketTestCase):
         self.assertEqual(self.near.take(), [("close", Reason.DESTINATION_CLOSED)])
 
 
+class AbortiveTests(SocketTestCase):
+    """An abortive end waits until what was written is out, but not for a peer that waits too."""
+
+    def test_reads_on(self) -> None:
+        """A peer that sends its rest before it reads ours is let to, up to a bound."""
+        self.end.pause()
+        self.end.write(b"a")
+        self.tunnel.close(Reason.CLIENT_LOST)
+        self.socket.deliver(b"x" * DISCARD)
+        self.assertEqual(self.socket.take(), [("write", b"a")])
+        self.socket.deliver(b"x")
+        self.assertEqual(self.socket.take(), ["abort"])
+
+
 class EndedTests(SocketTestCase):
     """A socket that was read to its end does not say either that its peer is gone."""
 

@@ -73,7 +73,7 @@ class GrpcServerProtocol(GrpcProtocol):
         self._crowd.leave(self)
 
     def pinged(self, sent: int) -> None:
-        if self._pings is None:
+        if self._pings is None or self._closing is not None:
             return
         police = self._police
         if police is None:  # most connections never see a ping

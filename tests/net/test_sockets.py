@@ -322,7 +322,7 @@ class WatchTests(SocketTestCase):
         self.assertEqual(self.near.take(), [("close", Reason.DESTINATION_CLOSED)])
 
 
-class AbortiveTests(SocketTestCase):
+class AbortiveReadTests(SocketTestCase):
     """An abortive end waits until what was written is out, but not for a peer that waits too."""
 
     def test_reads_on(self) -> None:

@@ -23,14 +23,15 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from cells import Cell
 from stack import Stack
 
-from bench import Cell, build, measure
+from bench import build, measure
 
 CELLS = (
-    Cell("bulk", "download, 4 tunnels", "down", 4, "down_MBps", "MB/s"),
-    Cell("echo", "echo p99, 16 tunnels", "ping", 16, "p99_us", "us"),
-    Cell("rate", "open + request + close", "conn", 1, "conn_s", "/s"),
+    Cell("bulk", "isolation", "download, 4 tunnels", "down", 4, "down_MBps", "MB/s"),
+    Cell("echo", "isolation", "echo p99, 16 tunnels", "ping", 16, "p99_us", "us"),
+    Cell("rate", "isolation", "open + request + close", "conn", 1, "conn_s", "/s"),
 )
 WAYS = ("connect-uds", "connect-tls")
 

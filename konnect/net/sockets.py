@@ -154,8 +154,7 @@ class SocketEnd(End):
             self._watch_call = self._clock.callLater(WATCH, self._watch)
 
     def _watch(self) -> None:
-        """A socket that is not read (paused, or read to its end) does not tell that its peer is
-        gone: look now and then."""
+        """Whether the peer of a socket that is paused, or read to its end, is still there."""
         self._watch_call = None
         tunnel = self.tunnel
         if tunnel is None or not (self._paused or self._read_ended):
@@ -193,15 +192,12 @@ class SocketEnd(End):
         if reason.abortive:
             self._abort_when_sent = AbortWhenSent(transport, self._clock, self.abort)
             self._abort_when_sent.start()
-            if not self._read_ended:
-                # The peer may want to send its rest before it reads ours, or be gone.
-                transport.resumeProducing()
-            return
-        if self._read_ended or not can_half_close(transport):
+        elif self._read_ended or not can_half_close(transport):
             transport.loseConnection()
         else:
             transport.loseWriteConnection()
         if not self._read_ended:
+            # Whatever the end: the peer may want to send its rest before it reads ours.
             transport.resumeProducing()
 
     def _flush(self) -> None:

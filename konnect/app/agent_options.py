@@ -85,7 +85,7 @@ class AgentConfig:
     """How links hold their tunnels."""
     tls_reload_interval: float = 10.0
     """Between two looks at the TLS files; 0: only on SIGHUP."""
-    transport: str = "stock"
+    transport: str = "hub"
     """`hub` or `stock`."""
     strict: bool = False
     """Whether what is open (konnect.app.open_doors) is refused."""

@@ -21,7 +21,7 @@ TRANSPORT_FLAGS = (
     Flag(
         "transport",
         kinds.Kind("string", _read, str),
-        "stock",
+        "hub",
         "What carries the data: hub (konnect's own epoll beside Twisted's reactor, the faster) or"
         " stock (Twisted's transports). Health and admin ports are always on stock ones.",
         env="KONNECT_TRANSPORT",

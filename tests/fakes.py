@@ -88,6 +88,9 @@ class FakeStream(GrpcStream):
     def largest_message(self) -> int:
         return MAX_FRAME
 
+    def follow_path(self) -> None:
+        """The path is as short as can be."""
+
     def cut_through(self, sink: PacketSink) -> None:
         """Messages come whole."""
 

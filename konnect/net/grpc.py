@@ -32,10 +32,12 @@ from konnect.net.floods import DEFAULT, Count, FloodLimits, FloodWatch
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.grpc_streams import StreamTable
 from konnect.net.keepalive import Keepalive
+from konnect.net.path import PathGauge
 from konnect.net.unread import UnreadEnds
 from konnect.net.users import user_of
 from konnect.wire.events import (
     ConnectionEnded,
+    Ponged,
 )
 from konnect.wire.grpc import GrpcConnection, Limits, OpeningMemo, Role
 from konnect.wire.status import ErrorCode, Status
@@ -74,6 +76,7 @@ class GrpcProtocol(StreamTable):
         self._clock = clock
         self._on_lost = on_lost
         self._started = False
+        self._path: PathGauge | None = None
         self._abort_call: Any = None
         self._keepalive = Keepalive(clock, keepalive_time, self._ping, self._silent)
         self._floods = FloodWatch(clock, floods)
@@ -268,8 +271,22 @@ class GrpcProtocol(StreamTable):
         self._act(self._wire.pending())
 
     def _ping(self) -> None:
+        if self._path is not None:
+            self._path.pinged()
         self._wire.ping(b"keepaliv")
         self._flush()
+
+    def _ponged(self, event: Ponged) -> None:
+        """Any byte counts as a sign of life, see `dataReceived`; this one has a time as well."""
+        if self._path is not None:
+            self._path.ponged()
+
+    def _follow_path(self, stream: GrpcStream) -> None:
+        stream_id = stream.id
+        self._path = PathGauge(
+            self._clock.seconds, lambda most: self._wire.limit_in_flight(stream_id, most)
+        )
+        self._ping()
 
     def _silent(self) -> None:
         self.close("the peer did not answer the keepalive ping", abort=True)

@@ -69,6 +69,11 @@ class GrpcStream:
         """
         self._protocol._cut_through(self, sink)
 
+    def follow_path(self) -> None:
+        """Have no more on the way than the path needs (`konnect.net.path`): for a peer of our own,
+        since only those give windows back soon enough."""
+        self._protocol._follow_path(self)
+
     def send_headers(self, metadata: Metadata) -> None:
         """Server role: send the response headers now."""
         self._protocol._wire.send_headers(self.id, metadata)

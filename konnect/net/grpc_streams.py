@@ -190,7 +190,7 @@ class StreamTable(Protocol):
         """The peer has sent a ping; servers want to know."""
 
     def _ponged(self, event: Ponged) -> None:
-        """Any byte counts as a sign of life, see `dataReceived`."""
+        raise NotImplementedError
 
     def _going_away(self, event: GoingAway) -> None:
         self.going_away = True
@@ -209,7 +209,7 @@ _EVENTS: dict[type[Event], Callable[[StreamTable, Any], None]] = {
     StreamEnded: StreamTable._stream_ended,
     Writable: StreamTable._writable,
     Pinged: lambda table, event: table.pinged(event.sent),
-    Ponged: StreamTable._ponged,
+    Ponged: lambda table, event: table._ponged(event),
     GoingAway: StreamTable._going_away,
     ConnectionEnded: lambda table, event: table._connection_ended(event),
 }

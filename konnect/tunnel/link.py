@@ -44,7 +44,7 @@ MAX_FRAME = CHUNK + HEADS
 REMEMBERED = 65536
 """How many ended connectIDs a link remembers while the peer has not confirmed their end."""
 
-WAKE_PER_TURN = 4
+WAKE_PER_TURN = 1
 """Parked ends woken in one turn: each may read up to CHUNK before the stream says stop again."""
 
 
@@ -60,6 +60,9 @@ class MessageStream(Protocol):
     @property
     def largest_message(self) -> int:
         """Bytes of the largest message that goes out in one frame."""
+
+    def follow_path(self) -> None:
+        """Have no more on the way than the path needs."""
 
     def acknowledge(self, cost: int) -> None:
         """Give `cost` bytes of receive window back."""
@@ -115,6 +118,8 @@ class Link:
     def agree(self, peer: Features) -> None:
         """The peer has announced its features: from now on, tunnels use what both have."""
         self.send_credit, self.receive_credit, self.half_close = common(self.flow.features, peer)
+        if self.send_credit:
+            self.stream.follow_path()
 
     # -- receiving
 

@@ -209,6 +209,10 @@ class GrpcConnection:
         stream = self._live.get(stream_id)
         return None if stream is None else self._streams.direct(stream, head, size)
 
+    def limit_in_flight(self, stream_id: int, most: int) -> None:
+        """See `konnect.wire.streams.Streams`."""
+        self._streams.limit_in_flight(stream_id, most)
+
     @property
     def largest_message(self) -> int:
         """Bytes of the largest message that goes out in one frame."""

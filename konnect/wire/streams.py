@@ -20,6 +20,10 @@ from konnect.wire.windows import DEFAULT, Windows
 TURN = 16384
 """How many bytes one stream may send before the next has its turn."""
 
+SHARE = 256 * 1024
+"""Most that a stream's window may lack before its peer is told: a peer that limits what it has on
+its way (`Stream.reserve`) waits for it."""
+
 NEVER = 2**31
 """Above every stream id."""
 
@@ -42,6 +46,7 @@ class Stream:
         "next_inlet",
         "owed",
         "queue",
+        "reserve",
         "told",
         "windows",
     )
@@ -73,6 +78,8 @@ class Stream:
         """Its StreamEnded has been told."""
         self.in_turn = False
         """It stands in the rota."""
+        self.reserve = 0
+        """Bytes of the window for sending that are left alone, to have less on the way."""
         self.early = 0
         """Bytes of the incomplete message that have been given back already."""
         self.owed = 0
@@ -114,7 +121,7 @@ class Streams:
         self._rota: list[Stream] = []
         # What a peer that has not seen our SETTINGS may believe of a stream's window.
         self._in_doubt = max(0, DEFAULT - limits.stream_window)
-        self._window_share = max(1, limits.stream_window // 4)
+        self._window_share = max(1, min(limits.stream_window // 4, SHARE))
 
     def add(self, stream_id: int, encoding: str = "") -> None:
         """A stream has been opened."""
@@ -175,7 +182,7 @@ class Streams:
             if queue.size:
                 if windows.out <= 0:
                     return
-                room = min(windows.out, stream.windows.out)
+                room = min(windows.out, stream.windows.out - stream.reserve)
                 if room > 0:
                     turn = frame if len(rota) == 1 else min(TURN, frame)
                     size = min(turn, room, queue.size)
@@ -208,13 +215,24 @@ class Streams:
             or stream.in_turn
             or stream.ending is not None
             or length > windows.out
-            or length > own.out
+            or length > own.out - stream.reserve
             or length > self.http2.max_outbound_frame_size
         ):
             return None
         windows.out -= length
         own.out -= length
         return frames.data_head(stream.id, length) + prefix(length - PREFIX_SIZE) + head
+
+    def limit_in_flight(self, stream_id: int, most: int) -> None:
+        """
+        Have at most about `most` bytes of a stream on the way, whatever its window allows.
+
+        Only towards a peer that gives windows back `SHARE` at a time, as we do.
+        """
+        stream = self.table.get(stream_id)
+        if stream is not None:
+            stream.reserve = max(0, self.http2.peer_stream_window - most)
+            self.enter_rota(stream)
 
     def end(self, stream: Stream, block: headers.HeaderBlock) -> None:
         """End our side of the stream behind its queue."""
@@ -239,7 +257,8 @@ class Streams:
             self.reset(stream, ErrorCode.NO_ERROR)
 
     def give_back(self, stream: Stream, size: int) -> None:
-        """Let the peer send `size` more bytes on the stream: a quarter of the window at a time."""
+        """Let the peer send `size` more bytes on the stream: a quarter of the window at a time, or
+        `SHARE` if that is less."""
         stream.owed += size
         if stream.owed >= self._window_share and not stream.half_closed:
             self.open_window(stream.id, stream.owed)

@@ -1,0 +1,80 @@
+"""Tests of konnect.net.path, and of what a connection does with it."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from konnect.net.path import LEAST, MOST, PATH_RATE, PathGauge
+from konnect.wire.grpc import Limits
+from konnect.wire.streams import SHARE
+from tests.net.streams import GrpcTestCase
+
+
+class PathGaugeTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.told: list[int] = []
+        self.gauge = PathGauge(self.clock.seconds, self.told.append)
+
+    def trip(self, seconds: float) -> None:
+        self.gauge.pinged()
+        self.clock.advance(seconds)
+        self.gauge.ponged()
+
+    def test_the_shortest_counts(self) -> None:
+        """What is allowed follows the shortest round trip, within its bounds."""
+        self.assertEqual(self.gauge.allowed, MOST)
+        self.trip(3600)
+        self.assertEqual(self.told, [])
+        self.trip(0.02)
+        self.trip(0.03)
+        self.trip(0.01)
+        self.trip(0)
+        self.assertEqual(self.told, [int(0.02 * PATH_RATE), int(0.01 * PATH_RATE), LEAST])
+        self.trip(0)
+        self.assertEqual(self.gauge.allowed, LEAST)
+        self.assertEqual(len(self.told), 3)
+
+    def test_answers_to_nothing(self) -> None:
+        """A pong without a ping says nothing, and of two pings the first counts."""
+        self.gauge.ponged()
+        self.gauge.pinged()
+        self.clock.advance(0.01)
+        self.gauge.pinged()
+        self.clock.advance(0.01)
+        self.gauge.ponged()
+        self.gauge.ponged()
+        self.assertEqual(self.told, [int(0.02 * PATH_RATE)])
+
+
+class InFlightTests(GrpcTestCase):
+    limits = Limits(stream_window=MOST, connection_window=MOST)
+
+    def test_limit(self) -> None:
+        """A stream that follows its path has no more on its way, and is told when there is room;
+        one that does not uses its whole window."""
+        stream, mine, peer, theirs = self.open()
+        theirs.acknowledge = False
+        stream.follow_path()
+        self.wire.run()
+        sent = 0
+        while stream.send_data(b"", b"x" * 16000):
+            sent += 16000
+            self.wire.run()
+            self.assertLess(sent, 2 * LEAST)
+        self.wire.run()
+        got = theirs.take()
+        self.assertLessEqual(sum(len(m) + 5 for m in got), LEAST)
+        self.assertEqual(mine.take(), [])
+        peer.acknowledge(SHARE + 5 * 16005)
+        self.wire.run()
+        self.assertEqual(mine.take(), ["writable"])
+        self.assertTrue(theirs.take())
+        other, _, _, behind = self.open()
+        behind.acknowledge = False
+        sent = 0
+        while sent <= 2 * LEAST:
+            self.assertTrue(other.send_data(b"", b"y" * 16000))
+            sent += 16000
+            self.wire.run()

@@ -50,11 +50,11 @@ class GrpcStream:
 
     def send(self, payload: bytes) -> bool:
         """Queue one message. False: send nothing more of bulk until `writable()` is told."""
-        return self._protocol._send(self, payload)
+        return self._protocol._send(self, payload, b"")
 
     def send_data(self, head: bytes, payload: bytes | memoryview) -> bool:
         """`send(head + payload)`, and where nothing is in its way past every queue, uncopied."""
-        return self._protocol._send_data(self, head, payload)
+        return self._protocol._send(self, head, payload)
 
     @property
     def largest_message(self) -> int:

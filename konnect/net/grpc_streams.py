@@ -1,8 +1,8 @@
 """The streams of one gRPC connection: how they are told what comes, and how they send.
 
 `StreamTable` is the half of `konnect.net.grpc.GrpcProtocol` that knows streams; the other half
-knows the transport. DATA of a stream that has nothing queued goes past every queue: it is written
-to the transport at once, and a large payload is not copied on its way there.
+knows the transport. A message of a stream that has nothing queued goes past every queue: it is
+written to the transport at once, and a large payload is not copied on its way there.
 """
 
 from __future__ import annotations
@@ -75,14 +75,7 @@ class StreamTable(Protocol):
 
     # -- sending
 
-    def _send(self, stream: GrpcStream, payload: bytes) -> bool:
-        wire = self._wire
-        wire.send_message(stream.id, payload)
-        if not self._receiving:
-            self._flush()
-        return wire.writable(stream.id)
-
-    def _send_data(self, stream: GrpcStream, head: bytes, payload: bytes | memoryview) -> bool:
+    def _send(self, stream: GrpcStream, head: bytes, payload: bytes | memoryview) -> bool:
         if not self._blocked and self._closing is None:
             before = self._wire.direct(stream.id, head, len(payload))
             if before is not None:
@@ -92,7 +85,11 @@ class StreamTable(Protocol):
                 else:
                     transport.writeSequence((before, payload))
                 return self._has_room(stream)
-        return self._send(stream, head + payload)
+        wire = self._wire
+        wire.send_message(stream.id, head + payload)
+        if not self._receiving:
+            self._flush()
+        return wire.writable(stream.id)
 
     def _has_room(self, stream: GrpcStream) -> bool:
         if self._blocked:

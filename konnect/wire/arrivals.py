@@ -56,11 +56,11 @@ class Arrivals:
         self._show_h2(piece)
 
     def _show_h2(self, piece: bytes | memoryview) -> None:
-        table = self._reactions.table
+        reactions = self._reactions
         for event in self._streams.http2.receive_data(piece):
-            reaction = table.get(event.__class__)
+            reaction = reactions.table.get(event.__class__)
             if reaction is not None:
-                reaction(event, self.events)
+                reaction(reactions, event, self.events)
 
     def data(
         self, stream_id: int, piece: memoryview, charge: int, ended: bool, padding: int = 0

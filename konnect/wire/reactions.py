@@ -29,7 +29,7 @@ from konnect.wire.status import OK, ErrorCode, Status, code_name, from_reset
 from konnect.wire.streams import Stream, Streams
 from konnect.wire.windows import DEFAULT, WindowOverflow
 
-Reaction = Callable[[Any, list[Event]], None]
+Reaction = Callable[[Any, Any, list[Event]], None]
 
 
 def overflow(what: str) -> frames.ProtocolViolation:
@@ -45,20 +45,7 @@ class Reactions:
         self._streams = streams
         self.overhead = Overhead()
         self._live = streams.table
-        self.table: dict[type, Reaction] = {
-            h2.events.RemoteSettingsChanged: self._settings,
-            h2.events.SettingsAcknowledged: self._settings_acknowledged,
-            h2.events.StreamReset: self._reset,
-            h2.events.StreamEnded: self._end_stream,
-            h2.events.PingReceived: self._ping,
-            h2.events.PingAckReceived: self._pong,
-        }
-        if streams.client:
-            self.table[h2.events.ResponseReceived] = self._response
-            self.table[h2.events.TrailersReceived] = self._trailers
-        else:
-            self.table[h2.events.RequestReceived] = self._request
-            self.table[headers.RequestRead] = self._request_read
+        self.table = _CLIENT if streams.client else _SERVER
 
     def _settings(self, event: h2.events.RemoteSettingsChanged, events: list[Event]) -> None:
         change = event.changed_settings.get(SettingCodes.INITIAL_WINDOW_SIZE)
@@ -219,3 +206,24 @@ class Reactions:
             return Status.INTERNAL, "grpc: compressed flag set with identity or empty encoding"
         status = Status.INTERNAL if self._streams.client else Status.UNIMPLEMENTED
         return status, f'grpc: Decompressor is not installed for grpc-encoding "{stream.encoding}"'
+
+
+# Not of bound methods, which each connection would have to make anew.
+_BOTH: dict[type, Reaction] = {
+    h2.events.RemoteSettingsChanged: Reactions._settings,
+    h2.events.SettingsAcknowledged: Reactions._settings_acknowledged,
+    h2.events.StreamReset: Reactions._reset,
+    h2.events.StreamEnded: Reactions._end_stream,
+    h2.events.PingReceived: Reactions._ping,
+    h2.events.PingAckReceived: Reactions._pong,
+}
+_CLIENT: dict[type, Reaction] = {
+    **_BOTH,
+    h2.events.ResponseReceived: Reactions._response,
+    h2.events.TrailersReceived: Reactions._trailers,
+}
+_SERVER: dict[type, Reaction] = {
+    **_BOTH,
+    h2.events.RequestReceived: Reactions._request,
+    headers.RequestRead: Reactions._request_read,
+}

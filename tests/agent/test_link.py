@@ -185,6 +185,8 @@ class DataTests(LinkTestCase):
         self.assertEqual((first.reading, second.reading), (False, False))
         self.stream.room = True
         self.link.writable()
+        self.assertEqual((first.reading, second.reading), (False, True))
+        self.clock.advance(0)
         self.assertEqual((first.reading, second.reading), (True, True))
 
     def test_full_destination(self) -> None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import json
 import os
 import re
-import shutil
 import struct
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -30,6 +31,8 @@ WAYS = {
     "valgrind": "valgrind's callgrind",
     "cpu": f"the least CPU time of {REPETITIONS} repetitions",
 }
+
+MODULES = ("micro_links", "micro_wire", "micro_tunnels")
 
 _DUMPS = "callgrind.out"
 VALGRIND = [
@@ -47,7 +50,15 @@ def best_way() -> str:
     """The first of `WAYS` that this machine has."""
     if open_counter() is not None:
         return "counter"
-    return "valgrind" if shutil.which("valgrind") else "cpu"
+    return "valgrind" if _valgrind_works() else "cpu"
+
+
+def _valgrind_works() -> bool:
+    command = [*VALGRIND[:2], "--callgrind-out-file=/dev/null", "true"]
+    try:
+        return not subprocess.run(command, capture_output=True, timeout=60).returncode
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def open_counter() -> int | None:
@@ -79,6 +90,8 @@ class Counting:
         self._way = way
         self._marks = 0
         self._counter = open_counter() if way == "counter" else None
+        if way == "counter" and self._counter is None:
+            raise SystemExit("this machine's counter of instructions cannot be read")
 
     def figure(self, prepare: Any, operations: int) -> dict[str, Any]:
         """What `operations` cost, once the interpreter has got used to them."""
@@ -113,20 +126,21 @@ class Counting:
 
 def main(way: str, only: str = "") -> None:
     """Count the chosen pieces."""
-    import micro_links
-    import micro_tunnels
-    import micro_wire
-
     wanted = tuple(only.split(","))
     counting = Counting(way)
     figures: dict[str, Any] = {}
     gc.disable()
-    for module in (micro_links, micro_wire, micro_tunnels):
-        for name, (prepare, operations) in module.PIECES.items():
+    for module in MODULES:
+        try:
+            pieces = importlib.import_module(module).PIECES
+        except ImportError as error:  # another version may lack anything
+            figures[module] = {"skipped": str(error)}
+            continue
+        for name, (prepare, operations) in pieces.items():
             if name.startswith(wanted):
                 try:
                     figures[name] = counting.figure(prepare, operations)
-                except Exception as error:  # another version may lack anything
+                except Exception as error:
                     figures[name] = {"skipped": f"{type(error).__name__}: {error}"}
     Path(FIGURES).write_text(json.dumps(figures))
 

@@ -25,6 +25,8 @@ from konnect.wire.grpc import Limits, Role
 
 Run = Callable[[], None]
 
+LARGE = 256 * 1024 - 64
+"""Bytes of the hub's largest read."""
 CREDIT = 1 << 30
 FEATURES = Features(credit=CREDIT, half_close=True)
 LIMITS = Limits(
@@ -201,8 +203,8 @@ def relaying(operations: int) -> Run:
 
 PIECES = {
     "link: send 64 B": (sending(64), 200),
-    "link: send 256 KiB": (sending(262144), 20),
+    "link: send 256 KiB": (sending(LARGE), 20),
     "link: receive 64 B": (receiving(64), 200),
-    "link: receive 256 KiB": (receiving(262144), 20),
+    "link: receive 256 KiB": (receiving(LARGE), 20),
     "relay: a turn of the hub, 64 B": (relaying, 100),
 }

@@ -19,6 +19,7 @@ from konnect.app.log_format import event_format
 from konnect.app.log_output import LogOutput, make_output
 from konnect.app.signals import Signals
 from konnect.log import make_logger, set_level
+from konnect.net.clock import steady
 
 log = make_logger(__name__)
 
@@ -74,7 +75,12 @@ def program(
     *,
     hurried_exit_code: int,
 ) -> IService:
-    """The service that a process runs; `options` are those that its config was made of."""
+    """
+    The service that a process runs, on a reactor whose timers the clock's setting spares.
+
+    `options` are those that its config was made of.
+    """
+    steady(reactor)
     set_level(logging.level, logging.rules)
     try:
         # The parent's options are what twistd or twist were given.

@@ -28,10 +28,12 @@ Run = Callable[[], None]
 LARGE = 256 * 1024 - 64
 """Bytes of the hub's largest read."""
 CREDIT = 1 << 30
+WINDOW = 64 * 1024 * 1024
+"""Bytes: wide enough for all operations, whatever windows a version begins with."""
 FEATURES = Features(credit=CREDIT, half_close=True)
 LIMITS = Limits(
-    stream_window=link_module.STREAM_WINDOW,
-    connection_window=link_module.STREAM_WINDOW,
+    stream_window=WINDOW,
+    connection_window=WINDOW,
     max_frame=link_module.MAX_FRAME,
 )
 

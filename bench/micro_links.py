@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from micro_fakes import Transport
+from micro_fakes import Stream, Transport
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 
@@ -93,7 +93,10 @@ class LinkPair:
         )
         stream.listener = link
         stream.cut_through(link)
+        # Past the stream, which would then send no more than its path needs: nobody answers here.
+        link.stream = Stream()  # type: ignore[assignment]
         link.agree(FEATURES)
+        link.stream = stream
         self._links.append(link)
         return link
 

@@ -22,18 +22,15 @@ from konnect.tunnel.link import MAX_FRAME, STREAM_WINDOW
 from konnect.wire import features
 from konnect.wire.grpc import Limits, Role
 from konnect.wire.metadata import HelloError, ProxyHello, parse_proxy_hello
+from konnect.wire.packets import CONNECT_PATH
 from konnect.wire.status import OK, Status
 
 log = make_logger(__name__)
 
-CONNECT_PATH = "/AgentService/Connect"
-
 HELLO_TIMEOUT = 20.0
 """Seconds that a proxy has to accept the connection, and again to say who it is."""
 
-
 LIMITS = Limits(stream_window=STREAM_WINDOW, connection_window=STREAM_WINDOW, max_frame=MAX_FRAME)
-
 
 CLOSE_WITHIN = 1.0
 """Seconds that a proxy has to close its side of a connection whose link has ended."""

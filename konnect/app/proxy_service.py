@@ -29,16 +29,17 @@ from konnect.ops.health import admin_site, health_site
 from konnect.ops.lag import LagMeter
 from konnect.ops.metrics import proxy_metrics
 from konnect.ops.tunnel_log import TunnelLog
-from konnect.proxy.agents import CONNECT_PATH, Admission
+from konnect.proxy.agents import Admission
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.frontend_connect import ConnectFactory
-from konnect.proxy.frontend_grpc import PROXY_PATH, ProxyStream
+from konnect.proxy.frontend_grpc import ProxyStream
 from konnect.proxy.link import AgentLink
 from konnect.proxy.reviews import Reviews
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import MAX_FRAME, STREAM_WINDOW
 from konnect.tunnel.routing import Registry
 from konnect.wire.grpc import Limits, OpeningMemo
+from konnect.wire.packets import CONNECT_PATH, PROXY_PATH
 
 log = make_logger(__name__)
 

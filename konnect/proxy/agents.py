@@ -25,8 +25,6 @@ from konnect.wire.status import Status
 
 log = make_logger(__name__)
 
-CONNECT_PATH = "/AgentService/Connect"
-
 
 class Admission:
     """Turns a new `Connect` stream into a link, or ends it with the reason."""

@@ -33,8 +33,6 @@ from konnect.wire.status import Status
 
 log = make_logger(__name__)
 
-PROXY_PATH = "/ProxyService/Proxy"
-
 LINGER = 30.0
 """Seconds that a finished stream waits for its client to end it (a Go client does at once)."""
 

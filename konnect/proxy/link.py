@@ -68,7 +68,7 @@ class AgentLink(Link):
         self.dials: dict[int, PendingDial] = {}
         self._on_end = on_end
         # connectIDs whose CLOSE_REQ went out and whose CLOSE_RSP has not come: late DATA of theirs
-        # is not worth another CLOSE_REQ. A dict, for its order.
+        # is not worth another CLOSE_REQ.
         self._closing = RecentIds(REMEMBERED)
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ their bytes as DATA and gives each received DATA to its end. What differs betwee
 `konnect.agent.link`.
 
 Sending: when the stream takes no more, the end that wrote is paused and parked; parked ends are
-woken in turn (first in, first out), a few at a time, which is the fairness between tunnels.
+woken in turn (first in, first out), one at a time, which is the fairness between tunnels.
 
 What a tunnel may hold of the link's window, and its credit, is in `konnect.tunnel.link_end`.
 """
@@ -45,7 +45,7 @@ REMEMBERED = 65536
 """How many ended connectIDs a link remembers while the peer has not confirmed their end."""
 
 WAKE_PER_TURN = 1
-"""Parked ends woken in one turn: each may read up to CHUNK before the stream says stop again."""
+"""Parked ends woken in one turn; each may read up to CHUNK before the stream says stop again."""
 
 
 class MessageStream(Protocol):

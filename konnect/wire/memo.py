@@ -5,8 +5,8 @@ clients make a connection for each tunnel and say the same bytes on each, up to 
 which h2 never sees. So everything told is a *step* from one state to the next, kept with h2's
 answer by the state it began in and its exact bytes; a connection is a place in that tree. Only when
 something comes that was not said there before is a real h2 made, by telling it the steps once more,
-and what it answers is remembered in turn. A connection's
-place and its h2 are in `konnect.wire.remembered`; nothing is understood here.
+and what it answers is remembered in turn. A connection's place and its h2 are in
+`konnect.wire.remembered`; nothing is understood here.
 
 Why: an h2 connection costs some 250 us and 16 KB to open, more than all the rest of a tunnel
 (docs/performance.md).

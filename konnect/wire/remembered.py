@@ -16,7 +16,6 @@ from konnect.wire.headers import HeaderBlock, RequestRead
 from konnect.wire.http2 import Http2Connection, Limits
 from konnect.wire.memo import LONGEST, OpeningMemo, Step, Told, tell
 
-_PING = 0x6
 _PING_SIZE = frames.HEAD_SIZE + 8
 _PING_LENGTH = b"\0\0\x08"
 _ASKED = b"\0\0\0\0\0"  # flags and stream of a PING
@@ -48,7 +47,7 @@ class RememberedHttp2:
         told = bytes(data)
         if not _is_whole(told):
             return self._leave(told)
-        if len(told) == _PING_SIZE and told[3] == _PING:
+        if len(told) == _PING_SIZE and told[3] == frames.PING:
             if told[4:9] == _ASKED:
                 self._out += _ping(_ANSWERED, told[9:])
                 return (PingReceived(ping_data=told[9:]),)

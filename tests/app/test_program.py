@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from txaio import tx
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from txaio import tx
 
 from konnect import log
 from konnect.app.klog import LogConfig

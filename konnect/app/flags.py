@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,10 @@ import konnect
 from konnect.app import kinds
 from konnect.app.kinds import Kind
 from konnect.app.quoting import quote
+
+_PASSWORD = re.compile(r"(//[^@:]*:)\S*@")
+"""In a URL, perhaps within an endpoint string (`via=http\\://user\\:password@host`). Rather too
+much is taken for a password than too little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,8 @@ class FlagOptions(usage.Options):
         super().__init__()
         self.given: set[str] = set()
         self.settings: list[str] = []
-        """What differs from the defaults, as the flags that would ask for it: for the log."""
+        """What differs from the defaults, as the flags that would ask for it, without passwords:
+        for the log."""
         self._warned: set[str] = set()
         self.environ = environ
         self._by_name = {flag.name: flag for flag in (*self.flags, *_OWN_FLAGS)}
@@ -128,7 +134,9 @@ class FlagOptions(usage.Options):
             if flag.stores or self[flag.name] == flag.default:
                 continue
             values = self[flag.name] if flag.kind.many else (self[flag.name],)
-            self.settings += [f"--{flag.name}={flag.kind.text(value)}" for value in values]
+            for value in values:
+                shown = _PASSWORD.sub(r"\1***@", flag.kind.text(value))
+                self.settings.append(f"--{flag.name}={shown}")
 
     def _parse(self, words: list[str]) -> None:
         words.reverse()  # so that the next word is popped

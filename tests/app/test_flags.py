@@ -209,6 +209,17 @@ class SyntaxTests(SynchronousTestCase):
             ],
         )
 
+    def test_settings_hold_no_password(self) -> None:
+        """A password within an endpoint string does not reach the log; all else does."""
+        for password in ("secret", r"se:cr\\:et", "secret@secret"):
+            place = rf"mtls:far:443:via=http\://user\:{password}@corp\:3128:ca=a.crt"
+            (shown,) = (
+                text for text in parse(f"--place={place}").settings if text.startswith("--place")
+            )
+            self.assertEqual(
+                shown, r"--place=mtls:far:443:via=http\://user\:***@corp\:3128:ca=a.crt"
+            )
+
     def test_deprecated(self) -> None:
         """A deprecated flag works, and one line on stderr says what to use instead."""
         stderr = io.StringIO()

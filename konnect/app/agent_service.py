@@ -120,15 +120,8 @@ class AgentService(Service):
             profiling=self._inspection.pages,
             reactor=self._reactor,
         )
-        for name, description, site in (
-            ("health port", endpoints.health, health),
-            ("admin port", endpoints.admin, admin),
-        ):
-            # As upstream: an agent that cannot be asked for its health still does its work.
-            try:
-                self.listeners.open(name, description, site)
-            except CannotListen as error:
-                log.error("cannot listen: {error}; going on without it", error=error)
+        self.listeners.open_optional("health port", endpoints.health, health)
+        self.listeners.open_optional("admin port", endpoints.admin, admin)
 
     def startService(self) -> None:
         super().startService()

@@ -71,6 +71,14 @@ class Listeners:
         if self._renewal is not None:
             self._renewal.follow(f"{name} {where(description)}", endpoint)
 
+    def open_optional(self, name: str, description: str, factory: IProtocolFactory) -> None:
+        """As `open`, for health and admin ports: a failure is only logged. As upstream, a program that
+        cannot be asked for its health still does its work."""
+        try:
+            self.open(name, description, factory)
+        except CannotListen as error:
+            log.error("cannot listen: {error}; going on without it", error=error)
+
     def _opened(self, name: str, port: IListeningPort) -> None:
         self._ports.append((name, port))
         host: Any = port.getHost()

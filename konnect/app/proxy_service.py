@@ -7,11 +7,10 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import Factory
 
 from konnect.app.describe import describe_proxy
-from konnect.app.listening import CannotListen, Listeners
+from konnect.app.listening import Listeners
 from konnect.app.open_doors import guard, open_doors, open_profiles
 from konnect.app.profiling_flags import Inspection
 from konnect.app.proxy_kubernetes import ProxyKubernetes
@@ -20,7 +19,6 @@ from konnect.app.proxy_stop import Connection, ProxyStop
 from konnect.app.strategies import make_registry
 from konnect.app.tls_flags import make_renewal
 from konnect.app.transport_flags import data_reactor
-from konnect.log import make_logger
 from konnect.net.grpc_server import GrpcServerFactory
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.policing import AGENTS, CLIENTS
@@ -40,8 +38,6 @@ from konnect.tunnel.link import MAX_FRAME, STREAM_WINDOW
 from konnect.tunnel.routing import Registry
 from konnect.wire.grpc import Limits, OpeningMemo
 from konnect.wire.packets import CONNECT_PATH, PROXY_PATH
-
-log = make_logger(__name__)
 
 
 class ProxyService(Service):
@@ -107,12 +103,12 @@ class ProxyService(Service):
         for description in endpoints.agents:
             self._open("agent listener", description, self._agents(kubernetes.reviews))
         metrics = proxy_metrics(self.ledger, self.registry.states)
-        self._open_optional(
+        self.listeners.open_optional(
             "health port",
             endpoints.health,
             health_site(ready=self._ready, metrics=metrics, style="proxy", reactor=self._reactor),
         )
-        self._open_optional(
+        self.listeners.open_optional(
             "admin port",
             endpoints.admin,
             admin_site(metrics=metrics, profiling=self._inspection.pages, reactor=self._reactor),
@@ -128,13 +124,6 @@ class ProxyService(Service):
 
     def _open(self, name: str, description: str, factory: Factory) -> None:
         self.listeners.open(name, description, factory, reactor=self._data_reactor)
-
-    def _open_optional(self, name: str, description: str, site: IProtocolFactory) -> None:
-        # As upstream: a proxy that cannot be asked for its health still does its work.
-        try:
-            self.listeners.open(name, description, site)
-        except CannotListen as error:
-            log.error("cannot listen: {error}; going on without it", error=error)
 
     def _frontend(self, kind: str) -> Factory:
         factory: GrpcServerFactory | ConnectFactory

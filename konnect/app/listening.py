@@ -72,8 +72,8 @@ class Listeners:
             self._renewal.follow(f"{name} {where(description)}", endpoint)
 
     def open_optional(self, name: str, description: str, factory: IProtocolFactory) -> None:
-        """As `open`, for health and admin ports: a failure is only logged. As upstream, a program that
-        cannot be asked for its health still does its work."""
+        """As `open`, for health and admin ports: a failure is only logged. As upstream, a program
+        that cannot be asked for its health still does its work."""
         try:
             self.open(name, description, factory)
         except CannotListen as error:

@@ -146,7 +146,10 @@ class Http2Tests(InteropTestCase):
             *flags,
             f"http://konnect{path}",
         )
-        self.assertEqual(done.returncode, 0, done.stderr)
+        # An answer that does not wait for the request's body is followed by RST_STREAM(NO_ERROR),
+        # as RFC 9113 section 8.1 has it: some versions of curl call that an error, if they see it
+        # before they have sent the body (92), and have printed the answer all the same.
+        self.assertIn(done.returncode, (0, 92), done.stderr)
         return done.stdout.decode().lower()
 
     def test_unknown_method(self) -> None:

@@ -10,19 +10,20 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 
+from konnect.agent.destinations import DestinationFactory, DestinationProtocol
 from konnect.agent.dialer import Dialer, DialError
 from konnect.log import make_logger
 from konnect.net.grpc_stream import GrpcStream
-from konnect.net.sockets import RelayProtocol, SocketEnd
+from konnect.net.sockets import SocketEnd
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import Link
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import Reason, classify
 from konnect.tunnel.tunnel import State, Tunnel
+from konnect.tunnel.waiting import Holder
 from konnect.wire import packets
 from konnect.wire.packets import MalformedPacket, Packet, PacketType
 
@@ -30,32 +31,6 @@ log = make_logger(__name__)
 
 PENDING = 4096
 """Dials that one link may have on their way; more are refused at once."""
-
-
-class DestinationProtocol(RelayProtocol):
-    """The socket to a destination, counted while it is open."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    def connectionMade(self) -> None:
-        self._ledger.open_endpoint_connections += 1
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._ledger.open_endpoint_connections -= 1
-        super().connectionLost(reason)
-
-
-class DestinationFactory(Factory):
-    """Makes the protocols of a link's destinations."""
-
-    noisy = False
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    def buildProtocol(self, addr: Any) -> DestinationProtocol:
-        return DestinationProtocol(self._ledger)
 
 
 class DestinationDial:
@@ -119,6 +94,11 @@ class ProxyLink(Link):
     def busy(self) -> bool:
         """Whether the link has tunnels or dials."""
         return bool(self.ends or self.dials)
+
+    @property
+    def holders(self) -> list[Holder]:
+        """What may hold bytes: the connection, and all sockets to destinations that are open."""
+        return [self.stream, *self._factory.connections]
 
     def drain(self) -> None:
         """Ask the proxy to prefer other agents for new dials."""

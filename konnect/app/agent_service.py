@@ -33,6 +33,7 @@ from konnect.ops.metrics import agent_metrics
 from konnect.ops.tunnel_log import TunnelLog
 from konnect.tunnel.destination import host_of
 from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.waiting import Holder, Waiting
 
 log = make_logger(__name__)
 
@@ -111,7 +112,11 @@ class AgentService(Service):
         self.departure = Departure(self.connector, self.ledger, self._reactor)
         health = health_site(
             ready=self._ready,
-            metrics=agent_metrics(self.ledger, self.connector.states),
+            metrics=agent_metrics(
+                self.ledger,
+                self.connector.states,
+                Waiting(self.ledger, self._holders).by_place,
+            ),
             style="agent",
             reactor=self._reactor,
         )
@@ -136,6 +141,10 @@ class AgentService(Service):
         assert self.connector is not None
         proxies = self.connector.standing()
         return agent_checks(**proxies, quorum=self.config.ready_quorum)
+
+    def _holders(self) -> list[Holder]:
+        assert self.connector is not None
+        return [holder for link in self.connector.links for holder in link.holders]
 
     def reread(self) -> None:
         """Look at once whether the TLS files have changed."""

@@ -36,6 +36,7 @@ from konnect.proxy.reviews import Reviews
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import MAX_FRAME, STREAM_WINDOW
 from konnect.tunnel.routing import Registry
+from konnect.tunnel.waiting import Waiting
 from konnect.wire.grpc import Limits, OpeningMemo
 from konnect.wire.packets import CONNECT_PATH, PROXY_PATH
 
@@ -51,12 +52,14 @@ class ProxyService(Service):
         self._data_reactor = data_reactor(config.transport, reactor)
         self.ledger = Ledger(reactor.seconds)
         self.registry: Registry[AgentLink] = make_registry(config.strategies)
+        self.waiting = Waiting(self.ledger, self.connections)
         self.switchboard = Switchboard(
             self.registry,
             self.ledger,
             self._timers,
             dial_timeout=config.backend_dial_timeout,
             buffer_limit=config.buffer_limit,
+            waiting=self.waiting,
         )
         self.renewal = make_renewal(self.ledger, reactor, config.tls_reload_interval)
         self.listeners = Listeners(
@@ -102,7 +105,7 @@ class ProxyService(Service):
             self._open(f"{kind} frontend", description, self._frontend(kind))
         for description in endpoints.agents:
             self._open("agent listener", description, self._agents(kubernetes.reviews))
-        metrics = proxy_metrics(self.ledger, self.registry.states)
+        metrics = proxy_metrics(self.ledger, self.registry.states, self.waiting.by_place)
         self.listeners.open_optional(
             "health port",
             endpoints.health,

@@ -106,6 +106,10 @@ class GrpcStream:
         """Bytes queued and not yet handed to the transport."""
         return self._protocol._wire.queued(self.id)
 
+    def count_waiting(self, waiting: dict[str, int]) -> None:
+        """For the whole connection, see `konnect.tunnel.waiting.Holder`."""
+        self._protocol.count_waiting(waiting)
+
     @property
     def peer(self) -> str:
         """The peer of the connection as `host:port`, or the word for a unix socket."""

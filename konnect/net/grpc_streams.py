@@ -15,6 +15,8 @@ from twisted.internet.protocol import Protocol
 from konnect.log import make_logger
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.policing import TOO_MANY_PINGS
+from konnect.net.unwritten import unwritten
+from konnect.tunnel.waiting import MESSAGES, STREAMS, TRANSPORTS
 from konnect.wire.events import (
     ConnectionEnded,
     Event,
@@ -72,6 +74,13 @@ class StreamTable(Protocol):
     def _flush(self) -> None:
         """Hand over what may be sent; then tell the streams of their room."""
         raise NotImplementedError
+
+    def count_waiting(self, waiting: dict[str, int]) -> None:
+        """See `konnect.tunnel.waiting.Holder`."""
+        queued, held = self._wire.waiting()
+        waiting[STREAMS] += queued
+        waiting[MESSAGES] += held
+        waiting[TRANSPORTS] += unwritten(self.transport)
 
     # -- sending
 

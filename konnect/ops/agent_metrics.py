@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from konnect.ops.families import counter, gauge, histogram, labelled_histogram, one_label
-from konnect.ops.own_metrics import LinkStates, own_metrics
+from konnect.ops.own_metrics import LinkStates, WaitingBytes, own_metrics
 from konnect.ops.stream_metrics import streams
 from konnect.tunnel.ledger import Ledger
 
@@ -18,9 +18,10 @@ AGENT = "konnectivity_network_proxy_agent_"
 class AgentCollector(Collector):
     """Reads an agent's ledger."""
 
-    def __init__(self, ledger: Ledger, links: LinkStates) -> None:
+    def __init__(self, ledger: Ledger, links: LinkStates, waiting: WaitingBytes) -> None:
         self._ledger = ledger
         self._links = links
+        self._waiting = waiting
 
     def collect(self) -> Iterator[Metric]:
         ledger = self._ledger
@@ -68,7 +69,7 @@ class AgentCollector(Collector):
         )
         yield from _leases(ledger)
         yield from streams(AGENT, ledger)
-        yield from own_metrics(ledger, self._links)
+        yield from own_metrics(ledger, self._links, self._waiting)
 
 
 def _leases(ledger: Ledger) -> Iterator[Metric]:

@@ -14,20 +14,24 @@ from prometheus_client.registry import Collector
 
 from konnect.ops.agent_metrics import AgentCollector
 from konnect.ops.exposition import exposition
-from konnect.ops.own_metrics import LinkStates
+from konnect.ops.own_metrics import LinkStates, WaitingBytes
 from konnect.ops.proxy_metrics import ProxyCollector
 from konnect.tunnel.ledger import Ledger
 
 
-def proxy_metrics(ledger: Ledger, links: LinkStates) -> Callable[[], bytes]:
-    """What answers a scrape of a proxy with this ledger and links in these states."""
-    registry = make_registry(ProxyCollector(ledger, links))
+def proxy_metrics(
+    ledger: Ledger, links: LinkStates, waiting: WaitingBytes = dict
+) -> Callable[[], bytes]:
+    """What answers a scrape of a proxy with this ledger, such links, and what waits."""
+    registry = make_registry(ProxyCollector(ledger, links, waiting))
     return lambda: exposition(registry)
 
 
-def agent_metrics(ledger: Ledger, links: LinkStates) -> Callable[[], bytes]:
-    """What answers a scrape of an agent with this ledger and links in these states."""
-    registry = make_registry(AgentCollector(ledger, links))
+def agent_metrics(
+    ledger: Ledger, links: LinkStates, waiting: WaitingBytes = dict
+) -> Callable[[], bytes]:
+    """What answers a scrape of an agent with this ledger, such links, and what waits."""
+    registry = make_registry(AgentCollector(ledger, links, waiting))
     return lambda: exposition(registry)
 
 

@@ -13,8 +13,12 @@ LinkStates = Callable[[], Mapping[str, int]]
 """Asked at a scrape: how many links are in each state, those that none is in too."""
 
 
-def own_metrics(ledger: Ledger, links: LinkStates) -> Iterator[Metric]:
-    """Those of one program, by its ledger and the states of its links."""
+WaitingBytes = Callable[[], Mapping[str, int]]
+"""Asked at a scrape: how many bytes wait, by place (`konnect.tunnel.waiting`)."""
+
+
+def own_metrics(ledger: Ledger, links: LinkStates, waiting: WaitingBytes) -> Iterator[Metric]:
+    """Those of one program, by its ledger, the states of its links, and what waits in it."""
     yield gauge("konnect_links", "Links now, by state.", one_label(links()), "state")
     yield histogram(
         "konnect_reactor_lag_seconds",
@@ -25,6 +29,12 @@ def own_metrics(ledger: Ledger, links: LinkStates) -> Iterator[Metric]:
         "konnect_buffered_bytes",
         "Bytes of tunnels that wait here for slow readers.",
         {(): ledger.buffered},
+    )
+    yield gauge(
+        "konnect_waiting_bytes",
+        "Bytes that wait in the process, by where.",
+        one_label(waiting()),
+        "where",
     )
     yield counter(
         "konnect_tunnels_opened_total", "Tunnels whose dial succeeded.", {(): ledger.opened}

@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from konnect.ops.admission_metrics import admission_metrics
 from konnect.ops.families import counter, gauge, histogram, labelled_histogram, one_label
-from konnect.ops.own_metrics import LinkStates, own_metrics
+from konnect.ops.own_metrics import LinkStates, WaitingBytes, own_metrics
 from konnect.ops.stream_metrics import streams
 from konnect.tunnel.ledger import Ledger
 
@@ -19,9 +19,10 @@ PROXY = "konnectivity_network_proxy_server_"
 class ProxyCollector(Collector):
     """Reads a proxy's ledger."""
 
-    def __init__(self, ledger: Ledger, links: LinkStates) -> None:
+    def __init__(self, ledger: Ledger, links: LinkStates, waiting: WaitingBytes) -> None:
         self._ledger = ledger
         self._links = links
+        self._waiting = waiting
 
     def collect(self) -> Iterator[Metric]:
         ledger = self._ledger
@@ -103,7 +104,7 @@ class ProxyCollector(Collector):
         yield from _leases(ledger)
         yield from admission_metrics(ledger)
         yield from streams(PROXY, ledger)
-        yield from own_metrics(ledger, self._links)
+        yield from own_metrics(ledger, self._links, self._waiting)
 
 
 def _leases(ledger: Ledger) -> Iterator[Metric]:

@@ -46,6 +46,11 @@ class ConnectEnd(SocketEnd):
         self._early_size = 0
 
     @property
+    def early_size(self) -> int:
+        """Bytes kept of a client that spoke before its tunnel was open."""
+        return self._early_size if self._early else 0
+
+    @property
     def has_early(self) -> bool:
         """Whether the client has said anything behind its request head."""
         return self._early_size > 0

@@ -12,6 +12,7 @@ from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.routing import Registry
 from konnect.tunnel.tunnel import Tunnel
+from konnect.tunnel.waiting import Waiting
 from konnect.wire.packets import Packet
 
 log = make_logger(__name__)
@@ -28,6 +29,7 @@ class Switchboard:
     :param dial_timeout: seconds that a dial may take in all, whoever is asked; 0: no limit
     (upstream's default).
     :param buffer_limit: bytes waiting for slow readers above which new dials are refused; 0: none.
+    :param waiting: tells what waits beside the backlogs.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class Switchboard:
         *,
         dial_timeout: float,
         buffer_limit: int = 0,
+        waiting: Waiting | None = None,
     ) -> None:
         self._registry = registry
         self._ledger = ledger
         self.clock = clock
         self.dial_timeout = dial_timeout
         self._buffer_limit = buffer_limit
+        self._held = (waiting or Waiting(ledger, tuple)).total
         self.closing = False
 
     def dial(self, near: End, request: Packet) -> Tunnel:
@@ -56,7 +60,7 @@ class Switchboard:
         if self.closing:
             tunnel.fail(Reason.SHUTDOWN, "the proxy is shutting down")
             return tunnel
-        if self._buffer_limit and self._ledger.buffered > self._buffer_limit:
+        if self._buffer_limit and self._held() > self._buffer_limit:
             tunnel.fail(Reason.OVERLOADED)
             return tunnel
         link = self._registry.choose(address)

@@ -24,6 +24,7 @@ from konnect.net.closing import can_half_close, hung_up
 from konnect.net.diagnosis import explain, peer_address
 from konnect.net.floods import DEFAULT, Crowd, FloodLimits
 from konnect.net.sockets import LINGER
+from konnect.net.unwritten import unwritten
 from konnect.net.users import user_of
 from konnect.proxy.connect_end import ConnectEnd
 from konnect.proxy.dialing import Switchboard
@@ -31,6 +32,7 @@ from konnect.tunnel.account import Client
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import State
+from konnect.tunnel.waiting import BACKLOGS, MESSAGES, TRANSPORTS
 from konnect.wire import packets
 from konnect.wire.connect import ConnectRequest, HeadReader, Refused, error_response
 
@@ -194,6 +196,14 @@ class ConnectProtocol(Protocol):
         end = self._end
         if end is not None and end.tunnel is None:
             end.close(Reason.SHUTDOWN)
+
+    def count_waiting(self, waiting: dict[str, int]) -> None:
+        """See `konnect.tunnel.waiting.Holder`."""
+        if self._head is not None:
+            waiting[MESSAGES] += self._head.received
+        if self._end is not None:
+            waiting[BACKLOGS] += self._end.early_size
+        waiting[TRANSPORTS] += unwritten(self.transport)
 
     def abort(self) -> None:
         """Drop the connection."""

@@ -121,6 +121,11 @@ class FrameSplitter:
         # Bytes kept because they make no whole head (or frame that is wanted whole) yet.
         self._rest = b""
 
+    @property
+    def held(self) -> int:
+        """Bytes kept of a frame that has not come whole."""
+        return len(self._rest)
+
     def split(self, data: bytes, sink: FrameSink) -> None:
         """Tell the parts of `data`, with what was kept before it. Raises `ProtocolViolation`.
 

@@ -109,6 +109,10 @@ class GrpcConnection:
         streams.collect()
         return sum(map(len, streams.out))
 
+    def waiting(self) -> tuple[int, int]:
+        """Bytes that wait to be sent, and bytes kept of messages and frames that are not whole."""
+        return self.backlog() + self._streams.queued(), self._splitter.held + self._streams.held()
+
     def output(self) -> bytes:
         """All bytes to send now: control frames, then the streams in turn, as windows allow."""
         streams = self._streams
@@ -124,11 +128,8 @@ class GrpcConnection:
 
     def pending(self) -> list[Event]:
         """Events that no received byte caused: `Writable`, after an `output`."""
-        events = self._streams.pending
-        if events:
-            self._streams.pending = []
-            return events
-        return []
+        events, self._streams.pending = self._streams.pending, []
+        return events
 
     def connection_lost(self) -> list[Event]:
         """The transport is gone: every live stream ends with UNAVAILABLE."""

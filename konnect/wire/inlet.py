@@ -72,6 +72,11 @@ class PacketInlet:
         """Whether a message has begun and not ended: an error if the stream ends here."""
         return bool(self._left or self._rest) or self._collected is not None
 
+    @property
+    def held(self) -> int:
+        """Bytes of an incomplete message that are kept here (a DATA packet's are passed on)."""
+        return len(self._rest) + (len(self._collected) if self._collected is not None else 0)
+
     def feed(self, data: memoryview) -> int:
         """Take `data`; answers how many bytes of the window are to be given back now."""
         if self.error is not None:

@@ -97,6 +97,11 @@ class Stream:
         """Whether a message has begun and not ended."""
         return self.deframer.incomplete or (self.inlet is not None and self.inlet.incomplete)
 
+    @property
+    def held(self) -> int:
+        """Bytes kept of it."""
+        return self.deframer.received + (self.inlet.held if self.inlet is not None else 0)
+
 
 class Streams:
     """The table, the rota of those with something to send, and what happens at a stream's end."""
@@ -122,6 +127,14 @@ class Streams:
         # What a peer that has not seen our SETTINGS may believe of a stream's window.
         self._in_doubt = max(0, DEFAULT - limits.stream_window)
         self._window_share = max(1, min(limits.stream_window // 4, SHARE))
+
+    def queued(self) -> int:
+        """Bytes in the queues of all streams."""
+        return sum(stream.queue.size for stream in self.table.values())
+
+    def held(self) -> int:
+        """Bytes kept of messages that have not come whole."""
+        return sum(stream.held for stream in self.table.values())
 
     def add(self, stream_id: int, encoding: str = "") -> None:
         """A stream has been opened."""

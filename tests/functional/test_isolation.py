@@ -58,6 +58,12 @@ class GrpcUnixIsolation(IsolationTestCase):
         ledger = proxy.service.ledger
         buffered = await steady(lambda: ledger.buffered, "what is buffered")
         self.assertLessEqual(buffered, STALLED * (CREDIT + SLACK))
+        waiting = proxy.service.waiting.by_place()
+        self.assertEqual(waiting["backlogs"], buffered)
+        self.assertGreater(
+            waiting["streams" if self.way in (GRPC_UNIX, GRPC_TLS) else "transports"], 0
+        )
+        self.assertLessEqual(sum(waiting.values()), STALLED * (CREDIT + 2 * SLACK))
         await self.others_go_on(proxy)
         first = stalled[0]
         self.assertEqual(first.count, 0)

@@ -92,6 +92,11 @@ class Output:
         self._queued += len(data)
         self._written()
 
+    @property
+    def unwritten(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return self._queued
+
     def writeSequence(self, data: Iterable[Chunk]) -> None:
         """`write` the pieces as one."""
         if not self.connected or self._write_closed or self._end is not None:

@@ -20,8 +20,8 @@ from konnect.net.hub.loop import IN, OUT, Hub
 
 GATHER = 65536
 """Bytes: with less than this in the queue, a write waits for the end of the turn. So the 16 KiB
-packets of a gRPC client's upload share TLS records: with 16384 each made a short one of its own, and
-the pair took 1.6 times the CPU (measured)."""
+packets of a gRPC client's upload share TLS records: with 16384 each made a short one of its own,
+and the pair took 1.6 times the CPU (measured)."""
 
 HIGH = 65536
 """Bytes in the queue above which a push producer is paused (Twisted's bufferSize)."""

@@ -1,8 +1,4 @@
-"""TLS on the hub: OpenSSL reads from and writes to the socket itself.
-
-Why not memory BIOs, as Twisted's transport has them: throughput with eight tunnels was 0.84 to 0.90
-of this way's, and small messages 0.84 (measured). Encrypting and sending 16 KiB at a time keeps
-them in the processor's caches.
+"""TLS on the hub: how a connection begins and ends (`konnect.net.hub.tls_records`: all between).
 
 Behaves as Twisted's TLS transport (the handshake follows `connectionMade`, `loseConnection` waits
 for a registered producer and for the peer's close_notify, an end without one is ConnectionLost),
@@ -23,36 +19,22 @@ from twisted.internet.interfaces import (
     INegotiated,
     ISSLTransport,
 )
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from konnect.net.hub.loop import IN, OUT, Hub
-from konnect.net.hub.output import Chunk
-from konnect.net.hub.transport import DONE, LOST, StreamTransport
+from konnect.net.hub.tls_records import TlsRecords
+from konnect.net.hub.transport import DONE
 from konnect.net.tls import ClientTls, ServerTls
 
 TLS1_3 = 0x0304
 """The protocol version, as on the wire."""
 
-RECORD = 16384
-"""Bytes of plain text in the longest TLS record."""
-
-SHORT = RECORD - 512
-"""A record below this is most likely the last for now: asking OpenSSL for another would cost an
-exception, and epoll says it just as well."""
-
-RECORDS = 16
-"""Records read in one event. 8, 16 and 32 gave 874, 899 and 975 MB/s down (measured, the last with
-a wider window)."""
-
 
 @implementer(ISSLTransport, INegotiated)
-class TlsTransport(StreamTransport):
+class TlsTransport(TlsRecords):
     """The transport of one connected socket, with TLS on it as `tls` says."""
 
-    __slots__ = ("_calls_first", "_established", "_notified", "_sending", "_ssl", "_unfinished")
-
-    errors = (OSError, SSL.Error)
+    __slots__ = ("_calls_first", "_established", "_notified")
 
     def __init__(
         self,
@@ -63,9 +45,8 @@ class TlsTransport(StreamTransport):
         tls: ServerTls | ClientTls,
         **more: Any,
     ) -> None:
-        super().__init__(hub, sock, protocol, peer, **more)
         ssl = SSL.Connection(tls.context, sock)
-        self._ssl: SSL.Connection | None = ssl
+        super().__init__(hub, sock, protocol, peer, ssl, **more)
         self._calls_first = isinstance(tls, ClientTls)
         if isinstance(tls, ClientTls):
             if tls.server_name is not None:
@@ -76,8 +57,6 @@ class TlsTransport(StreamTransport):
         self._established = False
         self._blocked = True  # until the handshake is over
         self._notified = False  # our close_notify is out
-        self._sending: Chunk | None = None  # what OpenSSL was given and must be given again
-        self._unfinished: Exception | None = None  # an end that came while reading was paused
 
     def begin(self) -> None:
         """See `StreamTransport`; then a client starts the handshake."""
@@ -120,63 +99,7 @@ class TlsTransport(StreamTransport):
         if self.connected and (self._queued or self._attentive):
             self._flush_later()
 
-    # -- reading
-
-    def _read(self) -> None:
-        data, end = self._records()
-        if data:
-            self.protocol.dataReceived(data)
-        if end is None or not self.connected or self._end is not None:
-            return
-        if data and not self._reading:
-            self._unfinished = end
-        else:
-            self._peer_ended(end)
-
-    def _records(self) -> tuple[bytes, Exception | None]:
-        """What can be read now, and the end that was met."""
-        recv = self._ssl.recv  # type: ignore[union-attr]
-        records: list[bytes] = []
-        end: Exception | None = None
-        try:
-            for _ in range(RECORDS):
-                record = recv(RECORD)
-                records.append(record)
-                if len(record) < SHORT:
-                    break
-        except SSL.WantReadError:
-            pass
-        except SSL.WantWriteError:
-            self.startWriting()
-        except SSL.Error as error:
-            end = error.with_traceback(None)
-        return records[0] if len(records) == 1 else b"".join(records), end
-
-    def _read_rest(self) -> None:
-        data, _ = self._records()
-        if data:
-            self.protocol.dataReceived(data)
-
-    def _read_ended(self) -> None:
-        # A hang-up without anything left to read: OpenSSL knows whether close_notify came before.
-        self._read()
-
-    def _peer_ended(self, end: Exception) -> None:
-        if not isinstance(end, SSL.ZeroReturnError):
-            self._lose(self._why(end))
-            return
-        self._read_closed = True
-        self._hub.want(self, self.mask & ~IN)
-        if self._notified and self.disconnecting:
-            self._lose(DONE)
-        elif self.disconnecting:
-            self._flush_later()
-        elif IHalfCloseableProtocol.providedBy(self.protocol):
-            self.protocol.readConnectionLost()
-        elif self._notified:
-            self._lose(DONE)
-        else:
-            super().loseConnection()
+    # -- reading before the handshake
 
     def resumeProducing(self) -> None:
         """Read on."""
@@ -184,8 +107,6 @@ class TlsTransport(StreamTransport):
             super().resumeProducing()
         else:
             self._reading = True
-        if self._unfinished is not None and self.connected and self._end is None:
-            self._flush_later()
 
     def pauseProducing(self) -> None:
         """Read no more for now; a handshake goes on."""
@@ -193,79 +114,6 @@ class TlsTransport(StreamTransport):
             super().pauseProducing()
         else:
             self._reading = False
-
-    def _may_read(self) -> bool:
-        return not self._read_closed
-
-    def flush(self) -> None:
-        """See `konnect.net.hub.loop.Channel`."""
-        end = self._unfinished
-        if end is not None and self._reading and self._end is None and self.connected:
-            self._unfinished = None
-            self._peer_ended(end)
-        super().flush()
-
-    # -- writing
-
-    def write(self, data: Chunk) -> None:
-        """Send `data`; after `loseConnection` only what a registered producer still gives."""
-        if self.disconnecting and self._producer is None:
-            return
-        super().write(data)
-
-    def _send(self) -> bool:
-        ssl = self._ssl
-        assert ssl is not None
-        send = ssl.send
-        sending = self._sending
-        try:
-            while True:
-                if sending is None:
-                    if not self._queue:
-                        return True
-                    sending = self._next()
-                while sending:
-                    sent = send(sending)
-                    self._queued -= sent
-                    sending = memoryview(sending)[sent:] if sent < len(sending) else b""
-                sending = None
-        except (SSL.WantWriteError, SSL.WantReadError):
-            return False
-        finally:
-            self._sending = sending
-
-    def _next(self) -> Chunk:
-        """The next bytes of the queue for OpenSSL: small pieces joined to one full record, since
-        every record costs its encryption's start and a call; a large rest as it is."""
-        queue = self._queue
-        piece = queue.pop(0)
-        size = len(piece)
-        if size >= RECORD or not queue:
-            return piece
-        pieces = [piece]
-        while queue and size < RECORD:
-            piece = queue.pop(0)
-            room = RECORD - size
-            if len(piece) > room:
-                queue.insert(0, memoryview(piece)[room:])
-                piece = memoryview(piece)[:room]
-            pieces.append(piece)
-            size += len(piece)
-        return b"".join(pieces)
-
-    def _own(self) -> None:
-        if type(self._sending) is memoryview:
-            self._sending = bytes(self._sending)
-        super()._own()
-
-    def _why(self, error: Exception) -> Failure:
-        """As Twisted: an end of the stream that TLS did not announce is ConnectionLost."""
-        if isinstance(error, SSL.SysCallError) or not isinstance(error, SSL.Error):
-            return LOST
-        reasons = error.args[0] if error.args else ()
-        if not reasons or str(reasons[-1][-1]).casefold().startswith("unexpected eof"):
-            return LOST
-        return Failure(error.with_traceback(None))
 
     # -- closing
 
@@ -295,6 +143,26 @@ class TlsTransport(StreamTransport):
         else:
             # Nothing was ever read, and no close_notify can be sent before the handshake.
             self.loseConnection()
+
+    def _peer_ended(self, end: Exception) -> None:
+        if not isinstance(end, SSL.ZeroReturnError):
+            self._lose(self._why(end))
+            return
+        self._read_closed = True
+        self._hub.want(self, self.mask & ~IN)
+        if self._notified and self.disconnecting:
+            self._lose(DONE)
+        elif self.disconnecting:
+            self._flush_later()
+        elif IHalfCloseableProtocol.providedBy(self.protocol):
+            self.protocol.readConnectionLost()
+        elif self._notified:
+            self._lose(DONE)
+        else:
+            super().loseConnection()
+
+    def _may_read(self) -> bool:
+        return not self._read_closed
 
     def _stop_for_close(self) -> None:
         """The peer's close_notify is still to be read."""
@@ -331,9 +199,6 @@ class TlsTransport(StreamTransport):
     def _both_ended(self) -> bool:
         assert self._ssl is not None
         return bool(self._ssl.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
-
-    def _forget(self) -> None:
-        self._ssl = None
 
     # -- what is known of the peer
 

@@ -31,7 +31,7 @@ class BadInputTestCase(InteropTestCase):
         return connection
 
     def say(self, connection: socket.socket, data: bytes) -> None:
-        """Send all there is to say. The other side may have had enough, and be gone, before its end."""
+        """Say all there is to say. The other side may have had enough, and be gone, before."""
         with contextlib.suppress(OSError):
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)

@@ -18,9 +18,9 @@ from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import MAX_FRAME, STREAM_WINDOW
+from konnect.tunnel.link import LIMITS
 from konnect.wire import features
-from konnect.wire.grpc import Limits, Role
+from konnect.wire.grpc import Role
 from konnect.wire.metadata import HelloError, ProxyHello, parse_proxy_hello
 from konnect.wire.packets import CONNECT_PATH
 from konnect.wire.status import OK, Status
@@ -29,8 +29,6 @@ log = make_logger(__name__)
 
 HELLO_TIMEOUT = 20.0
 """Seconds that a proxy has to accept the connection, and again to say who it is."""
-
-LIMITS = Limits(stream_window=STREAM_WINDOW, connection_window=STREAM_WINDOW, max_frame=MAX_FRAME)
 
 CLOSE_WITHIN = 1.0
 """Seconds that a proxy has to close its side of a connection whose link has ended."""

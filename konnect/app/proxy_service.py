@@ -34,7 +34,7 @@ from konnect.proxy.frontend_grpc import ProxyStream
 from konnect.proxy.link import AgentLink
 from konnect.proxy.reviews import Reviews
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import MAX_FRAME, STREAM_WINDOW
+from konnect.tunnel.link import LIMITS
 from konnect.tunnel.routing import Registry
 from konnect.tunnel.waiting import Waiting
 from konnect.wire.grpc import Limits, OpeningMemo
@@ -173,9 +173,7 @@ class ProxyService(Service):
             "agent listener",
             {CONNECT_PATH: admission.accept},
             self._timers,
-            limits=Limits(
-                stream_window=STREAM_WINDOW, connection_window=STREAM_WINDOW, max_frame=MAX_FRAME
-            ),
+            limits=LIMITS,
             keepalive_time=self.config.keepalive_time,
             pings=AGENTS,
             floods=self.config.floods,

@@ -24,6 +24,7 @@ from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import Reason
 from konnect.wire import data_packet, packets
 from konnect.wire.features import Features, common
+from konnect.wire.http2 import Limits
 from konnect.wire.packets import MalformedPacket, Packet, PacketType
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ STREAM_WINDOW = 16 * 1024 * 1024
 
 MAX_FRAME = CHUNK + HEADS
 """Largest HTTP/2 frame that a link takes: one of our DATA packets. Stock peers stay at 16 KiB."""
+
+LIMITS = Limits(stream_window=STREAM_WINDOW, connection_window=STREAM_WINDOW, max_frame=MAX_FRAME)
+"""Of a link's connection, on either side: there is one stream on it."""
 
 REMEMBERED = 65536
 """How many ended connectIDs a link remembers while the peer has not confirmed their end."""

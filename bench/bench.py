@@ -31,6 +31,9 @@ HERE = Path(__file__).parent
 WARM_UP = 0.5
 """Seconds of load before anything is counted."""
 
+PATIENCE = 20.0
+"""Seconds that the load generator has to end after its time is over, before it is ended."""
+
 
 def build(folder: Path) -> Path:
     """Compile the load generator; raises SystemExit where that is impossible."""
@@ -56,7 +59,11 @@ def build(folder: Path) -> Path:
 
 
 def measure(pbench: Path, stack: Stack, cell: Cell, seconds: float) -> dict[str, float]:
-    """One run of the load generator through a running stack, and the stack's CPU time meanwhile."""
+    """
+    One run of the load generator through a running stack, and the stack's CPU time meanwhile.
+
+    :raises SystemExit: if the generator fails or does not end.
+    """
     command = [
         str(pbench), cell.mode, stack.via, str(stack.destination_port), str(cell.tunnels),
         str(seconds), "64", str(WARM_UP),
@@ -68,7 +75,11 @@ def measure(pbench: Path, stack: Stack, cell: Cell, seconds: float) -> dict[str,
         before = stack.cpu_seconds()
         time.sleep(seconds)
         cpu = stack.cpu_seconds() - before
-        out, problems = run.communicate(timeout=60)
+        try:
+            out, problems = run.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            run.kill()
+            raise SystemExit("the load generator did not end") from None
     if run.returncode or not out.strip():
         raise SystemExit(f"the load generator failed: {problems.strip()[-500:]}")
     figures: dict[str, float] = json.loads(out.splitlines()[-1])
@@ -103,6 +114,43 @@ def main() -> int:
     return 0
 
 
+def collect(
+    pbench: Path,
+    folder: Path,
+    way: str,
+    stacks: list[str],
+    cells: list[Cell],
+    choice: argparse.Namespace,
+    peer: str,
+) -> dict[str, list[float]]:
+    """
+    Measure one way's cells: each cell's medians by its name, in the stacks' order.
+
+    A cell in which the load generator fails or nothing comes through is 0, and stderr says why.
+    """
+    runs = {(cell.mode, cell.tunnels): cell for cell in cells}
+    results: dict[tuple[str, int, str], list[dict[str, float]]] = {}
+    for _ in range(choice.repetitions):
+        for name in stacks:
+            with Stack(name, way, folder, choice.port_base, peer) as stack:
+                for key, cell in runs.items():
+                    try:
+                        figures = measure(pbench, stack, cell, choice.seconds)
+                    except SystemExit as problem:
+                        print(f"{way}, {name}, {cell.name}: {problem}", file=sys.stderr)
+                        figures = {}
+                    results.setdefault((*key, name), []).append(figures)
+    return {
+        cell.name: [
+            statistics.median(
+                run.get(cell.figure, 0.0) for run in results[cell.mode, cell.tunnels, name]
+            )
+            for name in stacks
+        ]
+        for cell in cells
+    }
+
+
 def table(
     pbench: Path,
     folder: Path,
@@ -113,37 +161,19 @@ def table(
     peer: str,
 ) -> None:
     """Measure and print one way's cells."""
-    runs = {(cell.mode, cell.tunnels): cell for cell in cells}
-    results: dict[tuple[str, int, str], list[dict[str, float]]] = {}
-    for _ in range(choice.repetitions):
-        for name in stacks:
-            with Stack(name, way, folder, choice.port_base, peer) as stack:
-                for key, cell in runs.items():
-                    results.setdefault((*key, name), []).append(
-                        measure(pbench, stack, cell, choice.seconds)
-                    )
+    medians = collect(pbench, folder, way, stacks, cells, choice, peer)
     print(f"\n## {way}\n\n| cell | {' | '.join(stacks)} | ratio | must | aim |")
     print(f"|---|{'---|' * len(stacks)}---|---|---|")
     for cell in cells:
-        medians = [
-            statistics.median(run[cell.figure] for run in results[cell.mode, cell.tunnels, name])
-            for name in stacks
-        ]
-        print(f"| {cell.name} | {row(cell, way, medians)} |", flush=True)
+        print(f"| {cell.name} | {row(cell, way, medians[cell.name])} |", flush=True)
 
 
 def row(cell: Cell, way: str, medians: list[float]) -> str:
     """A cell's figures, the ratio of the first to the last, and what it has to be."""
-    digits = 2 if cell.unit == "s/GB" else 0
-    figures = [f"{value:.{digits}f} {cell.unit}" for value in medians]
-    ratio = medians[0] / medians[-1] if len(medians) > 1 and medians[-1] else None
+    figures = [cell.shown(value) for value in medians]
+    ratio = cell.ratio(medians[0], medians[-1]) if len(medians) > 1 else None
     figures.append("-" if ratio is None else f"{ratio:.2f}")
-    sign = "<=" if cell.is_time else ">="
-    for bar in cell.bars(way) or (None, None):
-        if bar is None or ratio is None:
-            figures.append("" if bar is None else f"{sign} {bar:.2f}")
-        else:
-            figures.append(f"{sign} {bar:.2f} {'yes' if cell.meets(ratio, bar) else 'NO'}")
+    figures.extend(cell.verdict(ratio, bar) for bar in cell.bars(way) or (None, None))
     return " | ".join(figures)
 
 

@@ -6,6 +6,7 @@ that is aimed at; rates are better when larger, times when smaller.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 WAYS = ("connect-uds", "connect-tls", "grpc-uds")
@@ -46,9 +47,29 @@ class Cell:
         bars = MUST_AIM.get(self.row)
         return bars[WAYS.index(way)] if bars else None
 
-    def meets(self, ratio: float, bar: float) -> bool:
-        """Whether a ratio reaches a bar."""
-        return ratio <= bar if self.is_time else ratio >= bar
+    def shown(self, value: float) -> str:
+        """A figure with its unit."""
+        return f"{value:.{2 if self.unit == 's/GB' else 0}f} {self.unit}"
+
+    def ratio(self, ours: float, peers: float) -> float | None:
+        """
+        Ours by the peer's; None where the peer got nothing through.
+
+        Where nothing came through, a time is 0 as well: ours is then without bounds.
+        """
+        if not peers:
+            return None
+        return math.inf if self.is_time and not ours else ours / peers
+
+    def verdict(self, ratio: float | None, bar: float | None) -> str:
+        """What the ratio has to be, and whether it is: `>= 1.10 yes`; less where one is unknown."""
+        if bar is None:
+            return ""
+        asked = f"{'<=' if self.is_time else '>='} {bar:.2f}"
+        if ratio is None:
+            return asked
+        met = ratio <= bar if self.is_time else ratio >= bar
+        return f"{asked} {'yes' if met else 'NO'}"
 
 
 CELLS = (
@@ -73,5 +94,5 @@ CELLS = (
     ),
     Cell("beside", "beside", "echo p50 beside a download", "mix", 1, "p50_us", "us"),
     Cell("beside", "beside8", "echo p50 beside 8 downloads", "mix", 8, "p50_us", "us"),
-    Cell("beside", "", "download beside 4 readers that stopped", "slow", 4, "down_MBps", "MB/s"),
+    Cell("beside", "", "4 downloads beside a reader that stopped", "slow", 4, "down_MBps", "MB/s"),
 )

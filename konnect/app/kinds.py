@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,6 +179,18 @@ DURATION = Kind(
 LIST = Kind("strings", _list, _show_list, many=True)
 EACH = Kind("string", lambda text: (text,), _show_list, many=True)
 """A flag that may be repeated, each value taken whole (endpoint strings may hold commas)."""
+
+
+def one_of(what: str, words: Sequence[str]) -> Kind:
+    """Text that is one of `words`; `what` it is the name of is for the complaint."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"no such {what} (there are {', '.join(words)})")
+        return text
+
+    return Kind("string", read, str)
+
 
 # klog's own flags are read by other code in Go, and its complaints are worded differently.
 KLOG_BOOL = Kind("", _klog_bool, _show_bool, bare="true", text=_text_of_bool)

@@ -8,19 +8,10 @@ from __future__ import annotations
 from konnect.app import kinds
 from konnect.app.flags import Flag
 
-FORMATS = ("text", "json")
-
-
-def _read(text: str) -> str:
-    if text not in FORMATS:
-        raise ValueError(f"no such format (there are {' and '.join(FORMATS)})")
-    return text
-
-
 LOG_FLAGS = (
     Flag(
         "log-format",
-        kinds.Kind("string", _read, str),
+        kinds.one_of("format", ("text", "json")),
         "text",
         "Log lines as text, or as json: one object a line. For what konnect writes itself; twistd's"
         " --logfile, --syslog and --logger have formats of their own.",

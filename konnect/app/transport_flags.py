@@ -8,19 +8,10 @@ from konnect.app import kinds
 from konnect.app.flags import Flag
 from konnect.net.hub.reactor import HubReactor
 
-TRANSPORTS = ("hub", "stock")
-
-
-def _read(text: str) -> str:
-    if text not in TRANSPORTS:
-        raise ValueError(f"no such transport (there are {', '.join(TRANSPORTS)})")
-    return text
-
-
 TRANSPORT_FLAGS = (
     Flag(
         "transport",
-        kinds.Kind("string", _read, str),
+        kinds.one_of("transport", ("hub", "stock")),
         "hub",
         "What carries the data: hub (konnect's own epoll beside Twisted's reactor, the faster) or"
         " stock (Twisted's transports). Health and admin ports are always on stock ones.",

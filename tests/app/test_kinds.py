@@ -124,6 +124,13 @@ class KindTests(SynchronousTestCase):
             ("foo.go:0", "negative or zero value for level"),
         )
 
+    def test_one_of(self) -> None:
+        """One of some words is taken as it is; for all else the words are named."""
+        kind = kinds.one_of("colour", ("red", "green"))
+        self.accepts(kind, ("red", "red"), ("green", "green"))
+        for text in ("blue", "RED", ""):
+            self.refuses(kind, (text, "no such colour (there are red, green)"))
+
 
 class QuoteTests(SynchronousTestCase):
     """Go's %q."""

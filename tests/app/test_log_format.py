@@ -115,4 +115,4 @@ class FlagTests(SynchronousTestCase):
         """A format that is not there is refused with those that are."""
         (flag,) = [flag for flag in LOG_FLAGS if flag.name == "log-format"]
         error = self.assertRaises(ValueError, flag.kind.read, "yaml")
-        self.assertEqual(str(error), "no such format (there are text and json)")
+        self.assertEqual(str(error), "no such format (there are text, json)")

@@ -30,8 +30,25 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return the exit code: 2 for a bad command line, else the command's."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """
+    Run the command and return the exit code: 2 for a bad command line, else the command's.
+
+    1 when whoever read the output has had enough (`konnect ... | head`), and no word about it.
+    """
+    try:
+        try:
+            return _run(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            print(end="", flush=True)
+    except BrokenPipeError:
+        # What is still to be flushed at the interpreter's end goes where it disturbs nobody.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for descriptor in (1, 2):
+            os.dup2(nowhere, descriptor)
+        return 1
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments:
         print(_help(), file=sys.stderr)
         return 2
@@ -47,14 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f" Did you mean {near[0]}?" if near else ""
         print(f"konnect: there is no command {word!r}.{hint} See konnect --help", file=sys.stderr)
         return 2
-    module = importlib.import_module(COMMANDS[word][0])
-    try:
-        code: int = module.main(rest)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has had enough (`konnect ... | head`).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    code: int = importlib.import_module(COMMANDS[word][0]).main(rest)
     return code
 
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import react
 from twisted.logger import (
     FilteringLogObserver,
     LogLevel,
@@ -23,6 +22,7 @@ from twisted.logger import (
 from twisted.python import usage
 
 from konnect.app import kinds
+from konnect.app.command import run_command
 from konnect.app.demo_stage import Ports, Stage, StageError
 from konnect.app.demo_ways import Outcome, Way, lines_to_paste, try_way, ways_of
 from konnect.app.flags import Flag, FlagOptions
@@ -125,6 +125,7 @@ def begin_logging(level: str) -> None:
 
 
 async def _run(reactor: Any, options: DemoOptions) -> None:
+    begin_logging("info" if options["log"] else "error")
     demo = Demo(reactor, options)
     reactor.addSystemEventTrigger("before", "shutdown", demo.stop)
     try:
@@ -139,13 +140,4 @@ async def _run(reactor: Any, options: DemoOptions) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Run the demo. Exit code 0, or 1 for a bad flag, a taken port or a request that failed."""
-    options = DemoOptions()
-    try:
-        options.parseOptions(list(argv))
-        begin_logging("info" if options["log"] else "error")
-        react(_run, (options,))
-    except usage.UsageError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    except SystemExit as end:
-        return int(end.code or 0)
+    return run_command(_run, DemoOptions(), argv)

@@ -15,16 +15,17 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote as quote_url
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.task import deferLater, react
+from twisted.internet.task import deferLater
 from twisted.python import usage
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool, readBody
 
 from konnect import __version__
 from konnect.app import kinds
+from konnect.app.command import run_command
 from konnect.app.flags import Flag, FlagOptions
 from konnect.app.klog import IDLE_KLOG_FLAGS
 from konnect.app.quoting import quote
@@ -188,17 +189,23 @@ class Requests:
         self._proxy = options["proxy-uds"] or f"{options['proxy-host']}:{options['proxy-port']}"
 
     async def run(self) -> list[str]:
-        """Send them all; the texts of those that failed."""
+        """Send them all; the texts of those that failed. Raises what printing an answer raised."""
         count = self._options["test-requests"]
         each = [
             Deferred.fromCoroutine(self._one(last=number == count))
             for number in range(1, count + 1)
         ]
-        answers = await gatherResults(each)
-        await deferLater(self._reactor, self._options["after-delay"])
-        for pool in self._pools:
-            await pool.closeCachedConnections()
-        await self._dialer.close()
+        try:
+            answers = await gatherResults(each, consumeErrors=True)
+            await deferLater(self._reactor, self._options["after-delay"])
+        except FirstError as first:
+            first.subFailure.raiseException()
+        finally:
+            for one in each:
+                one.cancel()
+            for pool in self._pools:
+                await pool.closeCachedConnections()
+            await self._dialer.close()
         return [answer for answer in answers if answer is not None]
 
     async def _one(self, *, last: bool) -> str | None:
@@ -267,12 +274,4 @@ async def _run(reactor: Any, options: TestClientOptions) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Send the requests. Exit code 0, or 1 for a bad flag or a request that failed."""
-    options = TestClientOptions()
-    try:
-        options.parseOptions(list(argv))
-        react(_run, (options,))
-    except usage.UsageError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    except SystemExit as end:
-        return int(end.code or 0)
+    return run_command(_run, TestClientOptions(), argv)

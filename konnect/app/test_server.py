@@ -20,7 +20,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled, CannotListenError
 from twisted.internet.interfaces import IListeningPort, IPullProducer
-from twisted.internet.task import react
 from twisted.python import usage
 from twisted.python.failure import Failure
 from twisted.web.http import Request as HttpRequest
@@ -29,6 +28,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from zope.interface import implementer
 
 from konnect.app import kinds
+from konnect.app.command import run_command
 from konnect.app.flags import Flag, FlagOptions
 from konnect.app.klog import IDLE_KLOG_FLAGS
 
@@ -248,7 +248,8 @@ def _argument(request: Request, name: bytes, default: int) -> int:
         return default
 
 
-async def _run(reactor: Any, port: int) -> None:
+async def _run(reactor: Any, options: TestServerOptions) -> None:
+    port = options["server-port"]
     try:
         await serve(reactor, port)
     except CannotListenError as error:
@@ -265,12 +266,4 @@ async def _run(reactor: Any, port: int) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Run until SIGINT or SIGTERM. Exit code 0, or 1 for a bad flag or a taken port."""
-    options = TestServerOptions()
-    try:
-        options.parseOptions(list(argv))
-        react(_run, (options["server-port"],))
-    except usage.UsageError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    except SystemExit as end:
-        return int(end.code or 0)
+    return run_command(_run, TestServerOptions(), argv)

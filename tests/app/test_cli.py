@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import konnect
 from konnect.app import cli
+from tests.interop.processes import free_port
 
 
 def run(*argv: str) -> tuple[int, str, str]:
@@ -75,6 +76,39 @@ class CommandTests(SynchronousTestCase):
         """Every command that the help lists has its module, with a main."""
         for module, _ in cli.COMMANDS.values():
             self.assertTrue(callable(importlib.import_module(module).main), module)
+
+    def test_a_reader_that_has_had_enough(self) -> None:
+        """Whose output nobody reads any more ends with exit code 1 and says nothing about it."""
+        server = ["test-server", f"--server-port={free_port()}"]
+        for argv in (["--help"], ["certs", "--help"], ["test-client", "--help"], server):
+            with self.subTest(argv=argv):
+                self.assertEqual(self.unread(f"cli.main({argv})"), (1, ""))
+
+    def test_a_reader_of_errors_that_has_had_enough(self) -> None:
+        """So does one whose complaints are not read either (2>&1 | head)."""
+        call = "os.dup2(1, 2) and cli.main(['test-client', '--mode=none'])"
+        self.assertEqual(self.unread(call), (1, ""))
+
+    def unread(self, call: str) -> tuple[int, str]:
+        """Exit code and stderr of a program whose stdout was closed by its reader."""
+        code = f"import os, sys; from konnect.app import cli; sys.exit({call})"
+        root = str(Path(konnect.__file__).parent.parent)
+        # Buffered, as outside of tests: argparse keeps an error of its own writing to itself.
+        environment = {**os.environ, "PYTHONPATH": root, "PYTHONUNBUFFERED": ""}
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", code],
+                env=environment,
+                stdout=writer,
+                stderr=subprocess.PIPE,
+                timeout=60,
+                text=True,
+            )
+        finally:
+            os.close(writer)
+        return done.returncode, done.stderr
 
     def test_commands_are_imported_lazily(self) -> None:
         """The command itself starts without Twisted, and no command installs a reactor."""

@@ -121,12 +121,14 @@ class OptionsTests(SynchronousTestCase):
 class RequestsTests(FunctionalTestCase):
     """Requests through a real proxy."""
 
-    async def run_with(self, proxy: ProxyRig, *words: str, mode: str) -> tuple[list[str], str]:
+    async def run_with(
+        self, proxy: ProxyRig, *words: str, mode: str, stdout: io.StringIO | None = None
+    ) -> tuple[list[str], str]:
         """The failures of a run over the proxy's unix socket, and what it printed."""
         path = proxy._grpc if mode == "grpc" else proxy._connect
         uds = (f"--proxy-uds={path}", "--proxy-host=", "--proxy-port=0", f"--mode={mode}")
         options = parse(*uds, "--request-host=127.0.0.1", *words)
-        stdout = io.StringIO()
+        stdout = stdout or io.StringIO()
         dialer = make_dialer(self.reactor, options)
         with contextlib.redirect_stdout(stdout):
             failed = await Requests(self.reactor, dialer, options).run()
@@ -177,6 +179,20 @@ class RequestsTests(FunctionalTestCase):
         self.assertIn(f"while dialing 127.0.0.1:1: 502 Bad Gateway: {refused}", failed[0])
         failed, _ = await self.run_with(proxy, site, "--request-path=close", mode="grpc")
         self.assertIn("failed to send request to client, got ", failed[0])
+
+    async def test_nobody_reads(self) -> None:
+        """An answer that cannot be printed ends the run with just that, however many fail so."""
+        self.patch_port_check()
+        proxy, _ = await self.pair()
+        site = await self.site()
+
+        class Unread(io.StringIO):
+            def write(self, text: str) -> int:
+                raise BrokenPipeError
+
+        words = (site, "--test-requests=3")
+        with self.assertRaises(BrokenPipeError):
+            await self.run_with(proxy, *words, mode="grpc", stdout=Unread())
 
     async def test_no_proxy(self) -> None:
         """A proxy that is not there fails every request."""

@@ -10,9 +10,10 @@ frames that h2 must not see:
   after it, which is what draining is made of.
 
 Everything else goes to h2 as it came, DATA of streams that are not live and anything between a
-HEADERS frame and its last CONTINUATION included: h2 knows which error that is. Frames that are too
-long are refused by their head, before a byte of their body is kept. What frames mean is not known
-here.
+HEADERS frame and its last CONTINUATION included: h2 knows which error that is. (From such a
+WINDOW_UPDATE the reserved bit is taken, which RFC 9113 section 6.9 wants ignored.) Frames that are
+too long are refused by their head, before a byte of their body is kept. What frames mean is not
+known here.
 """
 
 from __future__ import annotations
@@ -197,8 +198,11 @@ class FrameSplitter:
                 increment = int.from_bytes(view[start:stop]) & _STREAM_MASK
                 if increment and (not stream or live(stream)):
                     sink.window_update(stream, increment)
-                    position = stop
-                    continue
+                else:
+                    # Without the reserved bit, which h2 would take for a part of the number.
+                    sink.for_h2(memoryview(window_update(stream, increment)))
+                position = stop
+                continue
             elif kind == GOAWAY:
                 if stop > end:
                     break

@@ -8,6 +8,8 @@ Where ours differs on purpose, h2 is helped over it here:
 
 - GOAWAY ends everything for h2. For ours, as RFC 9113 section 6.8 has it, live streams go on.
 - SETTINGS that widen a window too far count for h2 also where the stream has ended, until it looks.
+- The bit before a window's increment is to be ignored (RFC 9113 section 6.9). h2 takes it for a
+  part of the number.
 - A frame that is too long is refused by its head, as that. h2 waits for all of it, and may find
   another fault first.
 """
@@ -173,6 +175,8 @@ def whole_frames(data: bytes) -> list[bytes]:
         length = int.from_bytes(data[position : position + 3])
         end = position + HEAD_SIZE + length
         piece = data[position:end]
+        if piece[3:4] == b"\x08" and length == 4 and len(piece) > HEAD_SIZE:
+            piece = piece[:HEAD_SIZE] + bytes((piece[HEAD_SIZE] & 0x7F,)) + piece[HEAD_SIZE + 1 :]
         if length > LARGEST_FRAME and len(piece) >= HEAD_SIZE:
             piece = piece.ljust(HEAD_SIZE + length, b"?")
         found.append(piece)

@@ -5,13 +5,14 @@ purpose is listed in `tests.wire.plain_http2`.
 
 from __future__ import annotations
 
-from hyperframe.frame import SettingsFrame, WindowUpdateFrame
+from hpack import Encoder
+from hyperframe.frame import HeadersFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.wire.frames import PREFACE
 from konnect.wire.grpc import Limits, OpeningMemo
 from konnect.wire.status import ErrorCode
 from tests.wire.plain_http2 import Outcome, alone, ours
+from tests.wire.pump import PATH, RawPeer
 from tests.wire.scripts import Script, as_bytes
 
 VALID = 150
@@ -81,13 +82,25 @@ class BesideH2Tests(SynchronousTestCase):
         )
 
 
-class OnPurposeTests(SynchronousTestCase):
-    """Where ours and h2 differ, and ours is right."""
+class ReservedBitTests(SynchronousTestCase):
+    """The bit before a window's increment is to be ignored (RFC 9113 section 6.9)."""
 
     def test_reserved_bit(self) -> None:
-        """The bit before a window's increment is to be ignored (RFC 9113 section 6.9)."""
-        update = bytearray(WindowUpdateFrame(0, window_increment=5).serialize())
-        update[9] |= 0x80
-        whole = PREFACE + SettingsFrame(0).serialize() + bytes(update)
-        self.assertEqual(ours([whole]).told, [])
-        self.assertEqual(alone(whole).told, [("error", ErrorCode.PROTOCOL_ERROR)])
+        """It is, on the connection and on streams in every state: h2 judges what is without it."""
+        opens = HeadersFrame(1, data=Encoder().encode(RawPeer.REQUEST), flags=["END_HEADERS"])
+        for stream, before, told in (
+            (0, [], []),
+            (1, [opens], [("opened", 1, PATH)]),
+            (1, [opens, RstStreamFrame(1)], [("opened", 1, PATH), ("reset", 1)]),
+            (3, [], [("error", ErrorCode.PROTOCOL_ERROR)]),  # a stream that was never opened
+        ):
+            update = bytearray(WindowUpdateFrame(stream, window_increment=5).serialize())
+            plain = as_bytes([SettingsFrame(0), *before, bytes(update)])
+            update[9] |= 0x80
+            whole = as_bytes([SettingsFrame(0), *before, bytes(update)])
+            with self.subTest(stream=stream, before=before):
+                judge = alone(plain)
+                self.assertEqual(judge.told, told)
+                for found in (ours([whole]), ours([whole[n : n + 1] for n in range(len(whole))])):
+                    self.assertEqual(found.told, told)
+                    self.assertEqual(found.answers, judge.answers)

@@ -249,3 +249,6 @@ class TakenOutTests(SynchronousTestCase):
         ):
             through, *_, increments = parts([SETTINGS + frame])
             self.assertEqual((through, increments), (SETTINGS + frame, []))
+            reserved = frame[:9] + bytes((frame[9] | 0x80,)) + frame[10:]
+            through, *_, increments = parts([SETTINGS + reserved])
+            self.assertEqual((through, increments), (SETTINGS + frame, []))

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import konnect
 from konnect.app import cli
-from tests.interop.processes import free_port
+from tests.ports import free_port
 
 
 def run(*argv: str) -> tuple[int, str, str]:

@@ -15,7 +15,8 @@ from tests.certificates import pki
 from tests.deploy.objects import DEPLOY
 from tests.deploy.starting import agent_config, proxy_config
 from tests.interop.pairs import InteropTestCase
-from tests.interop.processes import RUN_TWISTD, Program, free_port
+from tests.interop.processes import RUN_TWISTD, Program
+from tests.ports import free_port
 
 UNITS = DEPLOY / "systemd"
 

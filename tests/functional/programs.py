@@ -18,7 +18,8 @@ from konnect.app.proxy_options import ProxyOptions
 from konnect.app.proxy_service import ProxyService
 from konnect.tunnel.ledger import Ledger
 from tests.certificates import pki
-from tests.functional.waiting import free_port, the_reactor
+from tests.functional.waiting import the_reactor
+from tests.ports import free_port
 
 GRPC_UNIX, GRPC_TLS = "grpc over a unix socket", "grpc over mTLS"
 CONNECT_UNIX, CONNECT_TLS = "CONNECT over a unix socket", "CONNECT over mTLS"

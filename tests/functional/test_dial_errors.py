@@ -18,7 +18,8 @@ from tests.functional.rig import (
     FunctionalTestCase,
     ProxyRig,
 )
-from tests.functional.waiting import free_port, until
+from tests.functional.waiting import until
+from tests.ports import free_port
 
 NOWHERE = "255.255.255.255:80"
 """Linux refuses TCP to the broadcast address before anything leaves the machine."""

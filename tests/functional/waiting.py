@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import socket
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -61,27 +59,6 @@ async def steady(measure: Callable[[], int], what: str) -> int:
         if same >= 20:
             return now
     raise AssertionError(f"never came to rest: {what}")
-
-
-_given: set[int] = set()
-"""Ports that tests have been given. Nobody listens on one yet, so it might be drawn again."""
-
-
-def free_port() -> int:
-    """A free TCP port that upstream's flags accept, below those that the kernel hands out; never
-    the same twice."""
-    while True:
-        port = random.randint(20000, 32000)
-        if port in _given:
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            _given.add(port)
-            return port
 
 
 def descriptors() -> dict[int, str]:

@@ -15,7 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.certificates import pki
 from tests.interop import processes
-from tests.interop.processes import Destination, Program, free_port, temporary_directory, wait_until
+from tests.interop.processes import Destination, Program, temporary_directory, wait_until
+from tests.ports import free_port
 
 MODES = ("grpc", "http-connect")
 TRANSPORTS = ("uds", "mtls")

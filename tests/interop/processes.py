@@ -11,10 +11,8 @@ import atexit
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -51,26 +49,6 @@ def wait_until(seen: Callable[[], T], what: str, seconds: float = 10.0) -> T:
         if time.monotonic() > deadline:
             raise AssertionError(f"did not come within {seconds:g} s: {what}")
         time.sleep(0.02)
-
-
-_given: set[int] = set()
-"""Ports that were given before. Nobody listens on one yet, so it might be drawn again."""
-
-
-def free_port() -> int:
-    """A TCP port nobody listens on, never the same twice.
-
-    Upstream's flags refuse ports above 49151, and the kernel hands out its own from 32768 on: so
-    choose below that, at random, so that two runs at once do not meet.
-    """
-    while True:
-        port = random.randrange(20000, 32000)
-        if port in _given:
-            continue
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("", port))
-            _given.add(port)
-            return port
 
 
 def http_get(port: int, path: str, seconds: float = 5.0) -> tuple[int, str]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tests.certificates import pki
 from tests.interop.pairs import Agent, InteropTestCase, Proxy
-from tests.interop.processes import Program, free_port
+from tests.interop.processes import Program
+from tests.ports import free_port
 
 
 class BadStartTestCase(InteropTestCase):

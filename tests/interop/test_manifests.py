@@ -6,7 +6,8 @@ from tests.app.manifests import AGENTS, PROXIES, with_files
 from tests.certificates import pki
 from tests.interop import processes
 from tests.interop.pairs import InteropTestCase
-from tests.interop.processes import Program, free_port
+from tests.interop.processes import Program
+from tests.ports import free_port
 
 
 class ManifestTests(InteropTestCase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import shutil
@@ -23,15 +24,20 @@ from tests.case import ApiCase
 S = TypeVar("S", ProxyService, AgentService)
 
 
+_given: set[int] = set()
+"""Ports that were given before. Nobody listens at one yet, so it might be drawn again."""
+
+
 def free_port() -> int:
-    """A port that nobody listens at, below those that upstream's rules call ephemeral."""
+    """A port that nobody listens at, below those that upstream's rules call ephemeral; never the
+    same twice."""
     while True:
         port = random.randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if port in _given:
+            continue
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            _given.add(port)
             return port
 
 

@@ -23,9 +23,10 @@ from konnect.net.hub.tls import TlsTransport
 from konnect.net.hub.transport import StreamTransport
 from tests.certificates import pki
 from tests.functional.blackhole import Blackhole
-from tests.functional.waiting import free_port, turns, until
+from tests.functional.waiting import turns, until
 from tests.net.hub.cases import TransportCase
 from tests.net.hub.peers import Keeping, TlsRecorder
+from tests.ports import free_port
 
 
 class AddressTests(TransportCase):

@@ -143,8 +143,8 @@ class ProxyLink(Link):
             self._give_up(random)
             return
         self._last_id += 1
-        if random in self.dials or len(self.dials) >= PENDING:
-            why = "duplicate dial id" if random in self.dials else "too many dials on their way"
+        why = self._refusal(random)
+        if why:
             log.warn("refused a dial to {address}: {why}", address=request.address, why=why)
             self.send(PacketType.DIAL_RSP, packets.dial_rsp(random, error=why))
             return
@@ -159,6 +159,16 @@ class ProxyLink(Link):
             self._reached, self._unreached, callbackArgs=(tunnel,), errbackArgs=(tunnel,)
         )
         attempt.addErrback(_unusable)
+
+    def _refusal(self, random: int) -> str:
+        """Why a dial is not even begun; empty if it is."""
+        if random in self.dials:
+            return "duplicate dial id"
+        if len(self.dials) >= PENDING:
+            return "too many dials on their way"
+        if self.ledger.buffered > self.ledger.limit:
+            return Reason.OVERLOADED.text
+        return ""
 
     def _reached(self, protocol: DestinationProtocol, tunnel: Tunnel) -> None:
         end = SocketEnd(
@@ -241,6 +251,12 @@ class ProxyLink(Link):
         self.send(PacketType.DIAL_RSP, packets.dial_rsp(end.random, error=text))
 
     far_side_closed = Reason.CLIENT_CLOSED
+
+    @property
+    def asking(self) -> list[LinkEnd]:  # type: ignore[override]
+        """See `Link`."""
+        nears = [tunnel.near for tunnel in self.dials.values()]
+        return [near for near in nears if isinstance(near, LinkEnd)]
 
     def stalled(self, end: LinkEnd) -> None:
         address = end.tunnel.address if end.tunnel is not None else "?"

@@ -83,6 +83,13 @@ _TUNNEL_FLAGS = (
         "How long tunnels may go on after the first signal to stop.",
     ),
     Flag(
+        "buffer-limit",
+        kinds.INT,
+        128 * 1024 * 1024,
+        "Bytes that may wait for slow readers, of all tunnels together: above half of it their"
+        " windows shrink, above it new dials are refused; 0: no limit.",
+    ),
+    Flag(
         "xfr-channel-size",
         kinds.INT,
         150,

@@ -81,6 +81,8 @@ class AgentConfig:
     """The file with the token that proxies are shown, read anew for each connection."""
     drain_timeout: float = 25.0
     """How long tunnels may go on after the first signal."""
+    buffer_limit: int = 128 * 1024 * 1024
+    """Bytes that may wait for slow readers, see `konnect.tunnel.pressure`; 0: any number."""
     flow: Flow = field(default_factory=Flow)
     """How links hold their tunnels."""
     tls_reload_interval: float = 10.0
@@ -194,6 +196,7 @@ class AgentOptions(FlagOptions):
             keepalive_time=max(self["keepalive-time"], 10.0),
             service_account_token_path=self["service-account-token-path"],
             drain_timeout=self["drain-timeout"],
+            buffer_limit=self["buffer-limit"],
             flow=read_flow(self),
             tls_reload_interval=self["tls-reload-interval"],
             transport=self["transport"],

@@ -12,10 +12,12 @@ from twisted.python.failure import Failure
 from konnect.agent.connector import Connector, Membership
 from konnect.agent.departure import Departure
 from konnect.agent.dialer import Dialer
+from konnect.agent.link import ProxyLink
 from konnect.agent.ways import Way
 from konnect.app.agent_leases import AgentLeases
 from konnect.app.agent_options import AgentConfig
 from konnect.app.agent_readiness import agent_checks
+from konnect.app.bounds import make_pressure
 from konnect.app.describe import address_text, describe_agent
 from konnect.app.listening import CannotListen, Listeners, where
 from konnect.app.open_doors import agents_open_doors, guard, open_profiles
@@ -54,6 +56,7 @@ class AgentService(Service):
         )
         self._inspection = Inspection(reactor, config.profiling)
         self._lag = LagMeter(reactor, self.ledger.reactor_lag)
+        self._pressure = make_pressure(self.ledger, config.buffer_limit, self._links, reactor)
         self.connector: Connector | None = None
         self._leases: AgentLeases | None = None
         self.departure: Departure | None = None
@@ -142,9 +145,11 @@ class AgentService(Service):
         proxies = self.connector.standing()
         return agent_checks(**proxies, quorum=self.config.ready_quorum)
 
+    def _links(self) -> list[ProxyLink]:
+        return [] if self.connector is None else self.connector.links
+
     def _holders(self) -> list[Holder]:
-        assert self.connector is not None
-        return [holder for link in self.connector.links for holder in link.holders]
+        return [holder for link in self._links() for holder in link.holders]
 
     def reread(self) -> None:
         """Look at once whether the TLS files have changed."""
@@ -164,6 +169,7 @@ class AgentService(Service):
         self._timers.rest()
         if self.departure is not None:
             await self.departure.run(self.config.drain_timeout)
+        self._pressure.stop()
         if self._leases is not None:
             await self._leases.stop()
         await self.listeners.close()

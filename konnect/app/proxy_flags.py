@@ -144,8 +144,8 @@ _TUNNEL_FLAGS = (
         "buffer-limit",
         kinds.INT,
         256 * 1024 * 1024,
-        "Bytes waiting for slow readers, of all tunnels together, above which new dials are"
-        " refused; 0: no limit.",
+        "Bytes that may wait for slow readers, of all tunnels together: above half of it their"
+        " windows shrink, above it new dials are refused; 0: no limit.",
     ),
     Flag(
         "proxy-strategies",

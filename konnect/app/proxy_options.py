@@ -102,7 +102,7 @@ class ProxyConfig:
     strategies: tuple[str, ...] = ("default",)
     """In the order in which they are asked, and perhaps one modifier."""
     buffer_limit: int = 256 * 1024 * 1024
-    """Bytes waiting for slow readers above which new dials are refused; 0: none."""
+    """Bytes that may wait for slow readers, see `konnect.tunnel.pressure`; 0: any number."""
     floods: FloodLimits = field(default_factory=FloodLimits)
     """What the listeners put up with."""
     flow: Flow = field(default_factory=Flow)

@@ -9,6 +9,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 
+from konnect.app.bounds import make_pressure
 from konnect.app.describe import describe_proxy
 from konnect.app.listening import Listeners
 from konnect.app.open_doors import guard, open_doors, open_profiles
@@ -53,6 +54,9 @@ class ProxyService(Service):
         self.ledger = Ledger(reactor.seconds)
         self.registry: Registry[AgentLink] = make_registry(config.strategies)
         self.waiting = Waiting(self.ledger, self.connections)
+        self._pressure = make_pressure(
+            self.ledger, config.buffer_limit, self.registry.links, reactor
+        )
         self.switchboard = Switchboard(
             self.registry,
             self.ledger,
@@ -208,6 +212,7 @@ class ProxyService(Service):
     async def _stop(self) -> None:
         self._timers.rest()
         await self.stopping.run()
+        self._pressure.stop()
         self._lag.stop()
         self._inspection.stop()
         if self._tunnel_log is not None:

@@ -27,7 +27,10 @@ class Backlog:
             self._pieces = deque()
         self._pieces.append(bytes(data))
         self.size += len(data)
-        self._ledger.buffered += len(data)
+        ledger = self._ledger
+        ledger.buffered += len(data)
+        if ledger.buffered > ledger.crowd:
+            ledger.crowded()
 
     def take(self, most: int) -> bytes:
         """Remove and return the next bytes: at most `most`, at most one piece; empty when none

@@ -17,6 +17,9 @@ DIAL_BOUNDS = (1e-06, 1e-05, 0.0001, 0.005, 0.025, 0.1, 0.5, 2.5, 12.5)
 AGENT_DIAL_BOUNDS = (0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 30.0)
 CONNECTION_BOUNDS = (1.0, 5, 15, 30, 60, 300, 900, 1800, 3600, 14400, 43200, 86400)
 API_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+UNBOUNDED = 2**63
+"""More bytes than ever wait."""
+
 LAG_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
@@ -43,6 +46,11 @@ class Ledger:
         self.connection_seconds = Histogram(CONNECTION_BOUNDS)
         self.buffered = 0
         """Bytes that wait in backlogs for slow readers."""
+        self.limit = UNBOUNDED
+        """Above so many of them nothing new is begun."""
+        self.crowd = UNBOUNDED
+        """Above so many of them a backlog that grows calls `crowded`."""
+        self.crowded: Callable[[], None] = lambda: None
         self.bytes: dict[str, int] = {"to_destination": 0, "to_client": 0}
         # Links and streams
         self.packets: dict[tuple[str, str], int] = defaultdict(int)

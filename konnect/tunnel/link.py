@@ -15,9 +15,10 @@ What a tunnel may hold of the link's window, and its credit, is in `konnect.tunn
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from konnect.tunnel import window
 from konnect.tunnel.ends import Bytes, chunks
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.link_end import LinkEnd
@@ -106,7 +107,8 @@ class Link:
         self.peer = ""
         """The other program's address."""
         self.send_credit = 0
-        self.receive_credit = 0
+        self.receive_credit = self.window = 0
+        """What is announced for each tunnel, and what each has of it now (`tunnel.window`)."""
         self.half_close = False
         self._outward = outward
         self._inward = inward
@@ -122,6 +124,7 @@ class Link:
     def agree(self, peer: Features) -> None:
         """The peer has announced its features: from now on, tunnels use what both have."""
         self.send_credit, self.receive_credit, self.half_close = common(self.flow.features, peer)
+        self.window = self.receive_credit
         if self.send_credit:
             self.stream.follow_path()
 
@@ -135,8 +138,7 @@ class Link:
             self.stream.acknowledge(back)
 
     def packet(self, payload: bytes, cost: int) -> int:
-        """See `konnect.wire.inlet.PacketSink`; a malformed packet is counted and does nothing
-        else."""
+        """See `konnect.wire.inlet.PacketSink`; a malformed packet is only counted."""
         try:
             packet = packets.parse(payload)
         except MalformedPacket as error:
@@ -151,9 +153,7 @@ class Link:
         if handler is not None:
             handler(self, packet)
         elif kind == PacketType.CREDIT and self.send_credit:
-            end = self.ends.get(packet.credit.connectID)
-            if end is not None:
-                end.credited(packet.credit.increment)
+            window.credited(self, packet.credit.connectID, packet.credit.increment)
         elif kind == PacketType.HALF_CLOSE and self.half_close:
             end = self.ends.get(packet.halfClose.connectID)
             if end is not None:
@@ -203,8 +203,7 @@ class Link:
         self.send(PacketType.HALF_CLOSE, packets.half_close(end.connect_id))
 
     def send_data(self, end: LinkEnd, data: Bytes) -> None:
-        """Send a tunnel's bytes as DATA packets, each of which fits a frame of the peer's; pause
-        the tunnel when it is enough."""
+        """Send a tunnel's bytes as DATA, each in a frame; pause the tunnel when it is enough."""
         if self.lost:
             return
         stream, ledger = self.stream, self.ledger
@@ -264,6 +263,8 @@ class Link:
             end.gone()
 
     # -- the role's part
+
+    asking: Sequence[LinkEnd] = ()  # ends of tunnels that are not open yet
 
     def malformed(self, error: MalformedPacket) -> None:
         """A packet could not be read (it has been counted)."""

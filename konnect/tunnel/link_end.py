@@ -104,18 +104,23 @@ class LinkEnd(End):
 
     def credited(self, increment: int) -> None:
         """The peer allows `increment` more bytes."""
-        if self._credit is not None and increment > 0:
-            self._credit += increment
+        if increment > 0:
+            self.shifted(increment)
+
+    def shifted(self, change: int) -> None:
+        """The peer has changed the window; what is left of the credit may be less than nothing."""
+        if self._credit is not None:
+            self._credit += change
             self._send_backlog()
 
     def _send_backlog(self) -> None:
         backlog = self._backlog
         assert self._credit is not None
-        while self._credit and backlog.size:
+        while self._credit > 0 and backlog.size:
             data = backlog.take(self._credit)
             self._credit -= len(data)
             self.link.send_data(self, data)
-        starved = not self._credit
+        starved = self._credit <= 0
         if starved != self._starved:
             self._starved = starved
             if self.other is not None:
@@ -158,7 +163,7 @@ class LinkEnd(End):
         other.write(data)
         if self._paused and self.other is not None:
             self._held += cost
-            if self._held > link.flow.budget:
+            if self._held > link.flow.budget or link.ledger.buffered > link.ledger.limit:
                 self._owed += cost
                 if self._stall_call is None:
                     link.withheld(1)
@@ -192,10 +197,15 @@ class LinkEnd(End):
 
     def _give_back(self, count: int) -> None:
         self._unreturned += count
-        if self._unreturned * 2 >= self.link.receive_credit:
+        if self._unreturned * 2 >= self.link.window:
             self._allowed += self._unreturned
             self.link.send_credit_packet(self, self._unreturned)
             self._unreturned = 0
+
+    def give_back_due(self) -> None:
+        """The window has become smaller."""
+        if self.other is not None and self._unreturned:
+            self._give_back(0)
 
     def _stalled(self) -> None:
         self._stall_call = None

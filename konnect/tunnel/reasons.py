@@ -81,6 +81,7 @@ _BY_TEXT: tuple[tuple[str, Reason], ...] = (
     ("network is down", Reason.UNREACHABLE),
     ("no such host", Reason.NO_SUCH_HOST),
     ("name resolution", Reason.NO_SUCH_HOST),
+    ("waiting for slow readers", Reason.OVERLOADED),
 )
 
 

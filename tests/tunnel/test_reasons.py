@@ -25,6 +25,7 @@ class ClassifyTests(SynchronousTestCase):
             ("connect: network is down", Reason.UNREACHABLE, 502),
             ("dial tcp: lookup nope on 10.0.0.2:53: no such host", Reason.NO_SUCH_HOST, 502),
             ("Temporary failure in name resolution", Reason.NO_SUCH_HOST, 502),
+            (Reason.OVERLOADED.text, Reason.OVERLOADED, 503),
             ("read: connection reset by peer", Reason.DIAL_ERROR, 502),
             ("write: broken pipe", Reason.DIAL_ERROR, 502),
             ("tls: bad certificate", Reason.DIAL_ERROR, 502),

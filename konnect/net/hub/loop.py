@@ -79,12 +79,18 @@ class Hub:
         self._in_turn = False
         self._flush_call: Any = None
         self.handshakes = HANDSHAKES
-        self.scratch = memoryview(bytearray(SCRATCH))
+        self._whole = memoryview(bytearray(SCRATCH))
+        self.scratch = self._whole
+        """What one read may fill."""
 
     @property
     def reactor(self) -> Any:
         """The reactor that the hub is a reader of."""
         return self._reactor()
+
+    def limit_reads(self, most: int) -> None:
+        """From now on read at most so many bytes at a time (where TLS does not say how many)."""
+        self.scratch = self._whole[:most]
 
     # -- channels
 

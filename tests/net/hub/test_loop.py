@@ -89,6 +89,13 @@ class HubTests(SynchronousTestCase):
         self.assertEqual((self.reactor.readers, self.hub.fileno()), ([], -1))
         self.assertRaises(OSError, os.fstat, fd)
 
+    def test_reads_are_limited(self) -> None:
+        """Reads fill no more than they may, and later as much as ever."""
+        self.hub.limit_reads(4096)
+        self.assertEqual(len(self.hub.scratch), 4096)
+        self.hub.limit_reads(1 << 31)
+        self.assertEqual(len(self.hub.scratch), loop.SCRATCH)
+
     def test_ends_within_a_turn(self) -> None:
         """The last channel may go within its own turn."""
         stub = self.stub("a")

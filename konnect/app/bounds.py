@@ -1,0 +1,40 @@
+"""The bound of the bytes that wait in a program, put together; the same for both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from konnect.log import make_logger
+from konnect.net.hub.loop import hub_of
+from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.link import Link
+from konnect.tunnel.pressure import WHOLE, Pressure
+
+log = make_logger(__name__)
+
+
+def make_pressure(
+    ledger: Ledger, limit: int, links: Callable[[], Iterable[Link]], reactor: Any
+) -> Pressure:
+    """
+    Keeps what waits in a program's backlogs below `limit` bytes (0: no bound).
+
+    While tunnels' windows are small, single reads are too: the rest of a read, beyond what a window
+    allows, waits here.
+    """
+
+    def told(share: int) -> None:
+        hub_of(reactor).limit_reads(share)
+        if share == WHOLE:
+            log.info("less waits for slow readers: windows of tunnels are as before")
+        else:
+            log.warn(
+                "{n} bytes wait for slow readers (--buffer-limit={limit}): windows of tunnels are"
+                " {share} bytes at most until it is less",
+                n=ledger.buffered,
+                limit=limit,
+                share=share,
+            )
+
+    return Pressure(ledger, limit, links, reactor.callLater, told)

@@ -1,0 +1,114 @@
+"""What a whole process holds for slow readers is bounded, whatever the credit of each tunnel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.functional.peers import Peer, Source, deaf, digest
+from tests.functional.raw import raw_connect
+from tests.functional.rig import (
+    CONNECT_UNIX,
+    GRPC_UNIX,
+    AgentRig,
+    FunctionalTestCase,
+    ProxyRig,
+)
+from tests.functional.waiting import until
+
+MIB = 1024 * 1024
+
+LIMIT = 4 * MIB
+"""A sixth of what the tunnels of a test would hold by their credit."""
+
+ON_THE_WAY = 2 * MIB
+"""What had been sent on the link when the windows became smaller."""
+
+TUNNELS = 48
+
+
+def _endless(peer: Peer) -> None:
+    Source(peer, None)
+
+
+class BoundTests(FunctionalTestCase):
+    """More readers have stopped than the process has room for."""
+
+    way = CONNECT_UNIX
+
+    async def _tunnels(
+        self, proxy: ProxyRig, behave: Callable[[Peer], object] | None = None
+    ) -> tuple[list[Peer], list[Peer]]:
+        """Clients that behave so, and their destinations; nothing has been sent yet, since a full
+        process refuses dials."""
+        destination = self.destination()
+        tunnels = [await self.tunnel(proxy, self.way, destination, behave) for _ in range(TUNNELS)]
+        clients, servers = zip(*tunnels, strict=True)
+        return list(clients), list(servers)
+
+    async def _fill(
+        self, rig: ProxyRig | AgentRig, readers: list[Peer], sources: list[Peer]
+    ) -> None:
+        """
+        All but the first reader have stopped, and all sources send: the program's bound holds while
+        the first goes on. Then all are read: everything comes, and windows are as before.
+        """
+        ledger = rig.ledger
+        for reader in readers[1:]:
+            reader.hold()
+        for source in sources:
+            Source(source, None)
+        await until(lambda: ledger.buffered > LIMIT // 2, "a program that holds much")
+        links = rig.service.registry.links() if isinstance(rig, ProxyRig) else rig.service._links()
+        (link,) = links
+        await until(lambda: link.window < link.receive_credit, "small windows")
+        for _ in range(5):
+            before = readers[0].count
+            await until(lambda: readers[0].count > before + MIB, "what is read goes on")  # noqa: B023
+            self.assertLess(ledger.buffered, LIMIT + ON_THE_WAY)
+        for reader in readers[1:]:
+            reader.go_on()
+        await until(lambda: all(each.count > MIB for each in readers), "more than was held", 60)
+        for reader, source in zip(readers, sources, strict=True):
+            source.transport.abortConnection()
+            self.assertEqual(reader.digest, digest(reader.count))
+        await until(lambda: link.window == link.receive_credit, "whole windows")
+
+    async def test_clients_that_do_not_read(self) -> None:
+        """The proxy's bound."""
+        proxy, _ = await self.pair(buffer_limit=str(LIMIT))
+        clients, servers = await self._tunnels(proxy)
+        await self._fill(proxy, clients, servers)
+        await self.nothing_left()
+
+    async def test_destinations_that_do_not_read(self) -> None:
+        """The agent's bound."""
+        proxy = self.proxy()
+        agent = self.agent(proxy, buffer_limit=str(LIMIT))
+        await self.linked(proxy)
+        clients, servers = await self._tunnels(proxy)
+        await self._fill(agent, servers, clients)
+        await self.nothing_left()
+
+    async def test_a_full_agent_refuses_dials(self) -> None:
+        """An agent above its bound refuses dials with the reason, which a client sees as 503."""
+        proxy = self.proxy()
+        agent = self.agent(proxy, buffer_limit="100000")
+        await self.linked(proxy)
+        sink = self.destination(deaf)
+        client = await self.dial(self.dialer(proxy, self.way), sink.port, _endless)
+        await until(lambda: agent.ledger.buffered > 100_000, "a full agent")
+        refused = await raw_connect(proxy.endpoint(CONNECT_UNIX))
+        refused.ask(sink.address)
+        self.assertEqual(await refused.answer(), 503)
+        await until(lambda: b"slow readers" in refused.body, "the reason")
+        self.assertEqual(proxy.ledger.failed_by_reason["overloaded"], 1)
+        client.transport.abortConnection()
+        for peer in sink.peers:
+            peer.transport.abortConnection()
+        await self.nothing_left()
+
+
+class GrpcBoundTests(BoundTests):
+    """gRPC clients."""
+
+    way = GRPC_UNIX

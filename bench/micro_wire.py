@@ -34,9 +34,15 @@ def reading_heads(operations: int) -> Run:
 
     def run() -> None:
         for _ in range(operations):
-            data_packet.read_head(view, len(view))
+            data_packet.read_head(view, 0, len(view))
 
     return run
+
+
+class Live:
+    """A stream, for the splitter."""
+
+    half_closed = False
 
 
 class Sink:
@@ -68,7 +74,7 @@ def feeding(operations: int) -> Run:
 
 def splitting(operations: int) -> Run:
     """A DATA frame of 64 bytes is cut out."""
-    splitter = frames.FrameSplitter(preface=False, max_frame=1 << 18, live=lambda _: True)
+    splitter = frames.FrameSplitter(preface=False, max_frame=1 << 18, live=lambda _: Live)
     sink = Sink()
     splitter.split(b"\0\0\0\4\0\0\0\0\0", sink)
     frame = frames.data_head(1, 64) + b"x" * 64

@@ -15,7 +15,7 @@ from konnect.wire.framing import PREFIX_SIZE
 from konnect.wire.reactions import Reactions, overflow
 from konnect.wire.status import ErrorCode, Status
 from konnect.wire.streams import Streams
-from konnect.wire.windows import WindowOverflow
+from konnect.wire.windows import WindowOverflow, overrun
 
 # A window widened by less than this is no help to either side.
 _TINY = 1024
@@ -69,18 +69,25 @@ class Arrivals:
         if not piece:
             self.overhead.add(frames.DATA)
         streams = self._streams
-        stream = self._live.get(stream_id)
+        live = self._live
+        stream = live.get(stream_id)
         if charge:
             # The connection's window goes back whatever becomes of the bytes: no stream may hold up
             # another.
-            streams.windows.charge(charge, "connection")
+            windows = streams.windows
+            windows.into -= charge
+            if windows.into < 0:
+                raise overrun("connection")
             self._unclaimed += charge
             if self._unclaimed >= self._worth_claiming:
                 streams.open_window(0, self._unclaimed)
-                streams.windows.into += self._unclaimed
+                windows.into += self._unclaimed
                 self._unclaimed = 0
             if stream is not None:
-                stream.windows.charge(charge, "stream")
+                windows = stream.windows
+                windows.into -= charge
+                if windows.into < 0:
+                    raise overrun("stream")
         if stream is not None and not stream.told and (stream.ending is None or streams.client):
             inlet = stream.inlet
             if inlet is None:
@@ -89,7 +96,7 @@ class Arrivals:
                 if self.events and self.deliver is not None:
                     self.deliver(self.events)
                 back = inlet.feed(piece) + padding
-                if self._live.get(stream_id) is stream:
+                if live.get(stream_id) is stream:
                     if inlet.error is not None:
                         self._reactions.refuse(stream, inlet.error, self.events)
                     elif back:

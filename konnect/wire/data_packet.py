@@ -9,6 +9,7 @@ sends, however legal, is None here and goes through protobuf. For 64 KiB of payl
 from __future__ import annotations
 
 _TYPE_AND_TAG = b"\x08\x04\x22"
+_TYPE, _DATA, _DATA_FIELD = _TYPE_AND_TAG
 _CONNECT_ID = 0x08
 _BYTES = 0x1A
 _MASK = 2**64 - 1
@@ -37,6 +38,11 @@ def head(middle: bytes, size: int) -> bytes:
     rest = len(middle) + size
     if rest < 0x7F:
         return b"\x08\x04\x22%c%b%c" % (rest + 1, middle, size)
+    if size > 0x7F and rest < 0x3FFE:
+        rest += 2
+        return b"\x08\x04\x22%c%c%b%c%c" % (
+            rest & 0x7F | 0x80, rest >> 7, middle, size & 0x7F | 0x80, size >> 7
+        )  # fmt: skip
     length = varint(size)
     return _TYPE_AND_TAG + varint(rest + len(length)) + middle + length
 
@@ -51,26 +57,36 @@ LONGEST_HEAD = 3 + 5 + 1 + 9 + 1 + 5
 between them."""
 
 
-def read_head(packet: memoryview, size: int) -> tuple[int, int] | None:
+def read_head(data: bytes | memoryview, start: int, stop: int) -> tuple[int, int] | None:
     """
-    connectID, and where the payload begins, of a canonical DATA packet of `size` bytes.
+    connectID, and where the payload begins, of a canonical DATA packet from `start` to `stop`.
 
-    :param packet: the packet's beginning: `LONGEST_HEAD` bytes of it, or all.
+    :param data: holds the packet's beginning, and perhaps more or less than the packet.
 
-    None for anything else; IndexError where the beginning is too short to tell.
+    None for anything else; IndexError where the beginning is too short to tell. What is behind the
+    packet is never taken for a part of it: each length has to end at `stop`.
     """
-    if packet[:3] != _TYPE_AND_TAG:
-        if len(packet) < 3 and len(packet) < size:
-            raise IndexError("a packet's beginning is missing")
+    if start + 4 > stop or data[start] != _TYPE or data[start + 1] != _DATA:
         return None
-    inner, position = _read_varint(packet, 3)
-    if position + inner != size or packet[position] != _CONNECT_ID:
+    if data[start + 2] != _DATA_FIELD:
         return None
-    connect_id, position = _read_varint(packet, position + 1)
-    if packet[position] != _BYTES:
+    # Lengths and ids of one byte are the small packets, where each call would count.
+    inner, position = data[start + 3], start + 4
+    if inner > 0x7F:
+        inner, position = _read_varint(data, start + 3)
+    if position + inner != stop or not inner or data[position] != _CONNECT_ID:
         return None
-    length, position = _read_varint(packet, position + 1)
-    if not length or position + length != size or not 0 < connect_id < 2**63:
+    connect_id = data[position + 1]
+    position += 2
+    if connect_id > 0x7F:
+        connect_id, position = _read_varint(data, position - 1)
+    if data[position] != _BYTES:
+        return None
+    length = data[position + 1]
+    position += 2
+    if length > 0x7F:
+        length, position = _read_varint(data, position - 1)
+    if not length or position + length != stop or not 0 < connect_id < 2**63:
         return None
     return connect_id, position
 
@@ -78,13 +94,13 @@ def read_head(packet: memoryview, size: int) -> tuple[int, int] | None:
 def read(packet: bytes) -> tuple[int, bytes] | None:
     """connectID and payload of a canonical DATA packet; None for anything else."""
     try:
-        found = read_head(memoryview(packet), len(packet))
+        found = read_head(packet, 0, len(packet))
     except IndexError:
         return None
     return found and (found[0], packet[found[1] :])
 
 
-def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
+def _read_varint(data: bytes | memoryview, position: int) -> tuple[int, int]:
     """The value at `position` and the position behind it; IndexError if the data ends within.
 
     One that is too long is no value at all: -1.

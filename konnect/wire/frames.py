@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
-from typing import Protocol
+from typing import Any, Protocol
 
 from konnect.wire.status import ErrorCode
 
@@ -46,6 +46,7 @@ PADDED = 0x8
 _ACK = 0x1
 _STREAM_MASK = 0x7FFFFFFF
 
+_NO_STREAMS: dict[int, Any] = {}
 _HTTP1 = (b"HTTP/", b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"CONNECT ")
 _TLS = (b"\x16\x03", b"\x15\x03")
 _SHOWN = 24
@@ -57,6 +58,13 @@ class ProtocolViolation(Exception):
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+class Receiver(Protocol):
+    """A live stream, as far as a splitter looks at it."""
+
+    half_closed: bool
+    """The peer has ended its side: no DATA may come on it."""
 
 
 class FrameSink(Protocol):
@@ -102,11 +110,15 @@ class FrameSplitter:
     )
 
     def __init__(
-        self, *, preface: bool, max_frame: int, live: Callable[[int], bool] = lambda _: False
+        self,
+        *,
+        preface: bool,
+        max_frame: int,
+        live: Callable[[int], Receiver | None] = _NO_STREAMS.get,
     ) -> None:
         """`preface`: whether the peer is a client, whose first bytes are `PREFACE`.
 
-        `max_frame`: in bytes. `live`: whether DATA may come on the stream with this id.
+        `max_frame`: in bytes. `live`: the live stream with this id.
         """
         self._preface = preface
         self._max_frame = max_frame
@@ -163,6 +175,8 @@ class FrameSplitter:
             length = high << 8 | low
             start = position + HEAD_SIZE
             stop = start + length
+            stream &= _STREAM_MASK
+            receiver = live(stream)
             if not self._settings_seen:
                 # Also each side's first frame is laid down (RFC 9113 section 3.4).
                 if kind != SETTINGS or flags & _ACK:
@@ -173,8 +187,7 @@ class FrameSplitter:
                 raise ProtocolViolation(ErrorCode.FRAME_SIZE_ERROR, text)
             if self._in_headers:
                 pass
-            elif kind == DATA and live(stream & _STREAM_MASK):
-                stream &= _STREAM_MASK
+            elif kind == DATA and receiver is not None and not receiver.half_closed:
                 ends = bool(flags & END_STREAM)
                 if flags & PADDED:
                     # Nobody in the field pads: such a frame is wanted whole.
@@ -194,9 +207,8 @@ class FrameSplitter:
             elif kind == WINDOW_UPDATE and length == 4:
                 if stop > end:
                     break
-                stream &= _STREAM_MASK
                 increment = int.from_bytes(view[start:stop]) & _STREAM_MASK
-                if increment and (not stream or live(stream)):
+                if increment and (not stream or receiver is not None):
                     sink.window_update(stream, increment)
                 else:
                     # Without the reserved bit, which h2 would take for a part of the number.
@@ -206,7 +218,7 @@ class FrameSplitter:
             elif kind == GOAWAY:
                 if stop > end:
                     break
-                if stream & _STREAM_MASK:
+                if stream:
                     raise ProtocolViolation(ErrorCode.PROTOCOL_ERROR, "a GOAWAY frame on a stream")
                 sink.goaway(view[start:stop])
                 position = stop

@@ -66,7 +66,7 @@ class GrpcConnection:
         )
         self._streams = Streams(self._http2, limits, client=client)
         self._splitter = frames.FrameSplitter(
-            preface=not client, max_frame=limits.max_frame, live=self._streams.may_receive
+            preface=not client, max_frame=limits.max_frame, live=self._streams.table.get
         )
         self._live = self._streams.table
         self._arrivals = Arrivals(self._streams, Reactions(self._streams))

@@ -46,6 +46,7 @@ class PacketInlet:
         "_connect_id",
         "_left",
         "_limit",
+        "_midway",
         "_missing",
         "_rest",
         "_sink",
@@ -56,6 +57,8 @@ class PacketInlet:
         """`limit`: the largest message accepted, in bytes, its prefix not counted."""
         self._sink = sink
         self._limit = limit
+        # Whether any of the following is set.
+        self._midway = False
         # Bytes to come of the DATA packet whose payload is being passed on, and its tunnel.
         self._left = 0
         self._connect_id = 0
@@ -79,64 +82,80 @@ class PacketInlet:
 
     def feed(self, data: memoryview) -> int:
         """Take `data`; answers how many bytes of the window are to be given back now."""
-        if self.error is not None:
-            return len(data)
-        back = position = 0
-        if self._left:
-            position = min(self._left, len(data))
-            self._left -= position
-            back = self._sink.data(self._connect_id, data[:position], position)
-        elif self._collected is not None:
-            position, back = self._collect(self._collected, data)
-        elif self._rest:
-            data = memoryview(self._rest + data)
-            self._rest = b""
-        return self._read(data, position, back)
-
-    def _read(self, data: memoryview, position: int, back: int) -> int:
+        position = back = 0
+        if self._midway:
+            data, position, back = self._go_on(data)
         sink = self._sink
         end = len(data)
         while position < end:
             start = position + PREFIX_SIZE
             if start > end:
-                self._rest = bytes(data[position:])
-                break
+                return back + self._keep(data, position)
             flag, size = PREFIX.unpack_from(data, position)
             if flag or size > self._limit:
                 self.error = CompressedMessage(flag) if flag else MessageTooLarge(size, self._limit)
+                self._midway = True
                 return back + end - position
             stop = start + size
             try:
-                found = read_head(data[start : stop if stop < end else end], size)
-                short = found is not None and start + found[1] == end
+                found = read_head(data, start, stop)
             except IndexError:
+                if stop > end and end - position < _ENOUGH:
+                    # Too short to tell what it is.
+                    return back + self._keep(data, position)
                 found = None
-                short = end - position < _ENOUGH
-            if short and stop > end:
-                # Too short to tell what it is, or there is no payload to go with the heads yet.
-                self._rest = bytes(data[position:])
-                break
             if found is not None:
+                connect_id, payload = found
                 if stop > end:
-                    self._connect_id = found[0]
+                    if payload == end:
+                        # There is no payload to go with the heads yet.
+                        return back + self._keep(data, position)
+                    self._connect_id = connect_id
                     self._left = stop - end
+                    self._midway = True
                     stop = end
-                back += sink.data(found[0], data[start + found[1] : stop], stop - position)
+                back += sink.data(connect_id, data[payload:stop], stop - position)
             elif stop <= end:
                 back += sink.packet(bytes(data[start:stop]), stop - position)
             else:
                 self._collected = bytearray(data[start:])
                 self._missing = stop - end
+                self._midway = True
                 # The window takes it back at once: it might be smaller than the message.
                 return back + end - position
             position = stop
         return back
 
-    def _collect(self, collected: bytearray, data: memoryview) -> tuple[int, int]:
+    def _keep(self, data: memoryview, position: int) -> int:
+        """Keep a message's beginning; nothing of it is given back yet."""
+        self._rest = bytes(data[position:])
+        self._midway = True
+        return 0
+
+    def _go_on(self, data: memoryview) -> tuple[memoryview, int, int]:
+        """Go on where the last piece ended: the data to read on in, from where, and what is given
+        back so far."""
+        size = len(data)
+        if self.error is not None:
+            return data, size, size
+        self._midway = False
+        if self._left:
+            position = min(self._left, size)
+            self._left -= position
+            self._midway = self._left > 0
+            return data, position, self._sink.data(self._connect_id, data[:position], position)
+        if self._collected is not None:
+            position = self._collect(self._collected, data)
+            return data, position, position
+        rest, self._rest = self._rest, b""
+        return memoryview(rest + data), 0, 0
+
+    def _collect(self, collected: bytearray, data: memoryview) -> int:
         size = min(self._missing, len(data))
         collected += data[:size]
         self._missing -= size
+        self._midway = self._missing > 0
         if not self._missing:
             self._collected = None
             self._sink.packet(bytes(collected), 0)
-        return size, size
+        return size

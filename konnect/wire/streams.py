@@ -8,9 +8,11 @@ table do not fail.
 
 from __future__ import annotations
 
+from struct import Struct
+
 from konnect.wire import frames, headers
 from konnect.wire.events import Event, StreamEnded, Writable
-from konnect.wire.framing import PREFIX_SIZE, Deframer, prefix
+from konnect.wire.framing import PREFIX_SIZE, Deframer
 from konnect.wire.http2 import Http2, Limits
 from konnect.wire.inlet import PacketInlet
 from konnect.wire.sendqueue import SendQueue
@@ -23,6 +25,13 @@ TURN = 16384
 SHARE = 256 * 1024
 """Most that a stream's window may lack before its peer is told: a peer that limits what it has on
 its way (`Stream.reserve`) waits for it."""
+
+SMALLEST_LIMIT = 16384
+"""Bytes of a frame that no peer may refuse (RFC 9113 section 6.5.2)."""
+
+_HEADS = Struct("!HBBBIBI")
+"""A DATA frame's head and a message's prefix, as `frames.data_head` and `framing.prefix` make them,
+in one."""
 
 NEVER = 2**31
 """Above every stream id."""
@@ -169,11 +178,6 @@ class Streams:
             stream.in_turn = True
             self._rota.append(stream)
 
-    def may_receive(self, stream_id: int) -> bool:
-        """Whether DATA may come on a stream; h2 knows the error for one where it may not."""
-        stream = self.table.get(stream_id)
-        return stream is not None and not stream.half_closed
-
     def collect(self) -> None:
         """Put what h2 has to send in its place among the DATA frames."""
         data = self.http2.data_to_send()
@@ -221,7 +225,8 @@ class Streams:
         Past the queue: what goes before `size` bytes that end a message which begins with `head`,
         where all of it may go out at once as one frame; the windows are charged. Else None.
         """
-        length = PREFIX_SIZE + len(head) + size
+        message = len(head) + size
+        length = PREFIX_SIZE + message
         windows, own = self.windows, stream.windows
         if (
             not stream.is_open
@@ -229,12 +234,12 @@ class Streams:
             or stream.ending is not None
             or length > windows.out
             or length > own.out - stream.reserve
-            or length > self.http2.max_outbound_frame_size
+            or (length > SMALLEST_LIMIT and length > self.http2.max_outbound_frame_size)
         ):
             return None
         windows.out -= length
         own.out -= length
-        return frames.data_head(stream.id, length) + prefix(length - PREFIX_SIZE) + head
+        return _HEADS.pack(length >> 8, length & 0xFF, frames.DATA, 0, stream.id, 0, message) + head
 
     def limit_in_flight(self, stream_id: int, most: int) -> None:
         """

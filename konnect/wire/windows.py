@@ -32,9 +32,8 @@ class Windows:
         if self.out > LARGEST:
             raise WindowOverflow
 
-    def charge(self, size: int, what: str) -> None:
-        """A frame of `size` bytes has come. Raises `ProtocolViolation` if there was no room."""
-        self.into -= size
-        if self.into < 0:
-            text = f"more DATA than the window of the {what} has room for"
-            raise ProtocolViolation(ErrorCode.FLOW_CONTROL_ERROR, text)
+
+def overrun(what: str) -> ProtocolViolation:
+    """The error for a peer that has sent more than `into` of a window."""
+    text = f"more DATA than the window of the {what} has room for"
+    return ProtocolViolation(ErrorCode.FLOW_CONTROL_ERROR, text)

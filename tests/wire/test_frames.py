@@ -105,9 +105,13 @@ def list_of(splitter: FrameSplitter, piece: bytes) -> list[bytes]:
     return [part.piece for part in told(splitter, piece) if isinstance(part, ForH2)]
 
 
-def one_live(stream_id: int) -> bool:
+class Live:
+    half_closed = False
+
+
+def one_live(stream_id: int) -> Live | None:
     """Stream 1 is live."""
-    return stream_id == 1
+    return Live() if stream_id == 1 else None
 
 
 def parts(pieces: list[bytes]) -> tuple[bytes, bytes, int, int, int, list[int]]:

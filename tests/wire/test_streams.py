@@ -12,6 +12,7 @@ from hyperframe.frame import (
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.wire.events import Event, StreamEnded, Writable
+from konnect.wire.frames import end_of_data
 from konnect.wire.framing import prefix
 from konnect.wire.grpc import Limits, Role
 from konnect.wire.status import ErrorCode, Status
@@ -112,6 +113,15 @@ class WindowTests(SynchronousTestCase):
         self.assertEqual(peer.data(), [(1, 7)])
         peer.send(settings(INITIAL_WINDOW_SIZE=2000))
         self.assertEqual(peer.data(), [(1, 998)])
+
+    def test_half_closed(self) -> None:
+        """A client that has said all it wants to goes on to open its window for the answer."""
+        peer = Reader(1, INITIAL_WINDOW_SIZE=1000)
+        peer.wire.receive(end_of_data(1))
+        peer.wire.send_message(1, b"x" * 2000)
+        self.assertEqual(peer.data(), [(1, 1000)])
+        peer.send(window_update(1, 900))
+        self.assertEqual(peer.data(), [(1, 900)])
 
     def test_connection_window(self) -> None:
         """All streams together keep to the connection's window."""

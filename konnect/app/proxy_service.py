@@ -73,6 +73,7 @@ class ProxyService(Service):
         )
         self._frontends: list[GrpcServerFactory | ConnectFactory] = []
         self._agent_listeners: list[GrpcServerFactory] = []
+        self._memos: list[OpeningMemo] = []
         self.stopping = ProxyStop(
             clock=reactor,
             ledger=self.ledger,
@@ -109,7 +110,9 @@ class ProxyService(Service):
             self._open(f"{kind} frontend", description, self._frontend(kind))
         for description in endpoints.agents:
             self._open("agent listener", description, self._agents(kubernetes.reviews))
-        metrics = proxy_metrics(self.ledger, self.registry.states, self.waiting.by_place)
+        metrics = proxy_metrics(
+            self.ledger, self.registry.states, self.waiting.by_place, self._openings
+        )
         self.listeners.open_optional(
             "health port",
             endpoints.health,
@@ -136,11 +139,13 @@ class ProxyService(Service):
         factory: GrpcServerFactory | ConnectFactory
         floods = self.config.floods
         if kind == "grpc":
+            memo = OpeningMemo(Limits(max_header_list=floods.head, max_streams=floods.streams))
+            self._memos.append(memo)
             factory = GrpcServerFactory(
                 "gRPC frontend",
                 {PROXY_PATH: self._proxy_stream},
                 self._timers,
-                memo=OpeningMemo(Limits(max_header_list=floods.head, max_streams=floods.streams)),
+                memo=memo,
                 keepalive_time=self.config.frontend_keepalive_time,
                 pings=CLIENTS,
                 floods=floods,
@@ -156,6 +161,9 @@ class ProxyService(Service):
             )
         self._frontends.append(factory)
         return factory
+
+    def _openings(self) -> tuple[int, int]:
+        return sum(memo.begun for memo in self._memos), sum(memo.made for memo in self._memos)
 
     def _count_cut(self, reason: str) -> None:
         self.ledger.cut[reason] += 1

@@ -15,15 +15,19 @@ from prometheus_client.registry import Collector
 from konnect.ops.agent_metrics import AgentCollector
 from konnect.ops.exposition import exposition
 from konnect.ops.own_metrics import LinkStates, WaitingBytes
-from konnect.ops.proxy_metrics import ProxyCollector
+from konnect.ops.proxy_metrics import Openings, ProxyCollector, no_openings
 from konnect.tunnel.ledger import Ledger
 
 
 def proxy_metrics(
-    ledger: Ledger, links: LinkStates, waiting: WaitingBytes = dict
+    ledger: Ledger,
+    links: LinkStates,
+    waiting: WaitingBytes = dict,
+    openings: Openings = no_openings,
 ) -> Callable[[], bytes]:
-    """What answers a scrape of a proxy with this ledger, such links, and what waits."""
-    registry = make_registry(ProxyCollector(ledger, links, waiting))
+    """What answers a scrape of a proxy with this ledger, such links, what waits, and how its gRPC
+    clients' connections opened."""
+    registry = make_registry(ProxyCollector(ledger, links, waiting, openings))
     return lambda: exposition(registry)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -15,14 +15,25 @@ from konnect.tunnel.ledger import Ledger
 
 PROXY = "konnectivity_network_proxy_server_"
 
+Openings = Callable[[], tuple[int, int]]
+"""Asked at a scrape: connections of gRPC clients so far, and those that said something new."""
+
+
+def no_openings() -> tuple[int, int]:
+    """Of a proxy without gRPC clients."""
+    return 0, 0
+
 
 class ProxyCollector(Collector):
     """Reads a proxy's ledger."""
 
-    def __init__(self, ledger: Ledger, links: LinkStates, waiting: WaitingBytes) -> None:
+    def __init__(
+        self, ledger: Ledger, links: LinkStates, waiting: WaitingBytes, openings: Openings
+    ) -> None:
         self._ledger = ledger
         self._links = links
         self._waiting = waiting
+        self._openings = openings
 
     def collect(self) -> Iterator[Metric]:
         ledger = self._ledger
@@ -100,6 +111,15 @@ class ProxyCollector(Collector):
             "Dials for which a second agent was asked, by what was wrong with the first.",
             one_label(ledger.dials_retried),
             "cause",
+        )
+        begun, anew = self._openings()
+        yield counter(
+            "konnect_openings_total", "Connections that gRPC clients have made.", {(): begun}
+        )
+        yield counter(
+            "konnect_openings_read_anew_total",
+            "Connections of gRPC clients that said what none that is remembered had said.",
+            {(): anew},
         )
         yield from _leases(ledger)
         yield from admission_metrics(ledger)

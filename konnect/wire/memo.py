@@ -81,8 +81,10 @@ class OpeningMemo:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.begun = 0
+        """Connections that began here."""
         self.made = 0
-        """How many real connections of h2's were made."""
+        """How many of them had a real connection of h2's made: they said something new."""
         self._steps: OrderedDict[tuple[Step, Told], Step] = OrderedDict()
         real = self._begun()
         self.root = Step(None, b"", real.data_to_send(), (), real)

@@ -31,6 +31,7 @@ class RememberedHttp2:
 
     def __init__(self, memo: OpeningMemo) -> None:
         self._memo = memo
+        memo.begun += 1
         # Where the connection is; None: at a place that is not remembered, its own h2 knows.
         self._step: Step | None = memo.root
         self._real: Http2Connection | None = None

@@ -71,6 +71,8 @@ class HealthTests(FunctionalTestCase):
         other, _ = await self.tunnel(proxy, CONNECT_UNIX, self.destination(echo))
         port = proxy.health_port
         self.assertEqual(await self._metric(port, f"{server}http_connections"), 1)
+        self.assertEqual(await self._metric(port, "konnect_openings_total"), 1)
+        self.assertEqual(await self._metric(port, "konnect_openings_read_anew_total"), 1)
         self.assertEqual(await self._metric(port, f"{server}pending_backend_dials"), 0)
         self.assertEqual(await self._metric(port, f"{server}ready_backend_connections"), 1)
         self.assertEqual(

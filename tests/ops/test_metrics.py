@@ -280,6 +280,13 @@ class ValueTests(SynchronousTestCase):
             ):
                 self.assertIn(sample, lines)
 
+    def test_openings(self) -> None:
+        """A proxy says how many clients' connections it had, and how many said something new."""
+        text = proxy_metrics(busy_ledger(), links, openings=lambda: (70, 3))()
+        lines = lines_of(text)
+        self.assertIn("konnect_openings_total 70", lines)
+        self.assertIn("konnect_openings_read_anew_total 3", lines)
+
     def test_histograms(self) -> None:
         """Buckets are upstream's, counted up to their bound; sum and count follow."""
         lines = lines_of(proxy_metrics(busy_ledger(), links)())

@@ -100,6 +100,7 @@ class MemoTests(SynchronousTestCase):
             server = self.both(HELLO + ask, ACK, bytes_of(RstStreamFrame(1, 8)))
             self.assertEqual(server.streams, [1])
             self.assertEqual(self.memo.made, made)
+        self.assertEqual(self.memo.begun, 3)
 
     def test_pieces(self) -> None:
         """Frames may come in one read or in many."""

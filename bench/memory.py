@@ -13,34 +13,27 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from stack import Stack
+from stack import Stack, allow_files, resident
 
 from bench import WAYS, build
 
 SETTLE = 1.0
 """Seconds of quiet before memory is read."""
 
-DESCRIPTORS = 3
-"""Descriptors of the busiest process (pbench) for each tunnel, with some to spare."""
+SPARE_FILES = 500
+"""Open files of each process besides one for each tunnel."""
 
 
-def resident(stack: Stack) -> list[float]:
+def settled(stack: Stack) -> list[float]:
     """KiB of each process of the pair."""
     time.sleep(SETTLE)
-    sizes = []
-    for pid in stack.pids:
-        status = Path(f"/proc/{pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        sizes.append(float(found[1]) if found else 0.0)
-    return sizes
+    return [resident(pid) for pid in stack.pids]
 
 
 def with_tunnels(pbench: Path, stack: Stack, tunnels: int) -> list[float]:
@@ -59,7 +52,7 @@ def with_tunnels(pbench: Path, stack: Stack, tunnels: int) -> list[float]:
         said = load.stdout.readline()
         if f'"ready":{tunnels}' not in said:
             raise SystemExit(f"{tunnels} idle tunnels were asked for, pbench says: {said.strip()}")
-        return resident(stack)
+        return settled(stack)
     finally:
         os.killpg(load.pid, 9)
         load.wait()
@@ -67,7 +60,7 @@ def with_tunnels(pbench: Path, stack: Stack, tunnels: int) -> list[float]:
 
 def measure(pbench: Path, stack: Stack, few: int, many: int) -> tuple[list[float], list[float]]:
     """MiB at rest of each process, and KiB for each further tunnel in each."""
-    rest = [size / 1024 for size in resident(stack)]
+    rest = [size / 1024 for size in settled(stack)]
     low = with_tunnels(pbench, stack, few)
     time.sleep(SETTLE)
     high = with_tunnels(pbench, stack, many)
@@ -82,11 +75,7 @@ def main() -> int:
     parser.add_argument("--port-base", type=int, default=27190)
     choice = parser.parse_args()
     few, many = map(int, choice.tunnels.split(","))
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = many * DESCRIPTORS + 200
-    if wanted > hard:
-        raise SystemExit(f"{wanted} open files are needed, {hard} are allowed (ulimit -n)")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    allow_files(many + SPARE_FILES)
     peer = os.environ.get("PEER_BIN", "")
     stacks = ["ours+ours"] + ["peer+peer"] * bool(peer)
     print("| way | pair | at rest, proxy + agent | per further tunnel, proxy + agent | both |")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import shutil
 import socket
 import ssl
@@ -17,6 +19,27 @@ from konnect.app.certs import make_tree
 
 READY = 20.0
 """Seconds that a pair has to become ready."""
+
+
+def allow_files(wanted: int) -> None:
+    """Let this process, and those that it starts, have so many files open; raises SystemExit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY not in (soft, hard) and wanted > hard:
+        raise SystemExit(f"{wanted} open files are needed, {hard} are allowed (ulimit -Hn)")
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time that a process has used so far, in all its threads."""
+    # Its clock, as clock_getcpuclockid(3) names it: /proc/PID/stat only counts ticks of 10 ms.
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def resident(pid: int) -> float:
+    """KiB of memory that a process has now; what it shares with others counts in full."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return float(found[1]) if found else 0.0
 
 
 class Stack:
@@ -97,11 +120,7 @@ class Stack:
 
     def cpu_seconds(self) -> float:
         """CPU time that both processes have used so far."""
-        ticks = 0
-        for process in self._processes:
-            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / os.sysconf("SC_CLK_TCK")
+        return sum(cpu_seconds(process.pid) for process in self._processes)
 
     def _start(self, stock: str, ours: str, kind: str, flags: list[str]) -> None:
         if kind == "ours":

@@ -6,8 +6,6 @@ import os
 import re
 import resource
 import shutil
-import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -91,26 +89,6 @@ class Stack:
     def pids(self) -> list[int]:
         """The processes: proxy, agent."""
         return [process.pid for process in self._processes]
-
-    def connect(self, port: int) -> socket.socket:
-        """A tunnel through the CONNECT frontend to this port of ours, open and untouched."""
-        if self._way.endswith("uds"):
-            client = socket.socket(socket.AF_UNIX)
-            client.connect(str(self._socket))
-        else:
-            raw = socket.create_connection(("127.0.0.1", self._base))
-            files = self.client_certs
-            context = ssl.create_default_context(cafile=str(files / "ca.crt"))
-            context.load_cert_chain(files / "client.crt", files / "client.key")
-            client = context.wrap_socket(raw, server_hostname="localhost")
-        client.settimeout(10)
-        client.sendall(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += client.recv(1)
-        if b" 200 " not in head.split(b"\r\n")[0]:
-            raise SystemExit(f"no tunnel: {head!r}")
-        return client
 
     def __exit__(self, *_: Any) -> None:
         for process in self._processes:

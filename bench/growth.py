@@ -88,8 +88,9 @@ def above_linear(rows: Sequence[Row]) -> str:
 
     Memory and idle CPU may grow in proportion to the tunnels: what they are above the first row, at
     most 1.25 times what a row before with tunnels gives reason to expect, and a little for what
-    comes and goes. What one operation costs may not grow: it is at most 1.25 times the first row's CPU time.
-    Rates and times tell of the machine as well; they are named when they are worse by half.
+    comes and goes. What one operation costs may not grow: it is at most 1.25 times the first row's
+    CPU time. Rates and times tell of the machine as well; they are named when they are worse by
+    half.
     """
     first, now = rows[0], rows[-1]
     if now is first:

@@ -57,6 +57,9 @@ class Stack:
         self._base = port_base
         self._peer = peer
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._certs = folder / "certs"
+        self.proxy_health = port_base + 2
+        self.agent_health = port_base + 3
         self.destination_port = port_base + 9
         self.client_certs = folder / "client"
         self._socket = folder / f"{way}.sock"
@@ -67,7 +70,20 @@ class Stack:
         }[way]
 
     def __enter__(self) -> Stack:
-        certs = self._folder / "certs"
+        self.prepare()
+        try:
+            self.start_proxy()
+            self.start_agent()
+            for port in (self.proxy_health, self.agent_health):
+                self._wait(port)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def prepare(self) -> None:
+        """Make the certificates, once for each folder."""
+        certs = self._certs
         if not certs.exists():
             make_tree(certs, rsa=True)
             self.client_certs.mkdir()
@@ -75,15 +91,14 @@ class Stack:
             shutil.copy(frontend / "issued/ca.crt", self.client_certs / "ca.crt")
             shutil.copy(frontend / "issued/proxy-client.crt", self.client_certs / "client.crt")
             shutil.copy(frontend / "private/proxy-client.key", self.client_certs / "client.key")
-        try:
-            self._start("server", "konnect-proxy", self._proxy, self._proxy_flags(certs))
-            self._start("agent", "konnect-agent", self._agent, self._agent_flags(certs))
-            for port in (self._base + 2, self._base + 3):
-                self._wait(port)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+
+    def start_proxy(self) -> None:
+        """Begin to start it; `proxy_health` is its health port."""
+        self._start("server", "konnect-proxy", self._proxy, self._proxy_flags(self._certs))
+
+    def start_agent(self) -> None:
+        """Begin to start it; `agent_health` is its health port."""
+        self._start("agent", "konnect-agent", self._agent, self._agent_flags(self._certs))
 
     @property
     def pids(self) -> list[int]:

@@ -11,6 +11,7 @@ It is as exact as the reactor.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -51,7 +52,7 @@ class Timer:
             queue.stop()
 
     def run(self) -> None:
-        """It is due."""
+        """It is due, if it has not been cancelled meanwhile."""
         function, args = self._function, self._args
         self.cancel()
         if function is not None:
@@ -90,12 +91,12 @@ class _Queue:
 
     def _due(self) -> None:
         self._call = None
-        waiting = self.waiting
+        waiting, now = self.waiting, self._reactor.seconds()
+        # All that are due are found in one walk: a dict's first entry is looked for past the places
+        # of all that were deleted, which for 10,000 one by one holds the loop up for 80 ms.
+        due = list(takewhile(lambda timer: timer.time <= now, waiting))
         try:
-            while waiting:
-                timer = next(iter(waiting))
-                if timer.time > self._reactor.seconds():
-                    break
+            for timer in due:
                 timer.run()
         finally:
             # Also when one has raised (the reactor logs that): the others are not to wait for it.

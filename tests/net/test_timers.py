@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -9,6 +10,16 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.net.timers import LENGTHS, Timers
+
+
+class Walked(dict[Any, Any]):
+    """A dict that counts who begins to walk through it."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.walks += 1
+        return super().__iter__()
 
 
 class TimersTests(SynchronousTestCase):
@@ -47,6 +58,20 @@ class TimersTests(SynchronousTestCase):
         self.clock.advance(5)
         self.assertEqual(self.called, [9_999])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_due_together(self) -> None:
+        """A thousand that are due together are found in one walk, not in one each."""
+        self.timers.callLater(5, self.called.append, -1)
+        walked = self.timers._queues[5].waiting = Walked(self.timers._queues[5].waiting)
+        for number in range(1000):
+            self.timers.callLater(5, self.called.append, number)
+        self.clock.advance(1)
+        self.timers.callLater(5, self.called.append, "later")
+        self.clock.advance(4)
+        self.assertEqual(self.called, list(range(-1, 1000)))
+        self.assertLessEqual(walked.walks, 3)
+        self.clock.advance(1)
+        self.assertEqual(self.called[-1], "later")
 
     def test_cancelled(self) -> None:
         """A cancelled one never comes, lets go of what it held, and may be cancelled again."""

@@ -26,6 +26,13 @@ TRANSPORTS = "transports"
 PLACES = (BACKLOGS, STREAMS, MESSAGES, TRANSPORTS)
 
 
+PIECE = 250
+"""Connections that one call looks at, at most: two milliseconds."""
+
+PACE = 1000
+"""Connections that are looked at in a second, where there are more than `PIECE`."""
+
+
 class Holder(Protocol):
     """A connection, or a socket's end: something that may hold bytes."""
 
@@ -45,9 +52,12 @@ class Waiting:
         self._holders = holders
         self._seen = 0
         self._next = 0.0
+        # Of the look that is on its way: how many holders it has seen, and what they held.
+        self._looked_at = 0
+        self._found = 0
 
     def by_place(self) -> dict[str, int]:
-        """Bytes by place; takes about a microsecond for each connection."""
+        """Bytes by place; takes some 3 us for a connection of a CONNECT client, 8 for gRPC."""
         waiting = dict.fromkeys(PLACES, 0)
         for holder in self._holders():
             holder.count_waiting(waiting)
@@ -56,15 +66,24 @@ class Waiting:
 
     def total(self) -> int:
         """
-        Bytes in all places. Backlogs as they are now; the others as they were a second ago, or a
-        second for every 1000 connections if there are more, so that a storm of dials stays cheap.
+        Bytes in all places. Backlogs as they are now; the others as they were a second ago.
+
+        With more than `PIECE` connections the look is spread over the calls, a thousand of them in
+        a second at most: neither a storm of dials nor a single one is to hold the loop up for what
+        ten thousand connections take. Who comes and goes meanwhile may be missed or count twice.
         """
         now = self._ledger.now()
         if now >= self._next:
-            holders = list(self._holders())
-            waiting = dict.fromkeys(PLACES, 0)
-            for holder in holders:
-                holder.count_waiting(waiting)
-            self._seen = sum(waiting.values())
-            self._next = now + max(1.0, len(holders) / 1000)
-        return self._ledger.buffered + self._seen
+            self._look(now)
+        return self._ledger.buffered + max(self._seen, self._found)
+
+    def _look(self, now: float) -> None:
+        holders = list(self._holders())
+        waiting = dict.fromkeys(PLACES, 0)
+        for holder in holders[self._looked_at : self._looked_at + PIECE]:
+            holder.count_waiting(waiting)
+        self._found += sum(waiting.values())
+        self._looked_at += PIECE
+        if self._looked_at >= len(holders):
+            self._seen, self._found, self._looked_at = self._found, 0, 0
+        self._next = now + (1.0 if len(holders) <= PIECE else PIECE / PACE)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from unittest import TestCase
 
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.waiting import BACKLOGS, MESSAGES, PLACES, STREAMS, TRANSPORTS, Waiting
+from konnect.tunnel.waiting import (
+    BACKLOGS,
+    MESSAGES,
+    PACE,
+    PIECE,
+    PLACES,
+    STREAMS,
+    TRANSPORTS,
+    Waiting,
+)
 
 
 class FakeHolder:
@@ -50,12 +59,40 @@ class WaitingTests(TestCase):
         self.assertEqual(self.holders[0].asked, 2)
 
     def test_many(self) -> None:
-        """With many connections the look is as much rarer."""
-        self.holders = [FakeHolder(TRANSPORTS, 1) for _ in range(3000)]
-        self.assertEqual(self.waiting.total(), 3000)
-        self.now += 2.9
+        """With many connections no call looks at more than a piece, a thousand in a second."""
+        self.holders = [FakeHolder(TRANSPORTS, 1) for _ in range(3 * PIECE)]
+        for looked_at in (1, 2, 3):
+            self.assertEqual(self.waiting.total(), looked_at * PIECE)
+            self.assertEqual(self.waiting.total(), looked_at * PIECE)
+            self.assertEqual(sum(holder.asked for holder in self.holders), looked_at * PIECE)
+            self.now += PIECE / PACE
+        self.assertEqual({holder.asked for holder in self.holders}, {1})
+
+    def test_many_change(self) -> None:
+        """What grows is known when it is seen, what shrinks when all have been looked at."""
+        self.holders = [FakeHolder(TRANSPORTS, 1) for _ in range(2 * PIECE)]
+        self._look_at_all()
+        self.holders[0].size = 10_000
+        self.assertEqual(self.waiting.total(), PIECE - 1 + 10_000)
+        self.now += 1.0
+        self.assertEqual(self.waiting.total(), 2 * PIECE - 1 + 10_000)
+        self.now += 1.0
+        self.holders[0].size = 1
+        self.assertEqual(self.waiting.total(), 2 * PIECE - 1 + 10_000)
+        self.now += 1.0
+        self.assertEqual(self.waiting.total(), 2 * PIECE)
+
+    def test_fewer(self) -> None:
+        """Connections that end while they are looked at do not hold up the next look."""
+        self.holders = [FakeHolder(TRANSPORTS, 1) for _ in range(3 * PIECE)]
         self.waiting.total()
-        self.assertEqual(self.holders[0].asked, 1)
-        self.now += 0.1
+        self.now += 1.0
+        del self.holders[10:]
         self.waiting.total()
-        self.assertEqual(self.holders[0].asked, 2)
+        self.now += 1.0
+        self.assertEqual(self.waiting.total(), 10)
+
+    def _look_at_all(self) -> None:
+        for _ in range(0, len(self.holders), PIECE):
+            self.waiting.total()
+            self.now += 1.0

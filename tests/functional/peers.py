@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -187,6 +188,19 @@ class Destination(Factory):
         self._listening = the_reactor().listenTCP(0, self, backlog=backlog, interface="127.0.0.1")
         self.port: int = self._listening.getHost().port
         self.address = f"127.0.0.1:{self.port}"
+
+    def narrow(self) -> Destination:
+        """
+        Let the kernel keep little of each connection to come: 64 KiB here, and in the sender some
+        segments as small as on Ethernet.
+
+        Those of loopback let it keep megabytes of what is not read, which hundreds of tunnels take
+        many seconds to fill.
+        """
+        listener = self._listening.socket
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
+        return self
 
     def buildProtocol(self, addr: Any) -> Peer:
         peer = Peer(self._behave)

@@ -3,11 +3,11 @@
     python bench/startup.py                  ours alone
     PEER_BIN=dir python bench/startup.py     beside the peer's `server` and `agent` of that folder
 
-`up` is from the start of a proxy until its health port answers; `ready` from the start of both
-programs at once until each says so at `/readyz`: the agent when it is linked, the proxy when it has
-an agent. Then their resident memory is read. Medians of `--runs`, after one that is not counted and
-leaves Python's compiled files and the disk's cache warm. A run takes some two seconds for each
-pair: with the defaults, half a minute in all.
+`proxy up` is from the start of a proxy until its health port answers; `agent linked` from the start
+of an agent beside such a proxy until its `/readyz` says so; `both at once` from the start of both
+until both `/readyz` do, an agent's wait after a proxy that was not up yet included. Then their
+resident memory is read. Medians of `--runs`, after one that is not counted and leaves Python's
+compiled files and the disk's cache warm. With the defaults it takes a minute.
 """
 
 from __future__ import annotations
@@ -40,31 +40,35 @@ def answers(port: int, path: str) -> bool:
         connection.close()
 
 
-def seconds_until(begun: float, looks: dict[int, str]) -> list[float]:
+def until(begun: float, looks: dict[int, str]) -> float:
     """
-    When each port first said 200 at its path, in seconds since `begun`, in the ports' order.
+    How long after `begun` the last of these ports says 200 at its path, in seconds.
 
     :raises SystemExit: if one does not within `READY` seconds.
     """
-    found: dict[int, float] = {}
-    while len(found) < len(looks):
+    left = dict(looks)
+    while left:
         for port, path in looks.items():
-            if port not in found and answers(port, path):
-                found[port] = time.monotonic() - begun
-        if time.monotonic() - begun > READY:
-            raise SystemExit(f"not ready: {', '.join(str(p) for p in looks if p not in found)}")
-        time.sleep(STEP)
-    return [found[port] for port in looks]
+            if port in left and answers(port, path):
+                del left[port]
+        if left and time.monotonic() - begun > READY:
+            raise SystemExit(f"nothing ready on port {', '.join(map(str, left))}")
+        if left:
+            time.sleep(STEP)
+    return time.monotonic() - begun
 
 
 def run(pair: str, way: str, folder: Path, port_base: int, peer: str) -> list[float]:
-    """One start: `up`, `ready` of proxy and agent (ms), their memory (MiB)."""
+    """One start of each kind: the three times (ms), proxy's and agent's memory (MiB)."""
     stack = Stack(pair, way, folder, port_base, peer)
     stack.prepare()
     try:
         begun = time.monotonic()
         stack.start_proxy()
-        up = seconds_until(begun, {stack.proxy_health: "/healthz"})
+        up = until(begun, {stack.proxy_health: "/healthz"})
+        begun = time.monotonic()
+        stack.start_agent()
+        linked = until(begun, {stack.agent_health: "/readyz"})
     finally:
         stack.__exit__()
     stack = Stack(pair, way, folder, port_base, peer)
@@ -72,11 +76,11 @@ def run(pair: str, way: str, folder: Path, port_base: int, peer: str) -> list[fl
         begun = time.monotonic()
         stack.start_proxy()
         stack.start_agent()
-        ready = seconds_until(begun, {stack.proxy_health: "/readyz", stack.agent_health: "/readyz"})
+        both = until(begun, {stack.proxy_health: "/readyz", stack.agent_health: "/readyz"})
         memory = [resident(pid) / 1024 for pid in stack.pids]
     finally:
         stack.__exit__()
-    return [value * 1000 for value in (*up, *ready)] + memory
+    return [up * 1000, linked * 1000, both * 1000, *memory]
 
 
 def main() -> int:
@@ -97,13 +101,13 @@ def main() -> int:
                 figures = run(pair, choice.way, Path(name), choice.port_base, peer)
                 if number:
                     runs[pair].append(figures)
-    print("| pair | proxy up | proxy ready | agent ready | memory then, proxy + agent |")
+    print("| pair | proxy up | agent linked | both at once | memory then, proxy + agent |")
     print("|---|---|---|---|---|")
     for pair in pairs:
-        up, proxy, agent, first, second = map(statistics.median, zip(*runs[pair], strict=True))
+        up, linked, both, proxy, agent = map(statistics.median, zip(*runs[pair], strict=True))
         print(
-            f"| {pair} | {up:.0f} ms | {proxy:.0f} ms | {agent:.0f} ms"
-            f" | {first:.1f} + {second:.1f} MiB |"
+            f"| {pair} | {up:.0f} ms | {linked:.0f} ms | {both:.0f} ms"
+            f" | {proxy:.1f} + {agent:.1f} MiB |"
         )
     return 0
 

@@ -41,7 +41,8 @@ def readable(payload: bytes) -> Readable:
         case PacketType.DATA:
             return "DATA", packet.data.connectID, packet.data.data
         case PacketType.CLOSE_REQ:
-            return "CLOSE_REQ", packet.closeRequest.connectID
+            asked = packet.closeRequest
+            return ("CLOSE_REQ", asked.connectID, *([asked.error] if asked.error else []))
         case PacketType.CLOSE_RSP:
             return "CLOSE_RSP", packet.closeResponse.connectID, packet.closeResponse.error
         case PacketType.DIAL_CLS:

@@ -21,7 +21,7 @@ from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import Link
 from konnect.tunnel.link_end import LinkEnd
-from konnect.tunnel.reasons import Reason, classify
+from konnect.tunnel.reasons import Reason, classify, from_label
 from konnect.tunnel.tunnel import State, Tunnel
 from konnect.tunnel.waiting import Holder
 from konnect.wire import packets
@@ -204,7 +204,9 @@ class ProxyLink(Link):
             return
         closed_before = end.tunnel is None
         if end.tunnel is not None:
-            end.tunnel.close(end.tunnel.reason or Reason.CLIENT_CLOSED)
+            # Between two konnect halves the error says that the tunnel was cut, and why.
+            told = from_label(packet.closeRequest.error) if self.half_close else None
+            end.tunnel.close(told or end.tunnel.reason or Reason.CLIENT_CLOSED)
         if connect_id in self.ends and (closed_before or self.half_close):
             # Its last bytes wait for credit that nobody will give any more: a proxy that knows
             # half-close asks for the end of a tunnel only when it has let go of it.

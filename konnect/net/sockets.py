@@ -185,7 +185,7 @@ class SocketEnd(End):
 
     def close(self, reason: Reason) -> None:
         transport = self.transport
-        if transport is None:
+        if transport is None or self._abort_when_sent is not None:
             return
         self._flush()
         self._limit(self._abort)

@@ -72,10 +72,12 @@ class DialResponse(_message.Message):
     def __init__(self, error: _Optional[str] = ..., connectID: _Optional[int] = ..., random: _Optional[int] = ...) -> None: ...
 
 class CloseRequest(_message.Message):
-    __slots__ = ("connectID",)
+    __slots__ = ("connectID", "error")
     CONNECTID_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
     connectID: int
-    def __init__(self, connectID: _Optional[int] = ...) -> None: ...
+    error: str
+    def __init__(self, connectID: _Optional[int] = ..., error: _Optional[str] = ...) -> None: ...
 
 class CloseResponse(_message.Message):
     __slots__ = ("error", "connectID")

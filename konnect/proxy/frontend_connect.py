@@ -195,7 +195,8 @@ class ConnectProtocol(Protocol):
         """Flush and close (for the proxy's shutdown)."""
         end = self._end
         if end is not None and end.tunnel is None:
-            end.close(Reason.SHUTDOWN)
+            # No tunnel is cut by this; one that was cut before is about to be reset.
+            end.close(Reason.CLIENT_CLOSED)
 
     def count_waiting(self, waiting: dict[str, int]) -> None:
         """See `konnect.tunnel.waiting.Holder`."""

@@ -235,8 +235,9 @@ class AgentLink(Link):
             # Both directions have ended: the agent closes too, and its CLOSE_RSP is on its way.
             self._closing.add(end.connect_id)
         else:
-            self._send_close(end.connect_id)
+            cut = self.half_close and reason.abortive
+            self._send_close(end.connect_id, reason.label if cut else "")
 
-    def _send_close(self, connect_id: int) -> None:
+    def _send_close(self, connect_id: int, error: str = "") -> None:
         self._closing.add(connect_id)
-        self.send(PacketType.CLOSE_REQ, packets.close_req(connect_id))
+        self.send(PacketType.CLOSE_REQ, packets.close_req(connect_id, error))

@@ -249,7 +249,8 @@ class LinkEnd(End):
         owed, self._owed = self._owed, 0
         if owed:
             self.link.stream.acknowledge(owed)
-        if self._backlog.size and not reason.abortive and not self.link.lost:
+        worth_it = not reason.abortive or reason is Reason.SHUTDOWN
+        if self._backlog.size and worth_it and not self.link.lost:
             # Nothing of what was read before the end is lost, if the peer takes it in time.
             self._ending = reason
             self._linger_call = self.link.later(self.link.flow.linger, self._lingered)
@@ -267,9 +268,9 @@ class LinkEnd(End):
 
     def _lingered(self) -> None:
         self._linger_call = None
-        reason, self._ending = self._ending, None
         self.gone()
-        self.link.close_end(self, reason or Reason.LINGER)
+        # Whatever the tunnel's own reason: the rest is missing, and that must be seen.
+        self.link.close_end(self, Reason.LINGER)
 
     def gone(self) -> None:
         """The peer, or the link, has ended this tunnel: leave nothing."""

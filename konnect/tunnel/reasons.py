@@ -49,9 +49,9 @@ class Reason(enum.Enum):
     STALLED = Meaning("nothing was read for too long, and others had to wait", abortive=True)
     OVERLOADED = Meaning("too many bytes are waiting for slow readers", 503, "backend_close")
     PROXY_LOST = Meaning("the proxy's connection was lost", abortive=True)
-    LINGER = Meaning("the other side did not close in time")
+    LINGER = Meaning("the other side did not close in time", abortive=True)
     PROTOCOL = Meaning("the peer broke the protocol", abortive=True)
-    SHUTDOWN = Meaning("shutting down", 503, "backend_close")
+    SHUTDOWN = Meaning("shutting down", 503, "backend_close", abortive=True)
 
     def __init__(self, meaning: Meaning) -> None:
         # Plain attributes: each property of an enumeration's member is a lookup by name in Python,

@@ -129,11 +129,12 @@ def dial_rsp(random: int, *, connect_id: int = 0, error: str = "") -> bytes:
     return packet.SerializeToString()
 
 
-def close_req(connect_id: int) -> bytes:
-    """A CLOSE_REQ."""
+def close_req(connect_id: int, error: str = "") -> bytes:
+    """A CLOSE_REQ; an `error` (it was cut, and why) only to a peer that announced half-close."""
     packet = Packet(type=konnect_pb2.CLOSE_REQ)
     packet.closeRequest.SetInParent()
     packet.closeRequest.connectID = connect_id
+    packet.closeRequest.error = error
     return packet.SerializeToString()
 
 

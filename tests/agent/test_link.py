@@ -316,6 +316,16 @@ class MisuseTests(LinkTestCase):
         self.assertTrue(self.link.busy)
 
 
+class StockProxyReasonTests(LinkTestCase):
+    """A proxy that has announced nothing."""
+
+    def test_no_reason(self) -> None:
+        """What is no part of upstream's CLOSE_REQ means nothing."""
+        socket = self.open()
+        self.says(packets.close_req(1, "client_lost"))
+        self.assertEqual(socket.take(), ["FIN"])
+
+
 class KonnectProxyTests(LinkTestCase):
     """A proxy that has announced credit and half-close."""
 
@@ -345,6 +355,18 @@ class KonnectProxyTests(LinkTestCase):
         """A reset is told as such."""
         self.open().lose(ConnectionLost())
         self.assertEqual(self.take(), [("CLOSE_RSP", 1, "destination_lost")])
+
+    def test_the_clients_reason(self) -> None:
+        """A tunnel that the proxy has cut is a reset at the destination, behind what came before;
+        a reason that nobody knows is none."""
+        for error, end in (("client_lost", "abort"), ("shutdown", "abort"), ("?", "FIN")):
+            socket = self.open(random=len(error))
+            self.says(packets.data(self.link._last_id, b"half a request"))
+            self.says(packets.close_req(self.link._last_id, error))
+            socket.drain()
+            self.assertEqual(socket.take(), [("write", b"half a request"), end])
+            label = "client_closed" if error == "?" else error
+            self.assertEqual(self.take()[-1], ("CLOSE_RSP", self.link._last_id, label))
 
     def test_credit(self) -> None:
         """A destination is read no further than the proxy allows."""

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectError
+from twisted.internet.error import ConnectError, ConnectionDone
 
 from konnect.app import proxy_stop
 from konnect.client.errors import DialFailed
 from tests.functional.peers import Peer, Source, arrived, closed, digest, echo, sending
-from tests.functional.rig import CONNECT_UNIX, GRPC_UNIX, WAYS, FunctionalTestCase
+from tests.functional.rig import (
+    CONNECT_UNIX,
+    GRPC_UNIX,
+    WAYS,
+    AgentRig,
+    FunctionalTestCase,
+    ProxyRig,
+)
 from tests.functional.waiting import until
 
 MIB = 1024 * 1024
@@ -126,6 +133,44 @@ class ShutdownTests(FunctionalTestCase):
             self.assertEqual(client.digest, digest(client.count))
         await until(lambda: not agent.live, "the agent's tunnels are gone")
 
+    async def _cut(self, rig: ProxyRig | AgentRig, proxy: ProxyRig) -> None:
+        """Downloads and uploads that are cut by a program's stop are seen to be cut, at whichever
+        end the rest is missing; what was read before is the beginning of what was sent."""
+        downloads = [
+            (way, *await self.tunnel(proxy, way, self.destination(sending(None)))) for way in WAYS
+        ]
+        uploads = [
+            (way, *await self.tunnel(proxy, way, self.destination(), _endless)) for way in WAYS
+        ]
+        readers = [(way, client) for way, client, _ in downloads]
+        readers += [(way, server) for way, _, server in uploads]
+        for _, reader in readers:
+            await arrived(MIB, reader)
+        await rig.stop()
+        for _, client, server in downloads + uploads:
+            await closed(client, server)
+        for way, reader in readers:
+            self.assertEqual(reader.digest, digest(reader.count))
+            # A unix socket knows no reset.
+            if way != CONNECT_UNIX or reader not in [client for _, client, _ in downloads]:
+                assert reader.lost is not None
+                self.assertIsNone(reader.lost.check(ConnectionDone), way)
+                self.assertFalse(reader.eof, way)
+
+    async def test_a_proxy_cuts(self) -> None:
+        """See `_cut`; the agent's log and metrics have the proxy's reason."""
+        proxy, agent = await self.pair()
+        await self._cut(proxy, proxy)
+        await until(lambda: not agent.live, "the agent's tunnels are gone")
+        self.assertEqual(dict(agent.ledger.closed_by_reason), {"shutdown": 2 * len(WAYS)})
+
+    async def test_an_agent_cuts(self) -> None:
+        """See `_cut`; the proxy has the agent's reason."""
+        proxy, agent = await self.pair()
+        await self._cut(agent, proxy)
+        await self.nothing_left()
+        self.assertEqual(dict(proxy.ledger.closed_by_reason), {"shutdown": 2 * len(WAYS)})
+
     async def test_at_once(self) -> None:
         """Without time to stop, idle and busy tunnels of all frontends are ended at once."""
         proxy, agent = await self.pair()
@@ -165,3 +210,7 @@ class ShutdownTests(FunctionalTestCase):
             await closed(client, server)
             self.assertEqual(client.digest, digest(client.count))
         await self.nothing_left()
+
+
+def _endless(peer: Peer) -> None:
+    Source(peer, None)

@@ -210,7 +210,9 @@ class EndTests(SocketTestCase):
         self.end.limit_close()
         self.clock.advance(LINGER)
         self.assertEqual(self.near.take(), [("finish",), ("close", Reason.LINGER)])
-        self.assertEqual(self.socket.take(), ["close"])
+        self.assertEqual(self.socket.take(), [])
+        self.socket.drain()
+        self.assertEqual(self.socket.take(), ["abort"])
 
     def test_limit_ends_with_the_tunnel(self) -> None:
         """The limit of an answer gives way to that of the close."""
@@ -333,6 +335,14 @@ class AbortiveReadTests(SocketTestCase):
         self.socket.deliver(b"x" * DISCARD)
         self.assertEqual(self.socket.take(), [("write", b"a")])
         self.socket.deliver(b"x")
+        self.assertEqual(self.socket.take(), ["abort"])
+
+    def test_closed_again(self) -> None:
+        """What is about to be reset cannot be closed as if it were whole."""
+        self.tunnel.close(Reason.SHUTDOWN)
+        self.end.close(Reason.CLIENT_CLOSED)
+        self.assertEqual(self.socket.take(), [])
+        self.socket.drain()
         self.assertEqual(self.socket.take(), ["abort"])
 
 

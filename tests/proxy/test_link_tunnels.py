@@ -120,6 +120,18 @@ class KonnectAgentTests(LinkTestCase):
         self.a.says(packets.close_rsp(1, "destination_lost"))
         self.assertEqual(near.take(), [("close", Reason.DESTINATION_LOST)])
 
+    def test_cut(self) -> None:
+        """The agent is told the reason of a tunnel that is cut, and none of another's."""
+        for connect_id, reason, told in (
+            (1, Reason.CLIENT_LOST, ("client_lost",)),
+            (2, Reason.SHUTDOWN, ("shutdown",)),
+            (3, Reason.CLIENT_CLOSED, ()),
+        ):
+            near = self.open(connect_id)
+            assert near.tunnel is not None
+            near.tunnel.close(reason)
+            self.assertEqual(self.a.take(), [("CLOSE_REQ", connect_id, *told)])
+
     def test_client_first(self) -> None:
         """A client's EOF is a HALF_CLOSE, and the agent's CLOSE_RSP ends the tunnel."""
         near = self.open(1)

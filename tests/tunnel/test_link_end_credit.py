@@ -94,15 +94,26 @@ class SendingTests(CreditTestCase):
         self.assertEqual(self.link.take(), [("close", 1, Reason.DESTINATION_CLOSED)])
 
     def test_closed_and_never_read(self) -> None:
-        """A peer that gives no credit to an ended tunnel loses the rest after the linger time."""
+        """A peer that gives no credit to an ended tunnel loses the rest after the linger time, and
+        is told that it did."""
         self.end(1).write(b"x" * THEIRS + b"tail")
         assert self.near.tunnel is not None
         self.near.tunnel.close(Reason.DESTINATION_CLOSED)
         self.clock.advance(9.9)
         self.assertEqual(self.link.take(), [])
         self.clock.advance(0.2)
-        self.assertEqual(self.link.take(), [("close", 1, Reason.DESTINATION_CLOSED)])
+        self.assertEqual(self.link.take(), [("close", 1, Reason.LINGER)])
         self.assertEqual(self.ledger.buffered, 0)
+
+    def test_shut_down_with_a_backlog(self) -> None:
+        """A program that stops still sends what was read, if the peer takes it in time."""
+        self.end(1).write(b"x" * THEIRS + b"tail")
+        assert self.near.tunnel is not None
+        self.near.tunnel.close(Reason.SHUTDOWN)
+        self.sent()
+        self.stream.deliver(packets.credit(1, 4))
+        self.assertEqual(self.stream.take(), [("DATA", 1, b"tail")])
+        self.assertEqual(self.link.take(), [("close", 1, Reason.SHUTDOWN)])
 
     def test_aborted_with_a_backlog(self) -> None:
         """An abortive end waits for nothing."""

@@ -20,6 +20,9 @@ CREDIT = 65536
 OVERHEAD = 128 * 1024
 """Bytes of one tunnel beyond its credit: what its transport holds, one read, and its objects."""
 
+DEFAULT_PROXY_LIMIT = 256 * 1024 * 1024
+DEFAULT_AGENT_LIMIT = 128 * 1024 * 1024
+
 BASE = 24 * 1024 * 1024
 """Bytes by which a process may grow whatever its tunnels hold: one link's windows and buffers."""
 
@@ -78,6 +81,49 @@ class MemoryTests(InteropTestCase):
         for client in tunnels:
             client.close()
         self.assert_released("burst")
+
+    def test_a_thousand_destinations_that_do_not_read(self) -> None:
+        """With the default flags their credit would be 512 MiB: the agent stays below its
+        --buffer-limit and a constant for each tunnel, and so does the proxy."""
+        proxy = self.proxy("http-connect", "uds", healthy=False)
+        agent = self.agent(proxy.agent_port, healthy=False)
+        proxy.wait_ready()
+        programs = (proxy.program, agent.program)
+        before = [resident(program) for program in programs]
+        tunnels = self._open(proxy, int(self.destination["unread"].rpartition(":")[2]))
+        for client in tunnels:
+            self.assertEqual(len(received_head(client)), len(REST_OF_HEAD))
+            client.setblocking(False)
+        still = 0
+        while still < 5:
+            taken = sum(map(written, tunnels))
+            still = 0 if taken else still + 1
+            time.sleep(0 if taken else 0.2)
+        limits = (DEFAULT_PROXY_LIMIT, DEFAULT_AGENT_LIMIT)
+        for program, was, limit in zip(programs, before, limits, strict=True):
+            growth = self._settled(program) - was
+            self.assertLess(growth, BASE + TUNNELS * OVERHEAD + limit)
+        counted = _sum_of(agent.health_port, "konnect_buffered_bytes")
+        self.assertGreater(counted, DEFAULT_AGENT_LIMIT // 2, "else nothing was at stake")
+        self.assertLess(counted, DEFAULT_AGENT_LIMIT + BASE)
+        for client in tunnels:
+            client.close()
+
+
+def received_head(client: socket.socket) -> bytes:
+    """The rest of the answer's head."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += client.recv(len(REST_OF_HEAD) - len(head))
+    return head
+
+
+def written(client: socket.socket) -> int:
+    """Bytes that a socket takes without waiting, of one turn's share."""
+    try:
+        return client.send(bytes(65536))
+    except BlockingIOError:
+        return 0
 
 
 def received(client: socket.socket) -> int:

@@ -60,8 +60,13 @@ class Figure:
 Figures = list[Figure]
 
 
-def figures(pbench: Path, stack: Stack, seconds: float) -> Figures:
-    """One figure for each of CELLS, and behind them the CPU at rest in ms/s."""
+def figures(pbench: Path, stack: Stack, seconds: float, *, untouched: bool = False) -> Figures:
+    """
+    One figure for each of CELLS, and behind them the CPU at rest in ms/s.
+
+    :param untouched: raise SystemExit where the load generator fails (its port is taken, say); else
+        that is a complaint, and the figure is 0.
+    """
     runs: dict[tuple[str, int], dict[str, float]] = {}
     found = []
     for cell in CELLS:
@@ -69,7 +74,10 @@ def figures(pbench: Path, stack: Stack, seconds: float) -> Figures:
         if key not in runs:
             try:
                 runs[key] = measure(pbench, stack, cell, seconds)
-            except (SystemExit, subprocess.TimeoutExpired):
+            except (SystemExit, subprocess.TimeoutExpired) as problem:
+                if untouched:
+                    raise
+                print(f"{cell.name}: {problem}", file=sys.stderr)
                 runs[key] = {}
         run = runs[key]
         cpu = run.get("cpu_s_GB", 0.0) or run.get("cpu_us", 0.0)
@@ -104,7 +112,7 @@ class Repetition:
 
 def repeat(pbench: Path, stack: Stack, kind: str, count: int, seconds: float) -> Repetition:
     """Measure a running pair three times."""
-    before = figures(pbench, stack, seconds)
+    before = figures(pbench, stack, seconds, untouched=True)
     with stalled(pbench, stack, kind, count) as opened:
         beside = figures(pbench, stack, seconds)
     return Repetition(before, beside, figures(pbench, stack, seconds), opened)

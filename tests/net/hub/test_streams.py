@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import socket
+import sys
+import termios
 import weakref
 from typing import Any
 
@@ -180,6 +183,20 @@ class Streams:
         protocol.wire.resumeProducing()
         await until(lambda: protocol.received == b"waits", "it is read")
 
+    async def test_a_read_takes_what_is_there(self) -> None:
+        """One read takes all that the kernel has (up to 64 KiB at least): reads of a few KiB would
+        make a packet each."""
+        protocol, remote = await self.accepted()
+        sizes: list[int] = []
+        protocol.dataReceived = lambda data: sizes.append(len(data))
+        protocol.wire.pauseProducing()
+        await remote.say(bytes(50_000))
+        fd = protocol.wire.fileno()
+        await until(lambda: _unread(fd) == 50_000, "all of it in the kernel")
+        protocol.wire.resumeProducing()
+        await until(lambda: sum(sizes) == 50_000, "it is read")
+        self.assertEqual(sizes, [50_000])
+
     async def test_hang_up_while_paused(self) -> None:
         """A peer that leaves while we do not read is noticed when we do, and costs no processor
         before."""
@@ -354,6 +371,11 @@ class Streams:
         await turns()
         if self.hub:
             self.assertEqual(transport(), None)
+
+
+def _unread(fd: int) -> int:
+    """Bytes that the kernel has for a socket's reader."""
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 class _Raising(Recorder):

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 CHUNK = 256 * 1024
 """Largest payload of one DATA packet that we make: one read's."""
 
-HEADS = 64
-"""Bytes that are certainly enough for what goes before a packet's payload in its frame."""
+HEADS, SMALL = 64, 16000
+"""Bytes that are certainly enough for what goes before a packet's payload in its frame; and of a
+payload that fits any peer's frame with these."""
 
 STREAM_WINDOW = 16 * 1024 * 1024
 """Receive window announced for a link's stream (what a stock peer's grows to)."""
@@ -206,10 +207,9 @@ class Link:
         """Send a tunnel's bytes as DATA, each in a frame; pause the tunnel when it is enough."""
         if self.lost:
             return
-        stream, ledger = self.stream, self.ledger
-        size = len(data)
+        stream, ledger, size = self.stream, self.ledger, len(data)
         ledger.bytes[self._carries] += size
-        most = stream.largest_message - HEADS
+        most = SMALL if size <= SMALL else stream.largest_message - HEADS
         if size <= most:
             ledger.packets[self._data_out] += 1
             room = stream.send_data(data_packet.head(end.head, size), data)

@@ -116,12 +116,13 @@ class GrpcConnection:
     def output(self) -> bytes:
         """All bytes to send now: control frames, then the streams in turn, as windows allow."""
         streams = self._streams
-        if not self.closed:
+        if streams.rota and not self.closed:
             streams.serve()
-        streams.collect()
+        data = self._http2.data_to_send()
         out = streams.out
         if not out:
-            return b""
+            return data
+        out.append(data)
         data = b"".join(out)
         out.clear()
         return data
@@ -207,8 +208,7 @@ class GrpcConnection:
         None where they have to go by `send_message`: the stream has others queued, or there is no
         room in its windows or in one frame.
         """
-        stream = self._live.get(stream_id)
-        return None if stream is None else self._streams.direct(stream, head, size)
+        return self._streams.direct(stream_id, head, size)
 
     def limit_in_flight(self, stream_id: int, most: int) -> None:
         """See `konnect.wire.streams.Streams`."""

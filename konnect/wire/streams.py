@@ -132,7 +132,8 @@ class Streams:
         """Server: new streams above this id are refused, since we have sent a GOAWAY."""
         self.peer_last = NEVER
         """The last stream id of the peer's GOAWAY."""
-        self._rota: list[Stream] = []
+        self.rota: list[Stream] = []
+        """Those with something to send, in turn."""
         # What a peer that has not seen our SETTINGS may believe of a stream's window.
         self._in_doubt = max(0, DEFAULT - limits.stream_window)
         self._window_share = max(1, min(limits.stream_window // 4, SHARE))
@@ -176,7 +177,7 @@ class Streams:
         """The stream has something to send, or room for it."""
         if not stream.in_turn and stream.queue.size:
             stream.in_turn = True
-            self._rota.append(stream)
+            self.rota.append(stream)
 
     def collect(self) -> None:
         """Put what h2 has to send in its place among the DATA frames."""
@@ -186,9 +187,7 @@ class Streams:
 
     def serve(self) -> None:
         """Turn queued bytes into DATA frames: each stream in turn, as far as the windows allow."""
-        rota = self._rota
-        if not rota:
-            return
+        rota = self.rota
         self.collect()
         out = self.out
         windows = self.windows
@@ -220,11 +219,14 @@ class Streams:
             rota.pop(0)
             stream.in_turn = False
 
-    def direct(self, stream: Stream, head: bytes, size: int) -> bytes | None:
+    def direct(self, stream_id: int, head: bytes, size: int) -> bytes | None:
         """
         Past the queue: what goes before `size` bytes that end a message which begins with `head`,
         where all of it may go out at once as one frame; the windows are charged. Else None.
         """
+        stream = self.table.get(stream_id)
+        if stream is None:
+            return None
         message = len(head) + size
         length = PREFIX_SIZE + message
         windows, own = self.windows, stream.windows

@@ -19,6 +19,7 @@ from konnect.app.log_flags import LOG_FLAGS
 from konnect.app.profiling_flags import PROFILING_FLAGS
 from konnect.app.tls_flags import TLS_FLAGS
 from konnect.app.transport_flags import TRANSPORT_FLAGS
+from konnect.proxy.pending import ANSWER_WITHIN
 
 FRONTEND_KINDS = ("grpc", "connect")
 TLS_VERSIONS = {
@@ -126,6 +127,14 @@ _TUNNEL_FLAGS = (
         kinds.DURATION,
         30.0,
         "How long a dial may take in all; 0: as long as it likes.",
+    ),
+    Flag(
+        "dial-answer-timeout",
+        kinds.DURATION,
+        ANSWER_WITHIN,
+        "How long an agent may leave a dial unanswered before another is asked as well; at most"
+        " half of --backend-dial-timeout. Agents give a destination up after 5s: below that, slow"
+        " destinations count against their agents.",
     ),
     Flag(
         "graceful-shutdown-timeout",

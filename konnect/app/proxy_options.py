@@ -20,6 +20,7 @@ from konnect.app.checks import (
     require_not_negative,
     require_pair,
 )
+from konnect.app.durations import format_duration
 from konnect.app.flags import FlagOptions
 from konnect.app.flood_flags import read_floods
 from konnect.app.flow_flags import read_flow
@@ -43,6 +44,7 @@ from konnect.app.quoting import quote
 from konnect.app.strategies import parse_strategies
 from konnect.extension.leases import LeaseSettings
 from konnect.net.floods import FloodLimits
+from konnect.proxy.pending import ANSWER_WITHIN
 from konnect.tunnel.flow import Flow
 
 
@@ -95,6 +97,8 @@ class ProxyConfig:
     """Silence of a gRPC client before it is pinged."""
     backend_dial_timeout: float = 30.0
     """How long a dial may take in all; 0: as long as it likes."""
+    dial_answer_timeout: float = ANSWER_WITHIN
+    """How long an agent may leave a dial unanswered before another is asked as well."""
     graceful_shutdown_timeout: float = 0.0
     """How long tunnels may go on after the first signal; 0: they are cut."""
     shutdown_delay: float = 5.0
@@ -187,6 +191,9 @@ class ProxyOptions(FlagOptions):
             "tls-reload-interval",
         ):
             require_not_negative(name, self[name])
+        if self["dial-answer-timeout"] <= 0:
+            given = format_duration(self["dial-answer-timeout"])
+            raise usage.UsageError(f"dial-answer-timeout must be > 0, got {given}")
 
     def _validate_strategies(self) -> None:
         try:
@@ -239,6 +246,7 @@ class ProxyOptions(FlagOptions):
             keepalive_time=at_least_a_second(self["keepalive-time"]),
             frontend_keepalive_time=at_least_a_second(self["frontend-keepalive-time"]),
             backend_dial_timeout=self["backend-dial-timeout"],
+            dial_answer_timeout=self["dial-answer-timeout"],
             graceful_shutdown_timeout=self["graceful-shutdown-timeout"],
             shutdown_delay=self["shutdown-delay"],
             strategies=self._strategies,

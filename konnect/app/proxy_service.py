@@ -62,6 +62,7 @@ class ProxyService(Service):
             self.ledger,
             self._timers,
             dial_timeout=config.backend_dial_timeout,
+            answer_timeout=config.dial_answer_timeout,
             buffer_limit=config.buffer_limit,
             waiting=self.waiting,
         )

@@ -6,7 +6,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from konnect.log import make_logger
 from konnect.proxy.link import AgentLink
-from konnect.proxy.pending import PendingDial
+from konnect.proxy.pending import ANSWER_WITHIN, PendingDial
 from konnect.tunnel.ends import End
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
@@ -28,6 +28,7 @@ class Switchboard:
     :param clock: what limits dials.
     :param dial_timeout: seconds that a dial may take in all, whoever is asked; 0: no limit
     (upstream's default).
+    :param answer_timeout: seconds without an answer after which another link is asked as well.
     :param buffer_limit: bytes waiting for slow readers above which new dials are refused; 0: none.
     :param waiting: tells what waits beside the backlogs.
     """
@@ -39,6 +40,7 @@ class Switchboard:
         clock: IReactorTime,
         *,
         dial_timeout: float,
+        answer_timeout: float = ANSWER_WITHIN,
         buffer_limit: int = 0,
         waiting: Waiting | None = None,
     ) -> None:
@@ -46,6 +48,7 @@ class Switchboard:
         self._ledger = ledger
         self.clock = clock
         self.dial_timeout = dial_timeout
+        self.answer_timeout = answer_timeout
         self._buffer_limit = buffer_limit
         self._held = (waiting or Waiting(ledger, tuple)).total
         self.closing = False

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = make_logger(__name__)
 
 ANSWER_WITHIN = 6.0
-"""Seconds without an answer after which a link is doubted. Agents, upstream's too, give a
+"""The usual seconds without an answer after which a link is doubted. Agents, upstream's too, give a
 destination up after 5 and say so."""
 
 
@@ -35,6 +35,8 @@ class Dials(Protocol):
     clock: IReactorTime
     dial_timeout: float
     """Seconds for a whole dial; 0: no limit."""
+    answer_timeout: float
+    """Seconds without an answer after which a link is doubted; at most half of the above."""
 
     def another(self, tunnel: Tunnel, tried: AgentLink, cause: str) -> AgentLink | None:
         """A link that may be asked instead of `tried`, if there is one; `cause` is counted."""
@@ -76,8 +78,9 @@ class PendingDial:
 
     @property
     def _patience(self) -> float:
-        timeout = self._dials.dial_timeout
-        return min(ANSWER_WITHIN, timeout / 2) if timeout else ANSWER_WITHIN
+        dials = self._dials
+        limit = dials.dial_timeout
+        return min(dials.answer_timeout, limit / 2) if limit else dials.answer_timeout
 
     # -- what a link says; it has taken the dial out of its table
 

@@ -361,6 +361,8 @@ class RefusedTests(ProxyCase):
         )
         for name in ("graceful-shutdown-timeout", "backend-dial-timeout"):
             self.refuses(f"{PREFIX}{name} must be >= 0, got -1s", *self.tcp, f"--{name}=-1s")
+        text = f"{PREFIX}dial-answer-timeout must be > 0, got 0s"
+        self.refuses(text, *self.tcp, "--dial-answer-timeout=0")
 
     def test_profiling(self) -> None:
         """The contention profile wants profiling."""

@@ -140,7 +140,8 @@ class GrpcUnixIsolation(IsolationTestCase):
         self.assertLessEqual(sum(waiting.values()), (self.stopped + 1) * (CREDIT + 2 * SLACK))
         await self.idle()
         await self.others_go_on(proxy)
-        self.assertFalse(any(client.count for client in stalled))
+        # A stock transport that is paused within a read still gives the rest of that read.
+        self.assertLessEqual(max(client.count for client in stalled), SLACK)
         await self.resume(stalled)
         for client in stalled:
             client.transport.abortConnection()

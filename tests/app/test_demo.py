@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import random
 import shlex
 import shutil
 import signal
@@ -30,19 +29,15 @@ from konnect.app.demo import DemoOptions, drawing, result_line
 from konnect.app.demo_stage import Ports, Stage, StageError
 from konnect.app.demo_ways import Outcome, lines_to_paste, try_way, ways_of
 from tests.functional.waiting import the_reactor
+from tests.ports import free_ports
 
 ROOT = Path(konnect.__file__).parent.parent
 COMMAND = (sys.executable, "-m", "konnect.app.cli", "demo")
 
 
 def free_base() -> int:
-    """The first of eight free ports in a row."""
-    for _ in range(100):
-        ports = Ports(random.randrange(20000, 32000))
-        with contextlib.suppress(StageError):
-            ports.check()
-            return ports.base
-    raise AssertionError("no free ports")
+    """The first of the ports for one demo."""
+    return free_ports(Ports.COUNT)
 
 
 class OptionsTests(SynchronousTestCase):

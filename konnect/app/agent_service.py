@@ -32,6 +32,7 @@ from konnect.net.tls import explain
 from konnect.ops.health import Checks, admin_site, health_site
 from konnect.ops.lag import LagMeter
 from konnect.ops.metrics import agent_metrics
+from konnect.ops.scrape import Scrape
 from konnect.ops.tunnel_log import TunnelLog
 from konnect.tunnel.destination import host_of
 from konnect.tunnel.ledger import Ledger
@@ -113,13 +114,11 @@ class AgentService(Service):
             timers=self._timers,
         )
         self.departure = Departure(self.connector, self.ledger, self._reactor)
+        waiting = Waiting(self.ledger, self._holders)
+        metrics = agent_metrics(self.ledger, self.connector.states, lambda: waiting.places)
         health = health_site(
             ready=self._ready,
-            metrics=agent_metrics(
-                self.ledger,
-                self.connector.states,
-                Waiting(self.ledger, self._holders).by_place,
-            ),
+            metrics=Scrape(waiting.look, metrics, self._reactor),
             style="agent",
             reactor=self._reactor,
         )

@@ -27,6 +27,7 @@ from konnect.net.timers import Timers
 from konnect.ops.health import admin_site, health_site
 from konnect.ops.lag import LagMeter
 from konnect.ops.metrics import proxy_metrics
+from konnect.ops.scrape import Scrape
 from konnect.ops.tunnel_log import TunnelLog
 from konnect.proxy.agents import Admission
 from konnect.proxy.dialing import Switchboard
@@ -111,9 +112,11 @@ class ProxyService(Service):
             self._open(f"{kind} frontend", description, self._frontend(kind))
         for description in endpoints.agents:
             self._open("agent listener", description, self._agents(kubernetes.reviews))
-        metrics = proxy_metrics(
-            self.ledger, self.registry.states, self.waiting.by_place, self._openings
+        waiting = self.waiting
+        give = proxy_metrics(
+            self.ledger, self.registry.states, lambda: waiting.places, self._openings
         )
+        metrics = Scrape(waiting.look, give, self._reactor)
         self.listeners.open_optional(
             "health port",
             endpoints.health,

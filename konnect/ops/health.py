@@ -11,12 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 from urllib.parse import parse_qs
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.server import Request, Site
 
 from konnect.ops.exposition import CONTENT_TYPE
 from konnect.ops.profiling import Profiling
 from konnect.ops.web import Answer, Page, make_site
+
+Metrics = Callable[[], bytes | Deferred[bytes]]
+"""Asked for the text of `/metrics`, which comes now or later."""
 
 Checks = tuple[bool, list[tuple[str, bool, str]]]
 """Whether all is well, and each check: its name, whether it passed, and why.
@@ -28,7 +32,7 @@ Checks = tuple[bool, list[tuple[str, bool, str]]]
 def health_site(
     *,
     ready: Callable[[], Checks],
-    metrics: Callable[[], bytes],
+    metrics: Metrics,
     style: Literal["proxy", "agent"],
     reactor: IReactorTime | None = None,
 ) -> Site:
@@ -36,7 +40,6 @@ def health_site(
     The health port's site.
 
     :param ready: asked at every `/readyz`. The agent's first check is `ping`.
-    :param metrics: the text of `/metrics`.
     :param style: whose answers: they differ in status, body and `?verbose`.
     :param reactor: for the idle timeout; the installed one if None.
     """
@@ -53,7 +56,7 @@ def health_site(
             b"/healthz": lambda _: Answer(b"ok"),
             b"/readyz": readiness,
             b"/ready": readiness,
-            b"/metrics": lambda _: Answer(metrics(), content_type=CONTENT_TYPE),
+            b"/metrics": lambda _: _exposed(metrics()),
         },
         reactor,
     )
@@ -61,7 +64,7 @@ def health_site(
 
 def admin_site(
     *,
-    metrics: Callable[[], bytes] | None = None,
+    metrics: Metrics | None = None,
     health_port: int | None = None,
     profiling: Profiling | None = None,
     reactor: IReactorTime | None = None,
@@ -75,7 +78,7 @@ def admin_site(
     pages: dict[bytes, Page] = {}
     if metrics is not None and health_port is None:
         give = metrics
-        pages[b"/metrics"] = lambda _: Answer(give(), content_type=CONTENT_TYPE)
+        pages[b"/metrics"] = lambda _: _exposed(give())
     elif health_port is not None and metrics is None:
         port = health_port
         pages[b"/metrics"] = lambda request: _moved(request, port)
@@ -86,6 +89,12 @@ def admin_site(
         pages[b"/debug/pprof"] = profiling.moved
         below = {b"/debug/pprof/": profiling.page}
     return make_site(pages, reactor, below)
+
+
+def _exposed(text: bytes | Deferred[bytes]) -> Answer | Deferred[Answer]:
+    if isinstance(text, Deferred):
+        return text.addCallback(lambda come: Answer(come, content_type=CONTENT_TYPE))
+    return Answer(text, content_type=CONTENT_TYPE)
 
 
 def _proxy_readiness(checks: Checks) -> Answer:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector
 from prometheus_client.registry import Collector
 
 from konnect.ops.agent_metrics import AgentCollector
 from konnect.ops.exposition import exposition
 from konnect.ops.own_metrics import LinkStates, WaitingBytes
+from konnect.ops.process_metrics import ProcessCollector
 from konnect.ops.proxy_metrics import Openings, ProxyCollector, no_openings
 from konnect.tunnel.ledger import Ledger
 
@@ -42,8 +43,8 @@ def agent_metrics(
 def make_registry(collector: Collector) -> CollectorRegistry:
     """A registry of its own (never the global one): `collector` and the process's own figures."""
     registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
+    registry.register(ProcessCollector())
     registry.register(collector)
     return registry

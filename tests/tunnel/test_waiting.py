@@ -48,6 +48,20 @@ class WaitingTests(TestCase):
         )
         self.assertEqual(set(self.waiting.by_place()), set(PLACES))
 
+    def test_in_pieces(self) -> None:
+        """A look stops behind each piece, and counts nothing before it is done; of few it is
+        done at once."""
+        self.holders = [FakeHolder(TRANSPORTS, 1) for _ in range(2 * PIECE + 1)]
+        asked = []
+        for _ in self.waiting.look():
+            asked.append(sum(holder.asked for holder in self.holders))
+            self.assertEqual(self.waiting.places, dict.fromkeys(PLACES, 0))
+        self.assertEqual(asked, [PIECE, 2 * PIECE])
+        self.assertEqual(self.waiting.places[TRANSPORTS], 2 * PIECE + 1)
+        self.holders.clear()
+        self.assertEqual(list(self.waiting.look()), [])
+        self.assertEqual(self.waiting.places[TRANSPORTS], 0)
+
     def test_total(self) -> None:
         """Backlogs count at once, the rest is looked for once a second."""
         self.assertEqual(self.waiting.total(), 27)

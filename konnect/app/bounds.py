@@ -15,17 +15,25 @@ log = make_logger(__name__)
 
 
 def make_pressure(
-    ledger: Ledger, limit: int, links: Callable[[], Iterable[Link]], reactor: Any
+    ledger: Ledger,
+    limit: int,
+    links: Callable[[], Iterable[Link]],
+    reactor: Any,
+    also: Callable[[int], None] | None = None,
 ) -> Pressure:
     """
     Keeps what waits in a program's backlogs below `limit` bytes (0: no bound).
 
     While tunnels' windows are small, single reads are too: the rest of a read, beyond what a window
     allows, waits here.
+
+    :param also: is told of the same share of each tunnel.
     """
 
     def told(share: int) -> None:
         hub_of(reactor).limit_reads(share)
+        if also is not None:
+            also(share)
         if share == WHOLE:
             log.info("less waits for slow readers: windows of tunnels are as before")
         else:

@@ -30,6 +30,7 @@ from konnect.ops.metrics import proxy_metrics
 from konnect.ops.scrape import Scrape
 from konnect.ops.tunnel_log import TunnelLog
 from konnect.proxy.agents import Admission
+from konnect.proxy.client_window import INITIAL, ClientWindows
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.frontend_connect import ConnectFactory
 from konnect.proxy.frontend_grpc import ProxyStream
@@ -55,8 +56,13 @@ class ProxyService(Service):
         self.ledger = Ledger(reactor.seconds)
         self.registry: Registry[AgentLink] = make_registry(config.strategies)
         self.waiting = Waiting(self.ledger, self.connections)
+        self._windows = ClientWindows(self.ledger.now, config.buffer_limit)
         self._pressure = make_pressure(
-            self.ledger, config.buffer_limit, self.registry.links, reactor
+            self.ledger,
+            config.buffer_limit,
+            self.registry.links,
+            reactor,
+            also=self._windows.resize,
         )
         self.switchboard = Switchboard(
             self.registry,
@@ -143,7 +149,10 @@ class ProxyService(Service):
         factory: GrpcServerFactory | ConnectFactory
         floods = self.config.floods
         if kind == "grpc":
-            memo = OpeningMemo(Limits(max_header_list=floods.head, max_streams=floods.streams))
+            limits = Limits(
+                stream_window=INITIAL, max_header_list=floods.head, max_streams=floods.streams
+            )
+            memo = OpeningMemo(limits)
             self._memos.append(memo)
             factory = GrpcServerFactory(
                 "gRPC frontend",
@@ -173,7 +182,7 @@ class ProxyService(Service):
         self.ledger.cut[reason] += 1
 
     def _proxy_stream(self, stream: GrpcStream, metadata: Metadata) -> StreamListener:
-        return ProxyStream(stream, self.switchboard, self.ledger, self._timers)
+        return ProxyStream(stream, self.switchboard, self.ledger, self._timers, self._windows)
 
     def _agents(self, reviews: Reviews | None) -> Factory:
         admission = Admission(

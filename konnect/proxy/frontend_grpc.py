@@ -18,6 +18,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from konnect.log import make_logger
 from konnect.net.grpc_stream import GrpcStream, Metadata
+from konnect.proxy.client_stream import ClientStream
+from konnect.proxy.client_window import ClientWindows
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.stream_end import StreamEnd
 from konnect.tunnel.account import Client
@@ -45,22 +47,24 @@ CLOSED_IDS = 1024
 MISMATCH = "mismatched connection IDs"
 
 
-class ProxyStream:
+class ProxyStream(ClientStream):
     """One client's `Proxy` stream."""
 
     def __init__(
-        self, stream: GrpcStream, switchboard: Switchboard, ledger: Ledger, clock: IReactorTime
+        self,
+        stream: GrpcStream,
+        switchboard: Switchboard,
+        ledger: Ledger,
+        clock: IReactorTime,
+        windows: ClientWindows,
     ) -> None:
-        self._stream = stream
+        super().__init__(stream, ledger, windows)
         self._switchboard = switchboard
-        self._ledger = ledger
         self._clock = clock
         self._dials: dict[int, StreamEnd] = {}
         self._open: dict[int, StreamEnd] = {}
         self._closed_ids = RecentIds(CLOSED_IDS)
         self._blocked: list[StreamEnd] = []
-        self._paused: set[StreamEnd] = set()
-        self._owed = 0
         self._dialed = False
         self._ignoring = False
         self._linger_call: Any = None
@@ -110,10 +114,6 @@ class ProxyStream:
         else:
             self._stray_data(connect_id)
         return self._owe(cost)
-
-    def _owe(self, cost: int) -> int:
-        self._owed += cost if self._paused else 0
-        return 0 if self._paused else cost
 
     def half_closed(self) -> None:
         """The client has ended its side: as upstream, OK, and its tunnels are closed."""
@@ -238,29 +238,7 @@ class ProxyStream:
         self._close_rsp(connect_id, error)
         self._rest()
 
-    def pause(self, end: StreamEnd) -> None:
-        """A tunnel takes no more: the stream's window stays shut."""
-        self._ledger.full_receive_channels["Proxy"] += not self._paused
-        self._paused.add(end)
-
-    def resume(self, end: StreamEnd) -> None:
-        """Undo `pause`."""
-        if end in self._paused:
-            self._paused.remove(end)
-            self._ledger.full_receive_channels["Proxy"] -= not self._paused
-        if not self._paused and self._owed:
-            owed, self._owed = self._owed, 0
-            self._stream.acknowledge(owed)
-
-    # -- sending and ending
-
-    def _dial_rsp(self, random: int, *, connect_id: int = 0, error: str = "") -> None:
-        self._ledger.packets["to_client", "DIAL_RSP"] += 1
-        self._stream.send(packets.dial_rsp(random, connect_id=connect_id, error=error))
-
-    def _close_rsp(self, connect_id: int, error: str) -> None:
-        self._ledger.packets["to_client", "CLOSE_RSP"] += 1
-        self._stream.send(packets.close_rsp(connect_id, error))
+    # -- ending
 
     def _rest(self) -> None:
         """Without a tunnel or a dial the stream waits for its client to end it, for a while."""
@@ -275,6 +253,7 @@ class ProxyStream:
     def _over(self, reason: Reason) -> None:
         """The stream is gone: cancel its dials, close its tunnels, leave nothing."""
         self._ledger.stream_closed("Proxy")
+        self.forget_window()
         self._ignoring = True
         for end in list(self._dials.values()):
             if end.tunnel is not None:

@@ -168,6 +168,9 @@ class ProxyRig(Rig[ProxyService]):
             found.append(f"{self.name}: {ledger.http_connections} CONNECT clients")
         if ledger.grpc_streams.get("Proxy"):
             found.append(f"{self.name}: {ledger.grpc_streams['Proxy']} Proxy streams")
+        windows, bound = self.service._windows, self.service.config.buffer_limit
+        if windows.room != bound // 4:
+            found.append(f"{self.name}: {windows.room} bytes left for windows of {bound} // 4")
         for link in self.service.registry.links():
             found += _used(f"{self.name}: {link}", link.ends, link.dials)
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from konnect.proxy.client_window import INITIAL, LARGEST
 from tests.functional.peers import Peer, Source, deaf, digest
 from tests.functional.raw import raw_connect
 from tests.functional.rig import (
@@ -13,7 +14,7 @@ from tests.functional.rig import (
     FunctionalTestCase,
     ProxyRig,
 )
-from tests.functional.waiting import until
+from tests.functional.waiting import steady, until
 
 MIB = 1024 * 1024
 
@@ -37,11 +38,17 @@ class BoundTests(FunctionalTestCase):
     way = CONNECT_UNIX
 
     async def _tunnels(
-        self, proxy: ProxyRig, behave: Callable[[Peer], object] | None = None
+        self,
+        proxy: ProxyRig,
+        behave: Callable[[Peer], object] | None = None,
+        *,
+        narrow: bool = False,
     ) -> tuple[list[Peer], list[Peer]]:
         """Clients that behave so, and their destinations; nothing has been sent yet, since a full
         process refuses dials."""
         destination = self.destination()
+        if narrow:
+            destination.narrow()
         tunnels = [await self.tunnel(proxy, self.way, destination, behave) for _ in range(TUNNELS)]
         clients, servers = zip(*tunnels, strict=True)
         return list(clients), list(servers)
@@ -114,3 +121,43 @@ class GrpcBoundTests(BoundTests):
     """gRPC clients."""
 
     way = GRPC_UNIX
+
+    async def test_clients_whose_destinations_do_not_read(self) -> None:
+        """What the proxy holds of clients that write is the first window of each and a quarter of
+        its bound, however much they had moved before."""
+        proxy = self.proxy(buffer_limit=str(LIMIT))
+        self.agent(proxy, credit="65536")
+        await self.linked(proxy)
+        clients, servers = await self._tunnels(proxy, narrow=True)
+        for server in servers:
+            server.hold()
+        for client in clients:
+            Source(client, None)
+        most = TUNNELS * INITIAL + LIMIT // 4
+        held = await steady(lambda: proxy.ledger.buffered, "what the proxy holds")
+        self.assertGreater(held, TUNNELS * INITIAL // 2, "else nothing is at stake")
+        self.assertLessEqual(held, most)
+        for server in servers:
+            server.go_on()
+        await until(lambda: all(server.count > MIB for server in servers), "what was held", 60)
+        for server in servers:
+            server.hold()
+        self.assertLessEqual(await steady(lambda: proxy.ledger.buffered, "what it holds"), most)
+        for client, server in zip(clients, servers, strict=True):
+            self.assertEqual(server.digest, digest(server.count))
+            client.transport.abortConnection()
+            server.transport.abortConnection()
+        await self.nothing_left()
+
+    async def test_a_lone_upload(self) -> None:
+        """It gets a large window, and leaves it to others at its end."""
+        proxy, _ = await self.pair()
+        windows = proxy.service._windows
+        room = windows.room
+        client, _ = await self.tunnel(proxy, self.way, self.destination())
+        Source(client, None)
+        await until(lambda: windows.room < room - 4 * INITIAL, "a larger window", 60)
+        self.assertGreaterEqual(windows.room, room - LARGEST)
+        client.transport.abortConnection()
+        await self.nothing_left()
+        self.assertEqual(windows.room, room)

@@ -9,12 +9,17 @@ import socket
 import time
 from pathlib import Path
 
+from konnect.proxy.client_window import INITIAL
 from tests.interop.connecting import frontend_socket
 from tests.interop.destination import BURST
+from tests.interop.grpc_writers import GrpcWriter, write_all
 from tests.interop.pairs import InteropTestCase, Proxy, _sum_of
 from tests.interop.processes import Program
 
 TUNNELS = 1000
+GRPC_TUNNELS = 300
+"""Few, to be quick; with windows of 1 MiB they would hold 300 MiB."""
+
 REST_OF_HEAD = b" Connection Established\r\n\r\n"
 CREDIT = 65536
 OVERHEAD = 128 * 1024
@@ -46,6 +51,17 @@ class MemoryTests(InteropTestCase):
             self.assertEqual(client.recv(12), b"HTTP/1.1 200")
             tunnels.append(client)
         return tunnels
+
+    def _unread(self) -> int:
+        """The port of a destination whose connections nobody reads, or accepts; the kernel keeps
+        little of them, since megabytes for each take long to fill."""
+        listener = socket.socket()
+        self.addCleanup(listener.close)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(GRPC_TUNNELS)
+        return int(listener.getsockname()[1])
 
     def _settled(self, program: Program) -> int:
         """A process's memory when it grows no more."""
@@ -108,6 +124,27 @@ class MemoryTests(InteropTestCase):
         self.assertLess(counted, DEFAULT_AGENT_LIMIT + BASE)
         for client in tunnels:
             client.close()
+
+    def test_grpc_clients_whose_destinations_do_not_read(self) -> None:
+        """Their windows are no more than the first 64 KiB each and a quarter of --buffer-limit."""
+        limit = 32 * 1024 * 1024
+        proxy = self.proxy("grpc", "uds", healthy=False, buffer_limit=str(limit))
+        agent = self.agent(proxy.agent_port, healthy=False, credit=str(CREDIT))
+        proxy.wait_ready()
+        before = resident(proxy.program)
+        port = self._unread()
+        writers = []
+        for _ in range(GRPC_TUNNELS):
+            writer = GrpcWriter(proxy, f"127.0.0.1:{port}")
+            self.addCleanup(writer.socket.close)
+            writers.append(writer)
+        write_all(writers, 1.0)
+        growth = self._settled(proxy.program) - before
+        self.assertLess(growth, BASE + GRPC_TUNNELS * OVERHEAD + limit // 4)
+        counted = _sum_of(proxy.health_port, "konnect_buffered_bytes")
+        self.assertLess(counted, GRPC_TUNNELS * INITIAL + limit // 4)
+        self.assertGreater(counted, GRPC_TUNNELS * INITIAL // 2, "else nothing was at stake")
+        self.assertGreater(_sum_of(agent.health_port, "konnect_buffered_bytes"), 0)
 
 
 def received_head(client: socket.socket) -> bytes:

@@ -9,6 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.net.sockets import LINGER
+from konnect.proxy.client_window import ClientWindows
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.frontend_connect import ConnectFactory, ConnectProtocol
 from konnect.proxy.frontend_grpc import LINGER as STREAM_LINGER
@@ -83,7 +84,9 @@ class Client:
 
     def __init__(self, case: ProxyTestCase) -> None:
         self.stream = FakeStream()
-        self.proxy = ProxyStream(self.stream, case.switchboard, case.ledger, case.clock)
+        self.proxy = ProxyStream(
+            self.stream, case.switchboard, case.ledger, case.clock, case.windows
+        )
         self.stream.listener = self.proxy
         self.gone = False
 
@@ -123,17 +126,19 @@ class ProxyTestCase(SynchronousTestCase):
     features = STOCK
     """What agents announce."""
     dial_timeout = 0.0
+    buffer_limit = 1 << 20
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.ledger = Ledger(self.clock.seconds)
         self.registry: Registry[AgentLink] = Registry()
+        self.windows = ClientWindows(self.clock.seconds, self.buffer_limit)
         self.switchboard = Switchboard(
             self.registry,
             self.ledger,
             self.clock,
             dial_timeout=self.dial_timeout,
-            buffer_limit=1 << 20,
+            buffer_limit=self.buffer_limit,
         )
         self.factory = ConnectFactory(self.switchboard, self.ledger, self.clock)
         self.agents: list[Agent] = []
@@ -196,6 +201,7 @@ class ProxyTestCase(SynchronousTestCase):
             self.assertEqual(agent.stream.acknowledged, agent.stream.owed)
         for client in self.clients:
             self.assertEqual(client.tables, (0, 0, 0))
+        self.assertEqual(self.windows.room, self.buffer_limit // 4)
 
     def assert_consistent(self) -> None:
         """The books agree with the tables."""

@@ -1,0 +1,79 @@
+"""What a gRPC client's stream does whatever its tunnels are: its window, and what is sent on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from konnect.net.grpc_stream import GrpcStream
+from konnect.proxy.client_window import INITIAL, PART, ClientWindow, ClientWindows
+from konnect.tunnel.ledger import Ledger
+from konnect.wire import packets
+
+if TYPE_CHECKING:
+    from konnect.proxy.stream_end import StreamEnd
+
+
+class ClientStream:
+    """
+    One stream.
+
+    :param windows: what the windows of all streams share.
+    """
+
+    def __init__(self, stream: GrpcStream, ledger: Ledger, windows: ClientWindows) -> None:
+        self._stream = stream
+        self._ledger = ledger
+        self._windows = windows
+        self._window: ClientWindow | None = None
+        self._part = INITIAL // PART
+        self._owed = 0
+        self._paused: set[StreamEnd] = set()
+
+    # -- the window
+
+    def _owe(self, cost: int) -> int:
+        """So many bytes have been passed on. How many go back now: a part of the window, and
+        nothing while a tunnel is paused."""
+        self._owed += cost
+        return 0 if self._owed < self._part or self._paused else self._give_back()
+
+    def _give_back(self) -> int:
+        window = self._window
+        if window is None:
+            window = self._window = ClientWindow(self._windows)
+        owed, self._owed = self._owed, 0
+        back = window.give_back(owed)
+        self._part = window.part
+        return back
+
+    def pause(self, end: StreamEnd) -> None:
+        """A tunnel takes no more: the stream's window stays shut."""
+        self._ledger.full_receive_channels["Proxy"] += not self._paused
+        self._paused.add(end)
+
+    def resume(self, end: StreamEnd) -> None:
+        """Undo `pause`."""
+        if end in self._paused:
+            self._paused.remove(end)
+            self._ledger.full_receive_channels["Proxy"] -= not self._paused
+        if not self._paused and self._owed >= self._part:
+            back = self._give_back()
+            if back:
+                self._stream.acknowledge(back)
+
+    def forget_window(self) -> None:
+        """The stream is over."""
+        self._owed = 0
+        if self._window is not None:
+            self._window.end()
+            self._window = None
+
+    # -- sending
+
+    def _dial_rsp(self, random: int, *, connect_id: int = 0, error: str = "") -> None:
+        self._ledger.packets["to_client", "DIAL_RSP"] += 1
+        self._stream.send(packets.dial_rsp(random, connect_id=connect_id, error=error))
+
+    def _close_rsp(self, connect_id: int, error: str) -> None:
+        self._ledger.packets["to_client", "CLOSE_RSP"] += 1
+        self._stream.send(packets.close_rsp(connect_id, error))

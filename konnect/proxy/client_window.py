@@ -1,0 +1,111 @@
+"""The receive windows of gRPC clients' streams: small at first, larger for those that use them.
+
+What a client may have on its way is what the proxy holds when its destination does not read, so the
+windows of all clients together are bounded: a stream begins with `INITIAL`, which is announced by
+SETTINGS, and only one that moves its window's worth in `FAST` seconds is given more, out of what
+all streams share (`ClientWindows.room`), up to `LARGEST`. A window that was given cannot be taken
+back, but what its client uses of it need not be given again: so the windows of streams that have
+become slow shrink, and while much waits in the process (`konnect.tunnel.pressure`) those of all.
+
+    bytes held for clients <= streams * INITIAL + the room at the beginning
+
+A lone upload has the largest window when it has moved one megabyte.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from konnect.tunnel.ledger import UNBOUNDED
+from konnect.tunnel.pressure import WHOLE
+
+INITIAL = 65536
+"""Bytes of a new stream's window, and of one that is slow: what grpc-go begins with as well."""
+
+LARGEST = 1024 * 1024
+"""Bytes of the largest window."""
+
+SMALLEST = 32768
+"""Bytes of the smallest window. HTTP/2 is told of a quarter of `INITIAL` at a time, and we keep up
+to a quarter of the window ourselves: a client must not wait for what both keep back."""
+
+PART = 4
+"""A window goes back by this part of itself."""
+
+FAST = 0.5
+"""Seconds in which a window's worth has to move for the window to grow. A window is used up where
+its worth moves in one round trip, and few clients are that far away."""
+
+SLOW = 4.0
+"""The same for a window to shrink."""
+
+
+class ClientWindows:
+    """
+    What the streams of one process share.
+
+    :param now: the clock, in seconds.
+    :param limit: bytes that may wait in the process, a quarter of which is for larger windows; 0:
+        no bound.
+    """
+
+    __slots__ = ("crowded", "most", "now", "room")
+
+    def __init__(self, now: Callable[[], float], limit: int) -> None:
+        self.now = now
+        self.room = limit // 4 if limit > 0 else UNBOUNDED
+        """Bytes by which windows may still grow, all together."""
+        self.most = LARGEST
+        """Bytes above which windows shrink now."""
+        self.crowded = False
+        """Whether much waits in the process: no window grows."""
+
+    def resize(self, share: int) -> None:
+        """Each tunnel's share of what may wait is so many bytes now; `WHOLE`: there is no need to
+        share."""
+        self.crowded = share < WHOLE
+        self.most = max(SMALLEST, min(LARGEST, share))
+
+
+class ClientWindow:
+    """One stream's window; made when the first part of it is to go back."""
+
+    __slots__ = ("_since", "_windows", "size")
+
+    def __init__(self, windows: ClientWindows) -> None:
+        self._windows = windows
+        self._since = -math.inf
+        self.size = INITIAL
+        """Bytes that the client may have on its way or held here."""
+
+    @property
+    def part(self) -> int:
+        """Bytes that are worth to be given back."""
+        return self.size // PART
+
+    def give_back(self, owed: int) -> int:
+        """`owed` bytes, at least 1, have been passed on. How many go back: fewer as the window
+        shrinks, more as it grows."""
+        windows, size = self._windows, self.size
+        now = windows.now()
+        seconds = (now - self._since) * size / owed
+        self._since = now
+        if size > windows.most:
+            change = -min(owed, size - windows.most)
+        elif seconds < FAST and not windows.crowded:
+            change = min(owed, LARGEST - size, windows.room + max(INITIAL - size, 0))
+        elif seconds > SLOW and size > INITIAL:
+            change = -min(owed, size - INITIAL)
+        else:
+            return owed
+        self._become(size + change)
+        return owed + change
+
+    def end(self) -> None:
+        """The stream is over: leave what it had of the room."""
+        self._become(0)
+
+    def _become(self, size: int) -> None:
+        self._windows.room += max(self.size - INITIAL, 0) - max(size - INITIAL, 0)
+        self.size = size

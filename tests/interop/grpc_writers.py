@@ -1,0 +1,73 @@
+"""gRPC clients that write as much as their windows allow, a connection and a tunnel for each.
+
+Python's grpcio would take a thread for each, so they stand on konnect's own HTTP/2, of which
+nothing is tested here.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+
+from konnect.wire import packets
+from konnect.wire.events import MessageReceived
+from konnect.wire.grpc import GrpcConnection, Role
+from tests.interop.connecting import frontend_socket
+from tests.interop.pairs import Proxy
+
+CHUNK = 32768
+"""Bytes of a message, as of a stock client."""
+
+
+class GrpcWriter:
+    """One client, whose tunnel is open when this returns."""
+
+    def __init__(self, proxy: Proxy, address: str) -> None:
+        self.socket: socket.socket = frontend_socket(proxy)
+        self._wire = wire = GrpcConnection(Role.CLIENT)
+        wire.start()
+        self._stream = wire.open_stream(
+            packets.PROXY_PATH, (), authority="localhost", scheme="http"
+        )
+        wire.send_message(self._stream, packets.dial_req("tcp", address, 1))
+        self._unsent = b""
+        while True:
+            self.socket.sendall(wire.output())
+            for event in wire.receive(self.socket.recv(65536)):
+                if isinstance(event, MessageReceived):
+                    answer = packets.parse(event.payload).dialResponse
+                    assert not answer.error, answer.error
+                    self._payload = packets.data(answer.connectID, bytes(CHUNK))
+                    self.socket.setblocking(False)
+                    return
+
+    def write(self) -> int:
+        """Hand over what the socket takes without waiting; answers how many bytes it took."""
+        wire, taken = self._wire, 0
+        try:
+            data = self.socket.recv(65536)
+            assert data, "the proxy has closed the connection"
+            wire.receive(data)
+        except BlockingIOError:
+            pass
+        if wire.queued(self._stream) < CHUNK:
+            wire.send_message(self._stream, self._payload)
+        self._unsent += wire.output()
+        try:
+            taken = self.socket.send(self._unsent) if self._unsent else 0
+        except BlockingIOError:
+            pass
+        self._unsent = self._unsent[taken:]
+        return taken
+
+
+def write_all(writers: list[GrpcWriter], still: float) -> None:
+    """Write until for so many seconds no client has been told of room, or could write."""
+    with selectors.DefaultSelector() as selector:
+        for writer in writers:
+            selector.register(writer.socket, selectors.EVENT_READ, writer)
+        ready = writers
+        while ready:
+            while sum(writer.write() for writer in ready):
+                pass
+            ready = [key.data for key, _ in selector.select(still)]

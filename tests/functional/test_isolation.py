@@ -177,6 +177,7 @@ class GrpcTlsIsolation(GrpcUnixIsolation):
     """gRPC over mTLS."""
 
     way = GRPC_TLS
+    stopped = 50  # of which each takes both sides of a handshake in this process
 
 
 class ConnectUnixIsolation(GrpcUnixIsolation):
@@ -189,6 +190,7 @@ class ConnectTlsIsolation(GrpcUnixIsolation):
     """CONNECT over mTLS."""
 
     way = CONNECT_TLS
+    stopped = 50
 
 
 class WithoutCreditTests(IsolationTestCase):

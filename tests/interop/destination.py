@@ -12,7 +12,7 @@ Kinds:
 - `burst` sends `BURST` bytes of the pattern at once and closes;
 - `flood` sends until it is cut off;
 - `silent` accepts, reads and never says a word;
-- `unread` accepts and never reads;
+- `unread` accepts and never reads, and the kernel keeps little for it;
 - `count` reads and never answers;
 - `full` has a full accept queue: a dial to it neither fails nor succeeds;
 - `http` answers HTTP/1 requests: `/success`, `/bytes/N`, `/live` (open connections by kind),
@@ -143,7 +143,12 @@ async def serve() -> None:
                 running.discard(task)
 
         server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=1 << 20)
-        ports[answer.__name__] = server.sockets[0].getsockname()[1]
+        listener = server.sockets[0]
+        ports[answer.__name__] = listener.getsockname()[1]
+        if answer is unread:
+            # Loopback's own would take megabytes of each connection, which take long to fill.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
         servers.append(server)
     ports["full"], kept = full_queue()
     print(json.dumps(ports), flush=True)

@@ -169,18 +169,21 @@ class FlagTests(BadStartTestCase):
 
     def test_messages(self) -> None:
         """Wrong flags end the start with upstream's message."""
-        self.assert_fails(
-            self.proxy(healthy=False, server_port="8090").program,
-            "server port should be set to 0 not 8090 for UDS",
-        )
-        self.assert_fails(
-            self.proxy(healthy=False, mode="socks").program,
-            "mode must be set to either 'grpc' or 'http-connect' not \"socks\"",
-        )
-        self.assert_fails(
-            self.agent(1, healthy=False, sync_interval="20s").program,
-            "sync interval 20s must be less than sync interval cap 500ms",
-        )
+        for program, message in (
+            (
+                self.proxy(healthy=False, server_port="8090").program,
+                "server port should be set to 0 not 8090 for UDS",
+            ),
+            (
+                self.proxy(healthy=False, mode="socks").program,
+                "mode must be set to either 'grpc' or 'http-connect' not \"socks\"",
+            ),
+            (
+                self.agent(1, healthy=False, sync_interval="20s").program,
+                "sync interval 20s must be less than sync interval cap 500ms",
+            ),
+        ):
+            self.assert_fails(program, message)
         self.assertNotEqual(self.proxy(healthy=False, no_such_flag="x").program.wait_exit(), 0)
 
 

@@ -1,4 +1,4 @@
-"""A thousand tunnels whose readers have stopped: the processes stay below the sum that
+"""Hundreds of tunnels whose readers have stopped: the processes stay below the sum that
 docs/operations.md states, by the kernel's own count of their memory.
 """
 
@@ -16,7 +16,7 @@ from tests.interop.grpc_writers import GrpcWriter, write_all
 from tests.interop.pairs import InteropTestCase, Proxy, _sum_of
 from tests.interop.processes import Program
 
-TUNNELS = 1000
+TUNNELS = 400
 GRPC_TUNNELS = 300
 """Few, to be quick; with windows of 1 MiB they would hold 300 MiB."""
 
@@ -28,8 +28,15 @@ OVERHEAD = 128 * 1024
 DEFAULT_PROXY_LIMIT = 256 * 1024 * 1024
 DEFAULT_AGENT_LIMIT = 128 * 1024 * 1024
 
+AT_STAKE = DEFAULT_AGENT_LIMIT // 4
+"""Bytes in backlogs below which windows are never smaller than they are without a limit."""
+
 BASE = 24 * 1024 * 1024
 """Bytes by which a process may grow whatever its tunnels hold: one link's windows and buffers."""
+
+
+PATIENCE = 60.0
+"""Seconds that two processes have to be full."""
 
 
 def resident(program: Program) -> int:
@@ -73,7 +80,7 @@ class MemoryTests(InteropTestCase):
             last = max(last, now)
         return last
 
-    def test_a_thousand_stalled_tunnels(self) -> None:
+    def test_hundreds_of_stalled_tunnels(self) -> None:
         """Clients that stop reading make no process hold more than their credit and a constant
         each."""
         proxy = self.proxy("http-connect", "uds", healthy=False, credit=str(CREDIT))
@@ -98,8 +105,8 @@ class MemoryTests(InteropTestCase):
             client.close()
         self.assert_released("burst")
 
-    def test_a_thousand_destinations_that_do_not_read(self) -> None:
-        """With the default flags their credit would be 512 MiB: the agent stays below its
+    def test_hundreds_of_destinations_that_do_not_read(self) -> None:
+        """With the default flags their credit would be 200 MiB: the agent stays below its
         --buffer-limit and a constant for each tunnel, and so does the proxy."""
         proxy = self.proxy("http-connect", "uds", healthy=False)
         agent = self.agent(proxy.agent_port, healthy=False)
@@ -110,17 +117,20 @@ class MemoryTests(InteropTestCase):
         for client in tunnels:
             self.assertEqual(len(received_head(client)), len(REST_OF_HEAD))
             client.setblocking(False)
+        # A busy machine may pass on nothing for a while, and be far from full.
+        deadline = time.monotonic() + PATIENCE
         still = 0
-        while still < 5:
+        while still < 5 and time.monotonic() < deadline:
             taken = sum(map(written, tunnels))
-            still = 0 if taken else still + 1
+            buffered = taken or _sum_of(agent.health_port, "konnect_buffered_bytes")
+            still = still + 1 if buffered > AT_STAKE and not taken else 0
             time.sleep(0 if taken else 0.2)
         limits = (DEFAULT_PROXY_LIMIT, DEFAULT_AGENT_LIMIT)
         for program, was, limit in zip(programs, before, limits, strict=True):
             growth = self._settled(program) - was
             self.assertLess(growth, BASE + TUNNELS * OVERHEAD + limit)
         counted = _sum_of(agent.health_port, "konnect_buffered_bytes")
-        self.assertGreater(counted, DEFAULT_AGENT_LIMIT // 2, "else nothing was at stake")
+        self.assertGreater(counted, AT_STAKE, "else nothing was at stake")
         self.assertLess(counted, DEFAULT_AGENT_LIMIT + BASE)
         for client in tunnels:
             client.close()

@@ -8,6 +8,7 @@ imports the reactor while being imported; files stay small enough to be read.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,12 @@ def sources(*folders: str) -> Iterator[Path]:
         for path in sorted((ROOT / folder).rglob("*.py")):
             if str(path.parent.relative_to(ROOT)) not in GENERATED:
                 yield path
+
+
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    """What a file holds; not to be changed."""
+    return ast.parse(path.read_bytes())
 
 
 def layer_of(module: str) -> str:
@@ -123,7 +130,7 @@ class LayerTests(SynchronousTestCase):
         wrong = []
         for path in sources("konnect"):
             layer = layer_of(module_name(path))
-            for line, name in imports(ast.parse(path.read_bytes())):
+            for line, name in imports(parsed(path)):
                 other = layer_of(name) if name.split(".")[0] == "konnect" else ""
                 if layer and other in ALLOWED and other not in ALLOWED[layer] | {layer}:
                     wrong.append(f"{path.relative_to(ROOT)}:{line}: {layer} imports {name}")
@@ -135,7 +142,7 @@ class LayerTests(SynchronousTestCase):
             f"{path.relative_to(ROOT)}:{line}: {name}"
             for layer in SANS_IO
             for path in sources(f"konnect/{layer}")
-            for line, name in imports(ast.parse(path.read_bytes()))
+            for line, name in imports(parsed(path))
             if name.split(".")[0] in NOT_SANS_IO
         ]
         self.assertEqual(wrong, [])
@@ -145,7 +152,7 @@ class LayerTests(SynchronousTestCase):
         wrong = [
             f"{path.relative_to(ROOT)}:{line}"
             for path in sources("konnect", "tests", "twisted", "plugins")
-            for line, name in imports(ast.parse(path.read_bytes()))
+            for line, name in imports(parsed(path))
             if name.startswith(".")
         ]
         self.assertEqual(wrong, [])
@@ -155,7 +162,7 @@ class LayerTests(SynchronousTestCase):
         wrong = [
             f"{path.relative_to(ROOT)}:{line}"
             for path in sources("konnect", "tests", "twisted", "plugins")
-            for statement in at_import_time(ast.parse(path.read_bytes()))
+            for statement in at_import_time(parsed(path))
             if isinstance(statement, ast.Import | ast.ImportFrom)
             for line, name in imports(statement)
             if name == "twisted.internet.reactor"
@@ -198,7 +205,7 @@ class FileTests(SynchronousTestCase):
         wrong = [
             str(path.relative_to(ROOT))
             for path in sources("konnect", "tests", "tools", "twisted", "plugins")
-            if (tree := ast.parse(path.read_bytes())).body and not ast.get_docstring(tree)
+            if (tree := parsed(path)).body and not ast.get_docstring(tree)
         ]
         self.assertEqual(wrong, [])
 

@@ -24,6 +24,7 @@ class _Side(Protocol):
     def __init__(self, balancer: Balancer) -> None:
         self._balancer = balancer
         self.other: _Side | None = None
+        self.kept: list[bytes] = []
 
     def connectionMade(self) -> None:
         self._balancer.sides.add(self)
@@ -35,7 +36,9 @@ class _Side(Protocol):
         self.transport.registerProducer(other.transport, True)
 
     def dataReceived(self, data: bytes) -> None:
-        if self.other is not None:
+        if self._balancer.stuck:
+            self.kept.append(data)
+        elif self.other is not None:
             self.other.transport.write(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -64,6 +67,7 @@ class Balancer(Factory):
         self.sides: set[_Side] = set()
         self.accepted = 0
         self.closed = False
+        self.stuck = False
         self._dialing = 0
         self._listening = the_reactor().listenTCP(0, self, interface="127.0.0.1")
         self.port: int = self._listening.getHost().port
@@ -105,6 +109,18 @@ class Balancer(Factory):
                 side.other = None
             side.transport.unregisterProducer()
             side.transport.abortConnection()
+
+    def stick(self) -> None:
+        """Pass nothing on, as a network that loses every packet; nobody is told."""
+        self.stuck = True
+
+    def go_on(self) -> None:
+        """Undo `stick`: what was kept goes on, in order."""
+        self.stuck = False
+        for side in self.sides:
+            kept, side.kept = side.kept, []
+            if side.other is not None:
+                side.other.transport.writeSequence(kept)
 
     async def close(self) -> None:
         """Stop listening and drop everything."""

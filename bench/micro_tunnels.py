@@ -11,6 +11,8 @@ from twisted.internet.defer import succeed
 from twisted.internet.task import Clock
 
 from konnect.agent.link import ProxyLink
+from konnect.net.grpc_server import GrpcServerFactory
+from konnect.net.policing import CLIENTS
 from konnect.net.timers import Timers
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.frontend_connect import ConnectFactory
@@ -19,8 +21,10 @@ from konnect.proxy.link import AgentLink
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.routing import Registry
-from konnect.wire import packets
+from konnect.wire import frames, packets
 from konnect.wire.features import Features
+from konnect.wire.framing import PREFIX_SIZE, prefix
+from konnect.wire.grpc import GrpcConnection, Limits, OpeningMemo, Role
 from konnect.wire.metadata import AgentHello, Identifiers
 
 Run = Callable[[], None]
@@ -28,6 +32,7 @@ Run = Callable[[], None]
 FEATURES = Features(credit=524288, half_close=True)
 FLOW = Flow(features=FEATURES)
 COST = 40
+SETTINGS_ACK = b"\0\0\0\4\1\0\0\0\0"
 
 
 class Proxy:
@@ -94,6 +99,45 @@ def over_grpc(operations: int) -> Run:
     return _each(once, operations, proxy.ledger)
 
 
+def over_a_grpc_connection(operations: int) -> Run:
+    """The same from the connection of a stock client to its end: preface, request and dial in one
+    read, the acknowledged SETTINGS, bytes both ways, CLOSE_REQ and a hang-up."""
+    proxy = Proxy()
+
+    def accept(stream: Any, metadata: Any) -> Any:
+        return ProxyStream(stream, proxy.switchboard, proxy.ledger, proxy.clock)
+
+    factory = GrpcServerFactory(
+        "gRPC frontend",
+        {packets.PROXY_PATH: accept},
+        proxy.clock,
+        memo=OpeningMemo(Limits()),
+        pings=CLIENTS,
+    )
+    client = GrpcConnection(Role.CLIENT)
+    client.start()
+    stream = client.open_stream(packets.PROXY_PATH, (), authority="a", scheme="http")
+    client.send_message(stream, packets.dial_req("tcp", "host:80", 77))
+    opening = client.output()
+
+    def frame(packet: bytes) -> bytes:
+        return frames.data_head(stream, PREFIX_SIZE + len(packet)) + prefix(len(packet)) + packet
+
+    def once(connect_id: int) -> None:
+        protocol = factory.buildProtocol(None)
+        protocol.makeConnection(Transport())  # type: ignore[arg-type]
+        protocol.dataReceived(opening)
+        protocol.dataReceived(SETTINGS_ACK)
+        proxy.accept(connect_id)
+        protocol.dataReceived(frame(packets.data(connect_id, b"hello")))
+        proxy.link.message(packets.data(connect_id, b"hello"), COST)
+        protocol.dataReceived(frame(packets.close_req(connect_id)))
+        proxy.end(connect_id)
+        protocol.connectionLost(DONE)
+
+    return _each(once, operations, proxy.ledger)
+
+
 class _Reached:
     """A dialer whose destinations answer at once."""
 
@@ -147,6 +191,7 @@ def timing(operations: int) -> Run:
 PIECES = {
     "tunnel: CONNECT, at the proxy": (over_connect, 30),
     "tunnel: gRPC stream, at the proxy": (over_grpc, 30),
+    "tunnel: gRPC connection, at the proxy": (over_a_grpc_connection, 30),
     "tunnel: at the agent": (at_the_agent, 30),
     "timers: set and cancel": (timing, 200),
 }

@@ -17,10 +17,10 @@ class ClientStream:
     """
     One stream.
 
-    :param windows: what the windows of all streams share.
+    :param windows: what the windows of all streams share; None: they share nothing.
     """
 
-    def __init__(self, stream: GrpcStream, ledger: Ledger, windows: ClientWindows) -> None:
+    def __init__(self, stream: GrpcStream, ledger: Ledger, windows: ClientWindows | None) -> None:
         self._stream = stream
         self._ledger = ledger
         self._windows = windows
@@ -40,7 +40,8 @@ class ClientStream:
     def _give_back(self) -> int:
         window = self._window
         if window is None:
-            window = self._window = ClientWindow(self._windows)
+            windows = self._windows or ClientWindows(self._ledger.now, 0)
+            window = self._window = ClientWindow(windows)
         owed, self._owed = self._owed, 0
         back = window.give_back(owed)
         self._part = window.part

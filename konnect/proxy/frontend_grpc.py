@@ -56,7 +56,7 @@ class ProxyStream(ClientStream):
         switchboard: Switchboard,
         ledger: Ledger,
         clock: IReactorTime,
-        windows: ClientWindows,
+        windows: ClientWindows | None = None,
     ) -> None:
         super().__init__(stream, ledger, windows)
         self._switchboard = switchboard

@@ -12,13 +12,12 @@ from collections.abc import Callable
 from konnect.wire import frames
 from konnect.wire.events import Event, MessageReceived, StreamEnded
 from konnect.wire.framing import PREFIX_SIZE
+from konnect.wire.overhead import TINY
 from konnect.wire.reactions import Reactions, overflow
+from konnect.wire.runs import Run
 from konnect.wire.status import ErrorCode, Status
 from konnect.wire.streams import Streams
-from konnect.wire.windows import WindowOverflow, overrun
-
-# A window widened by less than this is no help to either side.
-_TINY = 1024
+from konnect.wire.windows import LARGEST, WindowOverflow, overrun
 
 
 class Arrivals:
@@ -61,6 +60,22 @@ class Arrivals:
             reaction = reactions.table.get(event.__class__)
             if reaction is not None:
                 reaction(reactions, event, self.events)
+
+    def run(self, run: Run) -> None:
+        """Frames that came together, and what they do (`runs`)."""
+        self.overhead.add_all(run.kinds)
+        streams, reactions = self._streams, self._reactions
+        if run.widens:
+            streams.windows.out += run.widens
+            streams.granted += run.widens
+        for event in run.events:
+            reaction = reactions.table.get(event.__class__)
+            if reaction is not None:
+                reaction(reactions, event, self.events)
+
+    def fits(self, run: Run) -> bool:
+        """Whether the connection's window can become so wide."""
+        return self._streams.windows.out + run.widens <= LARGEST
 
     def data(
         self, stream_id: int, piece: memoryview, charge: int, ended: bool, padding: int = 0
@@ -131,7 +146,7 @@ class Arrivals:
 
     def window_update(self, stream_id: int, increment: int) -> None:
         """See `FrameSink`. Raises `ProtocolViolation`."""
-        if increment < _TINY:
+        if increment < TINY:
             self.overhead.add(frames.WINDOW_UPDATE)
         streams = self._streams
         if not stream_id:

@@ -135,6 +135,17 @@ class FrameSplitter:
         self._rest = b""
 
     @property
+    def between(self) -> bool:
+        """Whether a frame ended with the last byte, or nothing has come, and no header block goes
+        on."""
+        return not (self._data_left or self._left or self._rest or self._in_headers)
+
+    def skip_opening(self) -> None:
+        """The preface and the SETTINGS behind it have been read by others."""
+        self._preface = False
+        self._settings_seen = True
+
+    @property
     def held(self) -> int:
         """Bytes kept of a frame that has not come whole."""
         return len(self._rest)

@@ -15,8 +15,8 @@ owner is slow holds up no other; the window of a stream is given back when its o
 outside.
 
 The parts: `frames` cuts the bytes, `arrivals` takes what is cut, `reactions` is what h2's events
-do, `http2` sets h2 up, `streams` holds the state of streams and sends; `headers`, `framing`,
-`inlet` and `sendqueue` serve these.
+do, `http2` sets h2 up, `streams` holds the state of streams and sends, `stream_calls` is what one may
+be asked; `headers`, `framing`, `inlet` and `sendqueue` serve these.
 
 Source: gRPC over HTTP/2, RFC 9113.
 """
@@ -30,13 +30,13 @@ from h2.exceptions import NoAvailableStreamIDError, ProtocolError, TooManyStream
 from konnect.wire import frames, headers, http2
 from konnect.wire.arrivals import Arrivals
 from konnect.wire.events import ConnectionEnded, Event, Metadata, StreamRefused
-from konnect.wire.framing import PREFIX_SIZE
 from konnect.wire.http2 import Http2, Limits, Role
 from konnect.wire.inlet import PacketInlet
 from konnect.wire.memo import OpeningMemo
 from konnect.wire.reactions import Reactions
 from konnect.wire.remembered import RememberedHttp2
-from konnect.wire.status import OK, ErrorCode, Status
+from konnect.wire.status import ErrorCode
+from konnect.wire.stream_calls import StreamCalls
 from konnect.wire.streams import NEVER, Streams
 
 __all__ = ["GrpcConnection", "Limits", "OpeningMemo", "Role", "StreamRefused"]
@@ -44,7 +44,7 @@ __all__ = ["GrpcConnection", "Limits", "OpeningMemo", "Role", "StreamRefused"]
 _MAX_DEBUG = 256
 
 
-class GrpcConnection:
+class GrpcConnection(StreamCalls):
     """One connection.
 
     Calls for streams that are gone, and after the connection's end, do nothing.
@@ -57,18 +57,15 @@ class GrpcConnection:
         before, with the same limits."""
         limits = memo.limits if memo is not None else limits or Limits()
         client = role is Role.CLIENT
-        self.role = role
         self.limits = limits
         self.closed = False
         """True after a connection error or `connection_lost`; nothing more is processed."""
-        self._http2: Http2 = (
-            http2.new_connection(limits, client=client) if memo is None else RememberedHttp2(memo)
-        )
-        self._streams = Streams(self._http2, limits, client=client)
+        remembered = self._remembered = RememberedHttp2(memo) if memo is not None else None
+        state: Http2 = remembered or http2.new_connection(limits, client=client)
+        super().__init__(role, state, Streams(state, limits, client=client))
         self._splitter = frames.FrameSplitter(
             preface=not client, max_frame=limits.max_frame, live=self._streams.table.get
         )
-        self._live = self._streams.table
         self._arrivals = Arrivals(self._streams, Reactions(self._streams))
         self.overhead = self._arrivals.overhead
         """Of what floods are made."""
@@ -94,9 +91,17 @@ class GrpcConnection:
         events = self.pending()
         if self.closed:
             return events
-        self._arrivals.events = events
+        arrivals = self._arrivals
+        arrivals.events = events
+        remembered = self._remembered
         try:
-            self._splitter.split(data, self._arrivals)
+            if remembered is None:
+                self._splitter.split(data, arrivals)
+            else:
+                data = remembered.take_run(data, self._splitter, arrivals)
+                if data:
+                    self._splitter.split(data, arrivals)
+                    remembered.learn_run()
         except frames.ProtocolViolation as error:
             self._fail(error.code, str(error), events)
         except ProtocolError as error:
@@ -174,95 +179,6 @@ class GrpcConnection:
         if stream is not None:
             self._arrivals.deliver = deliver
             stream.take_inlet(inlet)
-
-    def send_headers(self, stream_id: int, metadata: Metadata = ()) -> None:
-        """Server: send the response headers now; without this they go out with the first message.
-
-        Raises ValueError for metadata that no header can hold, RuntimeError if they have been sent.
-        """
-        stream = self._live.get(stream_id)
-        if stream is None or stream.ending is not None:
-            return
-        if stream.headers_sent:
-            raise RuntimeError("the response headers of this stream have been sent")
-        self._http2.send_headers(stream_id, headers.response(metadata))
-        stream.headers_sent = True
-
-    def send_message(self, stream_id: int, payload: bytes) -> None:
-        """Queue one message, whatever `writable` says."""
-        stream = self._live.get(stream_id)
-        if stream is None or stream.ending is not None:
-            return
-        if not stream.headers_sent:
-            stream.headers_sent = True
-            if self.role is Role.SERVER:
-                self._http2.send_headers(stream_id, headers.response(()))
-        stream.queue.put(payload)
-        if not stream.in_turn:
-            self._streams.enter_rota(stream)
-
-    def direct(self, stream_id: int, head: bytes, size: int) -> bytes | None:
-        """
-        For a message of `head` and `size` more bytes: what to send before these, past `output`.
-
-        None where they have to go by `send_message`: the stream has others queued, or there is no
-        room in its windows or in one frame.
-        """
-        return self._streams.direct(stream_id, head, size)
-
-    def limit_in_flight(self, stream_id: int, most: int) -> None:
-        """See `konnect.wire.streams.Streams`."""
-        self._streams.limit_in_flight(stream_id, most)
-
-    @property
-    def largest_message(self) -> int:
-        """Bytes of the largest message that goes out in one frame."""
-        return self._http2.max_outbound_frame_size - PREFIX_SIZE
-
-    def end_stream(
-        self, stream_id: int, status: Status = OK, message: str = "", metadata: Metadata = ()
-    ) -> None:
-        """End our side of a stream behind everything queued.
-
-        Server: with trailers. If the client has not half-closed by then, RST_STREAM(NO_ERROR)
-        follows. No more is told of the stream, unless the client resets it before the trailers are
-        out. Client: a half-close; `status` must be OK. Raises ValueError for metadata that no
-        header can hold.
-        """
-        stream = self._live.get(stream_id)
-        if stream is None or stream.ending is not None:
-            return
-        if self.role is Role.SERVER:
-            self._streams.end(stream, headers.trailers(status, message, metadata))
-        elif status is OK and not message and not metadata:
-            self._streams.end(stream, [])
-        else:
-            raise ValueError("a client has no status to send")
-
-    def reset_stream(self, stream_id: int, code: int = ErrorCode.CANCEL) -> None:
-        """End a stream at once in both directions; what is queued is dropped.
-
-        There is no event for it.
-        """
-        stream = self._live.get(stream_id)
-        if stream is not None:
-            self._streams.reset(stream, code)
-
-    def writable(self, stream_id: int) -> bool:
-        """Whether the stream is live and wants more: False from `send_high` until `send_low`."""
-        stream = self._live.get(stream_id)
-        return stream is not None and stream.ending is None and not stream.queue.full
-
-    def queued(self, stream_id: int) -> int:
-        """Bytes queued on the stream, not yet in `output`."""
-        stream = self._live.get(stream_id)
-        return stream.queue.size if stream is not None else 0
-
-    def acknowledge(self, stream_id: int, cost: int) -> None:
-        """Give the peer back `cost` bytes of the stream's window (a quarter of it at a time)."""
-        stream = self._live.get(stream_id)
-        if stream is not None:
-            self._streams.give_back(stream, cost)
 
     def ping(self, payload: bytes) -> None:
         """Queue a PING of 8 bytes; `Ponged` comes back. Raises ValueError for any other size."""

@@ -27,6 +27,7 @@ from h2.events import Event, RequestReceived
 from konnect.wire import http2
 from konnect.wire.headers import RequestRead, judge_request
 from konnect.wire.http2 import Http2Connection, Limits
+from konnect.wire.runs import Runs
 
 STEPS = 512
 """Steps remembered. A client program needs some ten, for all its connections together."""
@@ -55,6 +56,7 @@ class Step:
         "max_outbound_frame_size",
         "out",
         "peer_stream_window",
+        "runs",
         "told",
     )
 
@@ -71,6 +73,8 @@ class Step:
         self.out = out
         self.events = events
         self.depth: int = before.depth + 1 if before is not None else 0
+        self.runs: Runs | None = None
+        """The runs of frames that have begun here."""
         self.peer_stream_window = real.peer_stream_window
         self.max_outbound_frame_size = real.max_outbound_frame_size
         self.highest_inbound_stream_id = real.highest_inbound_stream_id

@@ -19,11 +19,14 @@ _WORDS = {
     frames.CONTINUATION: "continuation",
 }
 
+TINY = 1024
+"""A window widened by fewer bytes is no help to either side."""
+
 
 class Overhead:
     """One connection's."""
 
-    __slots__ = ("_kinds", "count", "wasted")
+    __slots__ = ("count", "kinds", "wasted")
 
     def __init__(self) -> None:
         self.count = 0
@@ -31,13 +34,29 @@ class Overhead:
         self.wasted = 0
         """Requests that came to nothing by the peer's doing: it took them back before they were
         answered, or broke their streams."""
-        self._kinds: dict[int, int] = {}
+        self.kinds: dict[int, int] = {}
+        """How many of each type since the last `take_commonest`."""
 
     def add(self, kind: int) -> None:
         """One more, of this type of frame."""
         self.count += 1
-        kinds = self._kinds
+        kinds = self.kinds
         kinds[kind] = kinds.get(kind, 0) + 1
+
+    def add_window_update(self, increment: int) -> None:
+        """One more of these, if it is no help to either side."""
+        if increment < TINY:
+            self.add(frames.WINDOW_UPDATE)
+
+    def add_all(self, kinds: dict[int, int]) -> None:
+        """So many more of each type."""
+        if not self.kinds:
+            self.kinds = kinds.copy()
+            self.count += sum(kinds.values())
+            return
+        for kind, count in kinds.items():
+            self.count += count
+            self.kinds[kind] = self.kinds.get(kind, 0) + count
 
     def add_piece(self, piece: bytes | memoryview) -> None:
         """One more, whose beginning this is. (The rest of a frame that came in pieces counts as
@@ -46,5 +65,5 @@ class Overhead:
 
     def take_commonest(self) -> str:
         """What most of them were since the last call, in a word."""
-        kinds, self._kinds = self._kinds, {}
+        kinds, self.kinds = self.kinds, {}
         return _WORDS.get(max(kinds, key=kinds.__getitem__, default=-1), "frames")

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from h2.events import Event, PingAckReceived, PingReceived
 
 from konnect.wire import frames
+from konnect.wire.arrivals import Arrivals
 from konnect.wire.headers import HeaderBlock, RequestRead
 from konnect.wire.http2 import Http2Connection, Limits
 from konnect.wire.memo import LONGEST, OpeningMemo, Step, Told, tell
+from konnect.wire.runs import learn, worth_learning
 
 _PING_SIZE = frames.HEAD_SIZE + 8
 _PING_LENGTH = b"\0\0\x08"
@@ -27,7 +29,7 @@ _WITH_BLOCK = frozenset({frames.HEADERS, frames.PUSH_PROMISE, frames.CONTINUATIO
 class RememberedHttp2:
     """What `GrpcConnection` uses of h2's connection, answered from the memo as far as it goes."""
 
-    __slots__ = ("_memo", "_out", "_real", "_step")
+    __slots__ = ("_memo", "_out", "_read", "_real", "_step")
 
     def __init__(self, memo: OpeningMemo) -> None:
         self._memo = memo
@@ -36,6 +38,8 @@ class RememberedHttp2:
         self._step: Step | None = memo.root
         self._real: Http2Connection | None = None
         self._out = b""
+        # The last read, and where it began, if a run may be learned from it.
+        self._read: tuple[Step, bytes] | None = None
 
     # -- as h2's connection: what it is told
 
@@ -84,6 +88,33 @@ class RememberedHttp2:
     def get_next_available_stream_id(self) -> int:
         """See H2Connection; servers open no streams."""
         raise NotImplementedError
+
+    def take_run(self, data: bytes, splitter: frames.FrameSplitter, arrivals: Arrivals) -> bytes:
+        """What is left of a read when the run at its beginning, if one is known there, has been
+        acted upon. For what is left, call `learn_run` when it has been read."""
+        self._read = None
+        step = self._step
+        if step is None or not splitter.between:
+            return data
+        runs = step.runs
+        if runs is not None:
+            for size in runs.sizes:
+                run = runs.find(data[:size])
+                if run is not None and arrivals.fits(run):
+                    self._step = run.after
+                    self._out += run.out
+                    splitter.skip_opening()
+                    arrivals.run(run)
+                    return data[size:]
+        if worth_learning(data):
+            self._read = step, data
+        return data
+
+    def learn_run(self) -> None:
+        """All that was read has been acted upon, and broke no rule."""
+        if self._read is not None:
+            learn(self._memo, *self._read)
+            self._read = None
 
     # -- as h2's connection: what it says
 

@@ -80,7 +80,9 @@ class Server:
             self.flush()
 
 
-class MemoTests(SynchronousTestCase):
+class MemoTestCase(SynchronousTestCase):
+    """Connections with a memo and without one."""
+
     def setUp(self) -> None:
         self.memo = OpeningMemo(LIMITS)
 
@@ -93,6 +95,8 @@ class MemoTests(SynchronousTestCase):
         self.assertEqual(server.log, plain.log)
         return server
 
+
+class MemoTests(MemoTestCase):
     def test_second_connection(self) -> None:
         """The second connection that says the same has no h2, from its opening to its end."""
         ask = bytes_of(opening(), data(1, message(b"dial")))

@@ -1,0 +1,138 @@
+"""Frames that come together at the beginning of a read are one step of the memo, not one each.
+
+A client says its preface, SETTINGS and perhaps WINDOW_UPDATE and its request in one write. To cut
+them apart, count them and look each up takes some 300 opcodes for each frame; as one piece of bytes
+they take fewer than 200 together. What a run does is what its frames do: it is put together from
+their steps in the memo, once a connection has gone through them one by one.
+
+A run begins between two frames and is made of whole ones: the preface (with SETTINGS behind it),
+SETTINGS, WINDOW_UPDATE of the connection, HEADERS. It ends with HEADERS, so that what the request
+leads to is done in the state in which it came, and before anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from konnect.wire import frames
+from konnect.wire.overhead import Overhead
+
+if TYPE_CHECKING:
+    from konnect.wire.memo import OpeningMemo, Step
+
+KEPT = 8
+"""Runs that are kept for a state, the last one learned first."""
+
+LONGEST = 2048
+"""Bytes of a run."""
+
+# What a run begins with: the fourth byte of the preface, or the type of a frame.
+_BEGINNINGS = frozenset({frames.PREFACE[3], frames.SETTINGS, frames.HEADERS})
+
+_NO_STREAM = bytes(4)
+
+
+class Run:
+    """Some frames, and what they do."""
+
+    __slots__ = ("after", "events", "kinds", "out", "widens")
+
+    def __init__(
+        self,
+        after: Step,
+        out: bytes,
+        events: Sequence[Any],
+        widens: int,
+        kinds: dict[int, int],
+    ) -> None:
+        self.after = after
+        self.out = out
+        """What h2 sends for it."""
+        self.events = events
+        """What h2 tells of it, in order."""
+        self.widens = widens
+        """By how many bytes the connection's window for sending becomes wider."""
+        self.kinds = kinds
+        """How many frames of each type `Overhead` counts for it."""
+
+
+class Runs:
+    """The runs that begin in one state."""
+
+    __slots__ = ("_known", "sizes")
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Run] = {}
+        self.sizes: tuple[int, ...] = ()
+        """Bytes of the runs that are known."""
+
+    def find(self, data: bytes) -> Run | None:
+        """The run that is exactly this."""
+        return self._known.get(data)
+
+    def keep(self, data: bytes, run: Run) -> None:
+        """Remember one."""
+        self._known = dict([(data, run), *self._known.items()][:KEPT])
+        self.sizes = tuple(dict.fromkeys(map(len, self._known)))
+
+
+def worth_learning(data: bytes) -> bool:
+    """Whether what has been read may begin with a run."""
+    return len(data) > 3 and data[3] in _BEGINNINGS
+
+
+def learn(memo: OpeningMemo, step: Step, data: bytes) -> None:
+    """`data` has been read, frame by frame and without an error, by a connection that was in the
+    state `step`, between two frames: remember the run that it begins with."""
+    overhead = Overhead()
+    at, position, widens = step, 0, 0
+    out: list[bytes] = []
+    events: list[Any] = []
+    data = data[:LONGEST]
+    while True:
+        stop, kind = _frame(data, position)
+        if not stop:
+            break
+        piece = data[position:stop]
+        if kind == frames.WINDOW_UPDATE:
+            increment = int.from_bytes(piece[frames.HEAD_SIZE :]) & 0x7FFFFFFF
+            if not increment:
+                break
+            widens += increment
+            overhead.add_window_update(increment)
+        else:
+            found = memo.find(at, piece)
+            if found is None:
+                break
+            at = found
+            out.append(at.out)
+            events += at.events
+            overhead.add_piece(piece)
+        position = stop
+        if kind == frames.HEADERS:
+            break
+    whole = frames.SETTINGS in overhead.kinds or not data.startswith(frames.PREFACE)
+    if at is not step and whole:
+        run = Run(at, b"".join(out), tuple(events), widens, overhead.kinds)
+        if step.runs is None:
+            step.runs = Runs()
+        step.runs.keep(data[:position], run)
+
+
+def _frame(data: bytes, position: int) -> tuple[int, int]:
+    """Where the frame (or preface) at `position` ends, and its type; 0 where it is none that a run
+    can have, or is not whole."""
+    if not position and data.startswith(frames.PREFACE):
+        return len(frames.PREFACE), -1
+    if len(data) - position < frames.HEAD_SIZE:
+        return 0, 0
+    size = int.from_bytes(data[position : position + 3])
+    kind, flags = data[position + 3 : position + 5]
+    stop = position + frames.HEAD_SIZE + size
+    wanted = (
+        kind == frames.SETTINGS
+        or (kind == frames.WINDOW_UPDATE and size == 4 and data[stop - 8 : stop - 4] == _NO_STREAM)
+        or (kind == frames.HEADERS and flags & frames.END_HEADERS)
+    )
+    return (stop, kind) if wanted and stop <= len(data) else (0, 0)

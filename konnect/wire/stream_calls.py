@@ -1,0 +1,113 @@
+"""What the owner of a connection may ask of one of its streams, by the stream's id.
+
+`StreamCalls` is the half of `konnect.wire.grpc.GrpcConnection` that is about streams; calls for
+streams that are gone do nothing.
+"""
+
+from __future__ import annotations
+
+from konnect.wire import headers
+from konnect.wire.events import Metadata
+from konnect.wire.framing import PREFIX_SIZE
+from konnect.wire.http2 import Http2, Role
+from konnect.wire.status import OK, ErrorCode, Status
+from konnect.wire.streams import Streams
+
+
+class StreamCalls:
+    """See the module."""
+
+    def __init__(self, role: Role, http2: Http2, streams: Streams) -> None:
+        self.role = role
+        self._http2 = http2
+        self._streams = streams
+        self._live = streams.table
+
+    def send_headers(self, stream_id: int, metadata: Metadata = ()) -> None:
+        """Server: send the response headers now; without this they go out with the first message.
+
+        Raises ValueError for metadata that no header can hold, RuntimeError if they have been sent.
+        """
+        stream = self._live.get(stream_id)
+        if stream is None or stream.ending is not None:
+            return
+        if stream.headers_sent:
+            raise RuntimeError("the response headers of this stream have been sent")
+        self._http2.send_headers(stream_id, headers.response(metadata))
+        stream.headers_sent = True
+
+    def send_message(self, stream_id: int, payload: bytes) -> None:
+        """Queue one message, whatever `writable` says."""
+        stream = self._live.get(stream_id)
+        if stream is None or stream.ending is not None:
+            return
+        if not stream.headers_sent:
+            stream.headers_sent = True
+            if self.role is Role.SERVER:
+                self._http2.send_headers(stream_id, headers.response(()))
+        stream.queue.put(payload)
+        if not stream.in_turn:
+            self._streams.enter_rota(stream)
+
+    def direct(self, stream_id: int, head: bytes, size: int) -> bytes | None:
+        """
+        For a message of `head` and `size` more bytes: what to send before these, past `output`.
+
+        None where they have to go by `send_message`: the stream has others queued, or there is no
+        room in its windows or in one frame.
+        """
+        return self._streams.direct(stream_id, head, size)
+
+    def limit_in_flight(self, stream_id: int, most: int) -> None:
+        """See `konnect.wire.streams.Streams`."""
+        self._streams.limit_in_flight(stream_id, most)
+
+    @property
+    def largest_message(self) -> int:
+        """Bytes of the largest message that goes out in one frame."""
+        return self._http2.max_outbound_frame_size - PREFIX_SIZE
+
+    def end_stream(
+        self, stream_id: int, status: Status = OK, message: str = "", metadata: Metadata = ()
+    ) -> None:
+        """End our side of a stream behind everything queued.
+
+        Server: with trailers. If the client has not half-closed by then, RST_STREAM(NO_ERROR)
+        follows. No more is told of the stream, unless the client resets it before the trailers are
+        out. Client: a half-close; `status` must be OK. Raises ValueError for metadata that no
+        header can hold.
+        """
+        stream = self._live.get(stream_id)
+        if stream is None or stream.ending is not None:
+            return
+        if self.role is Role.SERVER:
+            self._streams.end(stream, headers.trailers(status, message, metadata))
+        elif status is OK and not message and not metadata:
+            self._streams.end(stream, [])
+        else:
+            raise ValueError("a client has no status to send")
+
+    def reset_stream(self, stream_id: int, code: int = ErrorCode.CANCEL) -> None:
+        """End a stream at once in both directions; what is queued is dropped.
+
+        There is no event for it.
+        """
+        stream = self._live.get(stream_id)
+        if stream is not None:
+            self._streams.reset(stream, code)
+
+    def writable(self, stream_id: int) -> bool:
+        """Whether the stream is live and wants more: False from `send_high` until `send_low`."""
+        stream = self._live.get(stream_id)
+        return stream is not None and stream.ending is None and not stream.queue.full
+
+    def queued(self, stream_id: int) -> int:
+        """Bytes queued on the stream, not yet in `output`."""
+        stream = self._live.get(stream_id)
+        return stream.queue.size if stream is not None else 0
+
+    def acknowledge(self, stream_id: int, cost: int) -> None:
+        """Give the peer back `cost` bytes of the stream's window (a quarter of it at a time)."""
+        stream = self._live.get(stream_id)
+        if stream is not None:
+            self._streams.give_back(stream, cost)

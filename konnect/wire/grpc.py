@@ -15,8 +15,8 @@ owner is slow holds up no other; the window of a stream is given back when its o
 outside.
 
 The parts: `frames` cuts the bytes, `arrivals` takes what is cut, `reactions` is what h2's events
-do, `http2` sets h2 up, `streams` holds the state of streams and sends, `stream_calls` is what one may
-be asked; `headers`, `framing`, `inlet` and `sendqueue` serve these.
+do, `http2` sets h2 up, `streams` holds the state of streams and sends, `stream_calls` is what one
+can do; `headers`, `framing`, `inlet` and `sendqueue` serve these.
 
 Source: gRPC over HTTP/2, RFC 9113.
 """

@@ -26,6 +26,7 @@ from tests.functional.rig import (
     FunctionalTestCase,
     ProxyRig,
 )
+from tests.functional.story import Story
 from tests.functional.waiting import pause, turns, until
 
 WORKERS = 24
@@ -33,6 +34,31 @@ AGENTS = 3
 MIB = 1024 * 1024
 SIZES = (1, 300_000, 2 * MIB)
 """What the destinations send that always send the same."""
+
+SERVICES = (
+    "abort",
+    "close",
+    "not read for a while",
+    "send until it aborts",
+    "answer, end one direction, and abort in the end",
+    *["send"] * 3,
+)
+ROUGH = (
+    "says nothing",
+    "sends without end",
+    *["sends, and closes"] * 2,
+    "sends, and does not read for a while",
+    "sends",
+)
+DISASTERS = (
+    "{agent} is stopped and started",
+    "{agent} dies and is started",
+    "all links are cut",
+    "the proxy dies or is stopped, and is started",
+    "a destination dies and comes back",
+    "a rest",
+)
+"""What the numbers mean that are drawn."""
 
 PROMISING = (GRPC_UNIX, GRPC_TLS, CONNECT_TLS)
 """Where a clean end is told from a cut. (A unix socket knows no reset.)"""
@@ -42,14 +68,15 @@ class Storm:
     """
     One storm of so many seconds.
 
-    `counts` says what happened; `wrong` what may not have.
+    `counts` says what happened; `wrong` what may not have; `story` what was done before.
     """
 
     def __init__(self, case: FunctionalTestCase, seed: int, seconds: float) -> None:
         self.case = case
         self.counts: Counter[str] = Counter()
         self.wrong: list[str] = []
-        self._seed = seed
+        self.story = Story()
+        self.seed = seed
         self._chance = random.Random(seed)
         self._until = time.monotonic() + seconds
         self._goodbyes = 0
@@ -60,11 +87,12 @@ class Storm:
 
     async def run(self) -> None:
         """Let it pass over; then everything must be let go of."""
-        case, chance = self.case, self._chance
+        case, chance, seed = self.case, self._chance, self.seed
         transport = chance.choice(("hub", "stock"))
         proxy = case.proxy(server_count="1", transport=transport)
         balancer = case.balancer(proxy)
         agents = [case.agent(balancer, transport=transport) for _ in range(AGENTS)]
+        self.story.disaster(f"a storm on {transport} transports begins")
         await case.linked(proxy, AGENTS)
         self._chaotic = [case.destination(self._serve) for _ in range(3)]
         self._whole = {size: case.destination(sending(size)) for size in SIZES}
@@ -72,7 +100,7 @@ class Storm:
         hole = case.blackhole()
         self._ports = [each.port for each in self._chaotic] + [hole.port]
         self._proxy, self._half_closes_tls = proxy, transport == "hub"
-        work = [self._clients(random.Random(self._seed + n)) for n in range(WORKERS)]
+        work = [self._clients(n, random.Random(seed + n)) for n in range(WORKERS)]
         work.append(self._disasters(proxy, agents, balancer.cut))
         for each in [Deferred.fromCoroutine(one) for one in work]:
             await each
@@ -87,13 +115,19 @@ class Storm:
 
     def _check(self, peer: Peer, where: str) -> None:
         if peer.digest != digest(peer.count):
-            self.wrong.append(f"wrong bytes {where} among {peer.count}")
+            self._found(f"wrong bytes {where} among {peer.count}")
+
+    def _found(self, wrong: str) -> None:
+        self.wrong.append(wrong)
+        self.story.note(wrong.upper())
+        self.story.freeze()
 
     # -- destinations
 
     def _serve(self, peer: Peer) -> None:
         chance, reactor = self._chance, self.case.reactor
         action = chance.randrange(8)
+        self.story.note(f"a destination is asked, and does {SERVICES[action]}")
         if action == 0:
             peer.transport.abortConnection()
         elif action == 1:
@@ -118,28 +152,31 @@ class Storm:
 
     # -- clients
 
-    async def _clients(self, chance: random.Random) -> None:
+    async def _clients(self, number: int, chance: random.Random) -> None:
         """One client after another, until time is up."""
         while time.monotonic() < self._until:
             if not self._proxy.running:
                 await pause(0.02)
                 continue
             kind = chance.choice((self._rough, self._rough, self._fetch, self._ask))
-            await kind(chance)
+            await kind(f"client {number}", chance)
 
-    async def _open(self, way: str, port: int, chance: random.Random) -> Peer | None:
+    async def _open(self, who: str, way: str, port: int, chance: random.Random) -> Peer | None:
         dialer = self.case.dialer(self._proxy, way, on_hub=True)
         attempt = self.case.dial(dialer, port)
         if chance.random() < 0.15:
             await turns(chance.randrange(20))
             attempt.cancel()
+        self.story.note(f"{who} dials {port} over {way}")
         client = None
         try:
             client = await attempt
-        except Exception:
+        except Exception as error:
             self.counts["failed dials"] += 1
+            self.story.note(f"{who} gets no tunnel: {error!r:.60}")
         else:
             self.counts["tunnels"] += 1
+            self.story.note(f"{who} has a tunnel")
         # Of thousands of dialers, those without a connection need not be kept.
         if client is None:
             self.case.forget(dialer)
@@ -152,11 +189,11 @@ class Storm:
         told = lost is not None and lost.check(ConnectionDone) is not None
         return told and way in PROMISING and goodbyes == self._goodbyes
 
-    async def _fetch(self, chance: random.Random) -> None:
+    async def _fetch(self, who: str, chance: random.Random) -> None:
         """Read what a destination sends, perhaps with a rest in between."""
         way, (size, destination) = chance.choice(WAYS), chance.choice([*self._whole.items()])
         goodbyes = self._goodbyes
-        client = await self._open(way, destination.port, chance)
+        client = await self._open(who, way, destination.port, chance)
         if client is None:
             return
         if chance.random() < 0.3 and client.lost is None:
@@ -164,36 +201,39 @@ class Storm:
             await pause(chance.random())
             if client.lost is None:
                 client.go_on()
-        await until(lambda: client.lost, f"the end of a download over {way}")
+        await until(lambda: client.lost, f"the end of {who}'s download over {way}")
+        self.story.note(f"{who} has {client.count} bytes of {size}")
         self._check(client, f"of a download over {way}")
         if self._clean(client, way, goodbyes):
             self.counts["whole downloads"] += 1
             if client.count != size:
-                self.wrong.append(f"{client.count} bytes of {size}, and a clean end, over {way}")
+                self._found(f"{client.count} bytes of {size}, and a clean end, over {way}")
 
-    async def _ask(self, chance: random.Random) -> None:
+    async def _ask(self, who: str, chance: random.Random) -> None:
         """Send, end one direction, and read the answer behind it."""
         way, size = chance.choice((CONNECT_UNIX, CONNECT_TLS)), chance.randrange(MIB)
         goodbyes = self._goodbyes
-        client = await self._open(way, self._summing.port, chance)
+        client = await self._open(who, way, self._summing.port, chance)
         if client is None:
             return
         if client.lost is None:
             Source(client, size, most=70_000).then(client.transport.loseWriteConnection)
-        await until(lambda: client.lost, f"the end of a question over {way}")
+        await until(lambda: client.lost, f"the end of {who}'s question over {way}")
         answer = b"%d %s" % (size, digest(size).encode())
         whole = self._half_closes_tls and self._clean(client, way, goodbyes)
         if not answer.startswith(bytes(client.head)) or (whole and client.head != answer):
-            self.wrong.append(f"the answer to {size} bytes over {way} is {bytes(client.head)!r}")
+            self._found(f"the answer to {size} bytes over {way} is {bytes(client.head)!r}")
         self.counts["answers behind a half-close"] += client.head == answer
 
-    async def _rough(self, chance: random.Random) -> None:
+    async def _rough(self, who: str, chance: random.Random) -> None:
         """Something that no well-behaved client does, with any destination."""
-        client = await self._open(chance.choice(WAYS), chance.choice(self._ports), chance)
+        way, port = chance.choice(WAYS), chance.choice(self._ports)
+        client = await self._open(who, way, port, chance)
         if client is None:
             return
         action = chance.randrange(6)
         size = chance.randrange(1, MIB)
+        self.story.note(f"{who} is rough: {ROUGH[action]}")
         if client.lost is None and action != 0:
             source = Source(client, None if action == 1 else size, most=70_000)
             if action in (2, 3):
@@ -226,6 +266,7 @@ class Storm:
             await pause(0.3 + chance.random())
             action = chance.randrange(6)
             agent = chance.choice(agents)
+            self.story.disaster(DISASTERS[action].format(agent=agent.name))
             if action in (0, 1):
                 self._goodbyes += not action
                 await (agent.crash() if action else agent.stop())

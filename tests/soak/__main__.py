@@ -7,7 +7,8 @@ Storm after storm in one process, until something is wrong or time is up.
 Each round is one storm (tests/functional/storm.py) with the next seed, on proxies, agents and
 destinations of its own. Behind it the process must be as before: books balanced, tables empty, no
 descriptor, delayed call or logged error more; and its resident memory must not grow from the third
-round on by more than `--grow` MiB. The first line of a failure says how to repeat it.
+round on by more than `--grow` MiB. A failure names its round, lists what was done in it last, and
+ends with the command line that repeats its choices.
 """
 
 from __future__ import annotations
@@ -23,26 +24,31 @@ from pathlib import Path
 
 from twisted.trial.reporter import TreeReporter
 
-from tests.functional.rig import FunctionalTestCase
-from tests.functional.storm import Storm
+from tests.functional.storming import StormTestCase
 from tests.functional.waiting import descriptors
 
 WARM = 3
 """Rounds after which memory is expected to have come to rest."""
 
 
-class Round(FunctionalTestCase):
+class Round(StormTestCase):
     """One storm, as a test that trial runs."""
 
     seed = 0
     seconds = 0.0
     said = ""
+    why = ""
+    """Of a storm that has failed: what led there, and how to repeat it."""
+
+    def tell(self, text: str) -> None:
+        self.why = text
+
+    def replay(self, seed: int) -> str:
+        return f"python -m tests.soak --rounds 1 --seconds {self.seconds:g} --seed {seed}"
 
     async def round(self) -> None:
         """See the module."""
-        storm = Storm(self, self.seed, self.seconds)
-        await storm.run()
-        self.assertEqual(storm.wrong, [])
+        storm = await self.pass_over(self.seed, self.seconds)
         self.said = ", ".join(f"{number} {what}" for what, number in sorted(storm.counts.items()))
 
 
@@ -52,18 +58,19 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGESIZE") // 2**20
 
 
-def passed(seed: int, seconds: float) -> bool:
+def passed(number: int, seed: int, seconds: float) -> bool:
     """Run one round; print what happened."""
     case = Round("round")
     case.seed, case.seconds, case.timeout = seed, seconds, int(seconds) + 90
     reporter = TreeReporter(sys.stdout, realtime=True)
     case.run(reporter)
     if not reporter.wasSuccessful():
-        print(f"FAILED; to repeat it: python -m tests.soak --rounds 1 --seed {seed}")
         reporter.done()
+        print(f"FAILED in round {number}, seed {seed}. {case.why}")
         return False
     gc.collect()
-    print(f"seed {seed}: {case.said}; {resident()} MiB, {len(descriptors())} files", flush=True)
+    rest = f"{resident()} MiB, {len(descriptors())} files"
+    print(f"round {number}, seed {seed}: {case.said}; {rest}", flush=True)
     return True
 
 
@@ -81,7 +88,7 @@ def main() -> int:
     end = time.monotonic() + choice.minutes * 60
     at_rest = 0
     for number in count(1):
-        if not passed(choice.seed + number - 1, choice.seconds):
+        if not passed(number, choice.seed + number - 1, choice.seconds):
             return 1
         if number == WARM:
             at_rest = resident()

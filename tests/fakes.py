@@ -89,8 +89,15 @@ class FakeStream(GrpcStream):
     def largest_message(self) -> int:
         return MAX_FRAME
 
-    def follow_path(self) -> None:
+    def follow_path(self, *, own: bool) -> None:
         """The path is as short as can be."""
+
+    def withhold(self, cost: int) -> int:
+        """There is no more room than the window."""
+        return 0
+
+    def release(self, cost: int) -> None:
+        self.acknowledge(cost)
 
     def cut_through(self, sink: PacketSink) -> None:
         """Messages come whole."""

@@ -32,7 +32,7 @@ from konnect.net.floods import DEFAULT, Count, FloodLimits, FloodWatch
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.grpc_streams import StreamTable
 from konnect.net.keepalive import Keepalive
-from konnect.net.path import PathGauge
+from konnect.net.link_window import WholeWindow, WindowGauge, follow
 from konnect.net.unread import UnreadEnds
 from konnect.net.users import user_of
 from konnect.wire.events import (
@@ -76,7 +76,7 @@ class GrpcProtocol(StreamTable):
         self._clock = clock
         self._on_lost = on_lost
         self._started = False
-        self._path: PathGauge | None = None
+        self._path: WholeWindow | WindowGauge | None = None
         self._abort_call: Any = None
         self._keepalive = Keepalive(clock, keepalive_time, self._ping, self._silent)
         self._floods = FloodWatch(clock, floods)
@@ -281,11 +281,9 @@ class GrpcProtocol(StreamTable):
         if self._path is not None:
             self._path.ponged()
 
-    def _follow_path(self, stream: GrpcStream) -> None:
-        stream_id = stream.id
-        self._path = PathGauge(
-            self._clock.seconds, lambda most: self._wire.limit_in_flight(stream_id, most)
-        )
+    def _follow_path(self, stream: GrpcStream, own: bool) -> None:
+        window = self._wire.window_of(stream.id)
+        self._path = follow(self._clock.seconds, self._ping, window, own=own)
         self._ping()
 
     def _silent(self) -> None:

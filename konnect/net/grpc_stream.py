@@ -69,10 +69,23 @@ class GrpcStream:
         """
         self._protocol._cut_through(self, sink)
 
-    def follow_path(self) -> None:
-        """Have no more on the way than the path needs (`konnect.net.path`): for a peer of our own,
-        since only those give windows back soon enough."""
-        self._protocol._follow_path(self)
+    def follow_path(self, *, own: bool) -> None:
+        """Have no more on the way than the path needs: with a peer of our `own` by what is sent
+        here, with others by the window that they have (`konnect.net.link_window`)."""
+        self._protocol._follow_path(self, own)
+
+    def withhold(self, cost: int) -> int:
+        """`cost` received bytes have to wait here. How many of them are given back all the same;
+        all of them are owed to `release`."""
+        path = self._protocol._path
+        return 0 if path is None else path.withhold(cost)
+
+    def release(self, cost: int) -> None:
+        """`cost` bytes wait no longer that were withheld."""
+        path = self._protocol._path
+        back = cost if path is None else path.release(cost)
+        if back:
+            self.acknowledge(back)
 
     def send_headers(self, metadata: Metadata) -> None:
         """Server role: send the response headers now."""

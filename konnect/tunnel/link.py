@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from konnect.tunnel import window
 from konnect.tunnel.ends import Bytes, chunks
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.link_end import LinkEnd
+from konnect.tunnel.message_stream import MessageStream
 from konnect.tunnel.reasons import Reason
 from konnect.wire import data_packet, packets
 from konnect.wire.features import Features, common
@@ -38,13 +39,18 @@ HEADS, SMALL = 64, 16000
 """Bytes that are certainly enough for what goes before a packet's payload in its frame; and of a
 payload that fits any peer's frame with these."""
 
-STREAM_WINDOW = 16 * 1024 * 1024
-"""Receive window announced for a link's stream (what a stock peer's grows to)."""
+STREAM_WINDOW = 1024 * 1024
+"""Receive window of a link's stream at first; it grows (`konnect.net.link_window`)."""
+
+CONNECTION_WINDOW = 16 * 1024 * 1024
+"""What it may grow to."""
 
 MAX_FRAME = CHUNK + HEADS
 """Largest HTTP/2 frame that a link takes: one of our DATA packets. Stock peers stay at 16 KiB."""
 
-LIMITS = Limits(stream_window=STREAM_WINDOW, connection_window=STREAM_WINDOW, max_frame=MAX_FRAME)
+LIMITS = Limits(
+    stream_window=STREAM_WINDOW, connection_window=CONNECTION_WINDOW, max_frame=MAX_FRAME
+)
 """Of a link's connection, on either side: there is one stream on it."""
 
 REMEMBERED = 65536
@@ -52,26 +58,6 @@ REMEMBERED = 65536
 
 WAKE_PER_TURN = 1
 """Parked ends woken in one turn; each may read up to CHUNK before the stream says stop again."""
-
-
-class MessageStream(Protocol):
-    """What a link needs of `konnect.net.grpc.GrpcStream`."""
-
-    def send(self, payload: bytes) -> bool:
-        """Queue one message; False: no more bulk until `Link.writable()` is called."""
-
-    def send_data(self, head: bytes, payload: bytes | memoryview) -> bool:
-        """`send(head + payload)`, uncopied where that can be."""
-
-    @property
-    def largest_message(self) -> int:
-        """Bytes of the largest message that goes out in one frame."""
-
-    def follow_path(self) -> None:
-        """Have no more on the way than the path needs."""
-
-    def acknowledge(self, cost: int) -> None:
-        """Give `cost` bytes of receive window back."""
 
 
 class Link:
@@ -126,8 +112,7 @@ class Link:
         """The peer has announced its features: from now on, tunnels use what both have."""
         self.send_credit, self.receive_credit, self.half_close = common(self.flow.features, peer)
         self.window = self.receive_credit
-        if self.send_credit:
-            self.stream.follow_path()
+        self.stream.follow_path(own=self.send_credit > 0)
 
     # -- receiving
 

@@ -168,7 +168,7 @@ class LinkEnd(End):
                 if self._stall_call is None:
                     link.withheld(1)
                     self._stall_call = link.later(link.flow.stall_timeout, self._stalled)
-                return 0
+                return link.stream.withhold(cost)
         return cost
 
     def pause(self) -> None:
@@ -193,7 +193,7 @@ class LinkEnd(End):
         elif self._owed:
             count = min(count, self._owed)
             self._owed -= count
-            self.link.stream.acknowledge(count)
+            self.link.stream.release(count)
 
     def _give_back(self, count: int) -> None:
         self._unreturned += count
@@ -248,7 +248,7 @@ class LinkEnd(End):
         self._stop_stall()
         owed, self._owed = self._owed, 0
         if owed:
-            self.link.stream.acknowledge(owed)
+            self.link.stream.release(owed)
         worth_it = not reason.abortive or reason is Reason.SHUTDOWN
         if self._backlog.size and worth_it and not self.link.lost:
             # Nothing of what was read before the end is lost, if the peer takes it in time.

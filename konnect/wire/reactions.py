@@ -57,6 +57,7 @@ class Reactions:
                 stream.windows.widen(change.new_value - before)
             except WindowOverflow:
                 raise overflow(f"stream {stream.id}") from None
+            stream.reserve = max(0, change.new_value - stream.most)
             self._streams.enter_rota(stream)
 
     def _settings_acknowledged(

@@ -11,6 +11,7 @@ from konnect.wire.events import Metadata
 from konnect.wire.framing import PREFIX_SIZE
 from konnect.wire.http2 import Http2, Role
 from konnect.wire.status import OK, ErrorCode, Status
+from konnect.wire.stream_window import StreamWindow
 from konnect.wire.streams import Streams
 
 
@@ -58,9 +59,9 @@ class StreamCalls:
         """
         return self._streams.direct(stream_id, head, size)
 
-    def limit_in_flight(self, stream_id: int, most: int) -> None:
-        """See `konnect.wire.streams.Streams`."""
-        self._streams.limit_in_flight(stream_id, most)
+    def window_of(self, stream_id: int) -> StreamWindow:
+        """To change a stream's windows while it lives."""
+        return StreamWindow(self._streams, stream_id)
 
     @property
     def largest_message(self) -> int:

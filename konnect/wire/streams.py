@@ -8,6 +8,7 @@ table do not fail.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct
 
 from konnect.wire import frames, headers
@@ -17,14 +18,14 @@ from konnect.wire.http2 import Http2, Limits
 from konnect.wire.inlet import PacketInlet
 from konnect.wire.sendqueue import SendQueue
 from konnect.wire.status import ErrorCode, Status
-from konnect.wire.windows import DEFAULT, Windows
+from konnect.wire.windows import DEFAULT, LARGEST, Windows
 
 TURN = 16384
 """How many bytes one stream may send before the next has its turn."""
 
 SHARE = 256 * 1024
 """Most that a stream's window may lack before its peer is told: a peer that limits what it has on
-its way (`Stream.reserve`) waits for it."""
+its way (`Stream.most`) waits for it."""
 
 SMALLEST_LIMIT = 16384
 """Bytes of a frame that no peer may refuse (RFC 9113 section 6.5.2)."""
@@ -46,12 +47,14 @@ class Stream:
         "encoding",
         "ending",
         "finished",
+        "given",
         "half_closed",
         "headers_sent",
         "id",
         "in_turn",
         "inlet",
         "is_open",
+        "most",
         "next_inlet",
         "owed",
         "queue",
@@ -87,8 +90,12 @@ class Stream:
         """Its StreamEnded has been told."""
         self.in_turn = False
         """It stands in the rota."""
+        self.most = LARGEST
+        """Bytes that are to be on the way at most, whatever the window for sending."""
         self.reserve = 0
-        """Bytes of the window for sending that are left alone, to have less on the way."""
+        """Bytes of the window for sending that are left alone for it."""
+        self.given: Callable[[int], None] | None = None
+        """Told of bytes that go back to the peer."""
         self.early = 0
         """Bytes of the incomplete message that have been given back already."""
         self.owed = 0
@@ -118,6 +125,8 @@ class Streams:
     def __init__(self, http2: Http2, limits: Limits, *, client: bool) -> None:
         self.http2 = http2
         self.limits = limits
+        self.window = limits.stream_window
+        """Bytes of each stream's window for receiving, as announced last."""
         self.client = client
         self.table: dict[int, Stream] = {}
         self.windows = Windows(max(limits.connection_window, DEFAULT), DEFAULT)
@@ -148,10 +157,7 @@ class Streams:
 
     def add(self, stream_id: int, encoding: str = "") -> None:
         """A stream has been opened."""
-        windows = Windows(
-            self.limits.stream_window + self._in_doubt,
-            self.http2.peer_stream_window,
-        )
+        windows = Windows(self.window + self._in_doubt, self.http2.peer_stream_window)
         self.table[stream_id] = Stream(stream_id, self.limits, windows, encoding)
 
     def settings_acknowledged(self) -> None:
@@ -243,17 +249,6 @@ class Streams:
         own.out -= length
         return _HEADS.pack(length >> 8, length & 0xFF, frames.DATA, 0, stream.id, 0, message) + head
 
-    def limit_in_flight(self, stream_id: int, most: int) -> None:
-        """
-        Have at most about `most` bytes of a stream on the way, whatever its window allows.
-
-        Only towards a peer that gives windows back `SHARE` at a time, as we do.
-        """
-        stream = self.table.get(stream_id)
-        if stream is not None:
-            stream.reserve = max(0, self.http2.peer_stream_window - most)
-            self.enter_rota(stream)
-
     def end(self, stream: Stream, block: headers.HeaderBlock) -> None:
         """End our side of the stream behind its queue."""
         stream.ending = block
@@ -281,9 +276,11 @@ class Streams:
         `SHARE` if that is less."""
         stream.owed += size
         if stream.owed >= self._window_share and not stream.half_closed:
-            self.open_window(stream.id, stream.owed)
-            stream.windows.into += stream.owed
-            stream.owed = 0
+            owed, stream.owed = stream.owed, 0
+            self.open_window(stream.id, owed)
+            stream.windows.into += owed
+            if stream.given is not None:
+                stream.given(owed)
 
     def open_window(self, stream_id: int, increment: int) -> None:
         """Queue a WINDOW_UPDATE; stream 0 is the connection."""

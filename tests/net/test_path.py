@@ -56,7 +56,7 @@ class InFlightTests(GrpcTestCase):
         one that does not uses its whole window."""
         stream, mine, peer, theirs = self.open()
         theirs.acknowledge = False
-        stream.follow_path()
+        stream.follow_path(own=True)
         self.wire.run()
         sent = 0
         while stream.send_data(b"", b"x" * 16000):

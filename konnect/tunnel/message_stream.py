@@ -1,0 +1,31 @@
+"""What a link needs of the stream that carries it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class MessageStream(Protocol):
+    """What a link needs of `konnect.net.grpc.GrpcStream`."""
+
+    def send(self, payload: bytes) -> bool:
+        """Queue one message; False: no more bulk until `Link.writable()` is called."""
+
+    def send_data(self, head: bytes, payload: bytes | memoryview) -> bool:
+        """`send(head + payload)`, uncopied where that can be."""
+
+    @property
+    def largest_message(self) -> int:
+        """Bytes of the largest message that goes out in one frame."""
+
+    def follow_path(self, *, own: bool) -> None:
+        """Have no more on the way than the path needs; `own`: the peer gives credit."""
+
+    def withhold(self, cost: int) -> int:
+        """Bytes that are given back of `cost` which have to wait."""
+
+    def release(self, cost: int) -> None:
+        """Bytes that were withheld wait no longer."""
+
+    def acknowledge(self, cost: int) -> None:
+        """Give `cost` bytes of receive window back."""

@@ -1,0 +1,244 @@
+"""Tests of konnect.net.link_window, and of what a connection does with it."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from konnect.net.link_window import EVERY, WindowGauge
+from konnect.net.path import LEAST, MOST, PATH_RATE
+from konnect.wire.grpc import Limits
+from konnect.wire.streams import SHARE
+from tests.net.streams import GrpcTestCase
+
+STEPS = 4
+"""How often LEAST doubles until it is MOST."""
+
+
+class WindowGaugeTests(SynchronousTestCase):
+    """A peer that fills its window, on a path with a round trip and a rate, by a clock of ours."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.told: list[int] = []
+        self.pings = 0
+        self.gauge = WindowGauge(self.clock.seconds, self.ping, self.told.append)
+
+    def ping(self) -> None:
+        self.pings += 1
+        self.gauge.pinged()
+
+    def trip(self, seconds: float, size: int = 0) -> None:
+        """A ping and its answer, and so many bytes between them, beside the first that come."""
+        self.gauge.pinged()
+        self.clock.advance(seconds)
+        if size:
+            self.gauge.given(size)
+        self.gauge.ponged()
+
+    def full(self, seconds: float, rate: float) -> None:
+        """Receive as fast as the window and the path allow, until a ping has its answer: all that
+        is under way goes before it."""
+        self.clock.advance(EVERY)
+        size = self.gauge.size
+        pings = self.pings
+        self.gauge.given(SHARE)
+        if self.pings > pings:
+            self.clock.advance(max(seconds, size / rate))
+            self.gauge.given(size - SHARE)
+            self.gauge.ponged()
+
+    def test_short_path(self) -> None:
+        """However full its window is, and however long that makes a round trip, a short path keeps
+        what it has."""
+        self.trip(0.0005)
+        for _ in range(1000):
+            self.full(0.0005, 200_000_000)
+        self.assertEqual(self.told, [])
+        self.assertEqual(self.gauge.size, LEAST)
+
+    def test_long_path(self) -> None:
+        """A long path has all after few round trips, and then no ping goes out any more."""
+        self.trip(0.1)
+        for _ in range(STEPS):
+            self.full(0.1, 500_000_000)
+        self.assertEqual(self.told, [LEAST << step for step in range(1, STEPS + 1)])
+        self.assertEqual(self.gauge.size, MOST)
+        self.assertEqual(self.pings, STEPS)
+        for _ in range(100):
+            self.full(0.1, 500_000_000)
+        self.assertEqual((self.pings, len(self.told)), (STEPS, STEPS))
+
+    def test_middling_path(self) -> None:
+        """A window becomes at most four times what its path holds."""
+        self.trip(0.01)
+        for _ in range(100):
+            self.full(0.01, 200_000_000)
+        self.assertGreaterEqual(self.gauge.size, 2_000_000)
+        self.assertLessEqual(self.gauge.size, 4 * 2_000_000)
+
+    def test_no_faster_than_a_process(self) -> None:
+        """Nor more than the fastest process could use."""
+        for _ in range(100):
+            self.trip(0.003, self.gauge.size)
+        self.assertEqual(self.gauge.size, round(0.003 * PATH_RATE))
+
+    def test_slow_sender(self) -> None:
+        """On a long path too a window that is not used does not grow."""
+        for _ in range(100):
+            self.trip(0.1, LEAST // 2 - 1)
+        self.assertEqual(self.told, [])
+        self.trip(0.1, LEAST // 2)
+        self.assertEqual(self.told, [2 * LEAST])
+
+    def test_few_pings(self) -> None:
+        """Pings keep their distance, and there is one on its way at a time."""
+        self.gauge.given(SHARE)
+        self.gauge.given(SHARE)
+        self.assertEqual(self.pings, 1)
+        self.gauge.ponged()
+        self.gauge.given(SHARE)
+        self.assertEqual(self.pings, 1)
+        self.clock.advance(EVERY)
+        self.gauge.given(SHARE)
+        self.assertEqual(self.pings, 2)
+
+    def test_answers_to_nothing(self) -> None:
+        """A pong without a ping says nothing, and of two pings the first counts."""
+        self.gauge.ponged()
+        self.gauge.given(SHARE)
+        self.clock.advance(0.1)
+        self.gauge.given(LEAST)
+        self.gauge.pinged()
+        self.gauge.ponged()
+        self.gauge.ponged()
+        self.assertEqual(self.told, [2 * LEAST])
+
+    def test_held(self) -> None:
+        """What is held for slow readers takes nothing of the window until it is as much as the
+        window may grow by; then the window gets its share back first."""
+        gauge = self.gauge
+        room = MOST - LEAST
+        self.assertEqual(gauge.withhold(room - 10), room - 10)
+        self.assertEqual(gauge.withhold(30), 10)
+        self.assertEqual(gauge.withhold(5), 0)
+        self.assertEqual(gauge.release(20), 20)
+        self.assertEqual(gauge.release(room - 5), 5)
+        self.assertEqual(gauge.release(10), 0)
+        self.assertEqual(gauge.withhold(7), 7)
+
+    def test_held_and_wide(self) -> None:
+        """A window does not grow into what is held."""
+        self.gauge.withhold(MOST - 2 * LEAST - 1000)
+        for _ in range(100):
+            self.trip(0.1, self.gauge.size)
+        self.assertEqual(self.gauge.size, 2 * LEAST + 1000)
+        self.assertEqual(self.gauge.withhold(10), 0)
+
+
+class LinkWindowTests(GrpcTestCase):
+    limits = Limits(stream_window=LEAST, connection_window=MOST)
+
+    def send(self, most: int) -> int:
+        """How much our side can send until it is told to stop, `most` at most."""
+        sent = 0
+        while sent < most and self.stream.send_data(b"", b"x" * 16000):
+            sent += 16000
+            self.wire.run()
+        self.wire.run()
+        return sum(len(message) + 5 for message in self.theirs.take())
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.stream, self.mine, self.peer, self.theirs = self.open()
+        self.theirs.acknowledge = False
+
+    def test_stock_peer(self) -> None:
+        """One that does not follow the path is given little at first."""
+        self.peer.follow_path(own=False)
+        self.wire.run()
+        got = self.send(2 * LEAST)
+        self.assertLessEqual(got, LEAST)
+        self.assertGreater(got, LEAST - 16384)
+
+    def test_own_peer(self) -> None:
+        """A konnect half has all at once, in whichever order the two learn of each other; it uses
+        what the path needs, here the least."""
+        for first, second in ((self.peer, self.stream), (self.stream, self.peer)):
+            first.follow_path(own=True)
+            self.wire.run()
+            second.follow_path(own=True)
+            self.wire.run()
+            wire = self.client._wire
+            state = wire._live[self.stream.id]
+            self.assertEqual(wire._http2.peer_stream_window, MOST)
+            self.assertEqual(state.windows.out - state.reserve, LEAST)
+        got = self.send(2 * LEAST)
+        self.assertLessEqual(got, LEAST)
+        self.assertGreater(got, LEAST - 16384)
+
+    def test_own_peer_that_does_not_follow(self) -> None:
+        """The whole window is there at once, and no more."""
+        self.peer.follow_path(own=True)
+        self.wire.run()
+        got = self.send(2 * MOST)
+        self.assertLessEqual(got, MOST)
+        self.assertGreater(got, MOST - 16384)
+
+    def test_it_grows(self) -> None:
+        """With a long round trip the window doubles, for the sender and for us, until it is whole:
+        bytes return, a ping goes out with them, and its answer comes late."""
+        self.peer.follow_path(own=False)
+        self.clock.advance(0.1)
+        self.wire.run()
+        window = LEAST
+        for _ in range(STEPS):
+            self.clock.advance(EVERY)
+            got = self.send(2 * MOST)
+            self.assertGreater(got, window - 16384)
+            self.assertLessEqual(got, window)
+            self.peer.acknowledge(SHARE)
+            self.clock.advance(0.1)
+            self.peer.acknowledge(got - SHARE)
+            self.wire.run()
+            window *= 2
+        self.assertEqual(window, MOST)
+        state = self.client._wire._live[self.stream.id]
+        more = self.send(2 * MOST)
+        self.assertLessEqual(more, MOST)
+        self.assertEqual(self.client._wire._http2.peer_stream_window, MOST)
+        self.assertGreater(more, MOST - 16384)
+        self.assertEqual(state.reserve, 0)
+
+    def test_a_stream_more(self) -> None:
+        """One that is opened later has the window that was announced last."""
+        self.peer.follow_path(own=True)
+        self.wire.run()
+        self.stream, _, _, self.theirs = self.open()
+        self.theirs.acknowledge = False
+        got = self.send(2 * LEAST)
+        self.assertGreaterEqual(got, 2 * LEAST)
+        self.assertEqual(self.lost, [])
+
+    def test_withheld(self) -> None:
+        """What a slow reader's tunnel holds is given back while there is room beside the window."""
+        self.peer.follow_path(own=False)
+        self.wire.run()
+        got = self.send(2 * LEAST)
+        back = self.peer.withhold(got)
+        self.assertEqual(back, got)
+        self.peer.acknowledge(back)
+        self.wire.run()
+        again = self.send(2 * LEAST)
+        self.assertGreater(again, LEAST // 2)
+        self.peer.release(got)
+        self.wire.run()
+        self.assertEqual(self.theirs.take(), [])
+
+    def test_after_the_end(self) -> None:
+        """A stream that is gone is given nothing."""
+        self.server._reset(self.peer)
+        self.peer.follow_path(own=True)
+        self.peer.follow_path(own=False)
+        self.wire.run()
+        self.assertEqual(self.client._wire._http2.peer_stream_window, LEAST)

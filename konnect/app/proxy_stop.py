@@ -29,6 +29,7 @@ from konnect.proxy.frontend_connect import ConnectProtocol
 from konnect.proxy.link import AgentLink
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.routing import Registry
+from konnect.tunnel.waiting import PLACES, STREAMS
 
 log = make_logger(__name__)
 
@@ -41,7 +42,8 @@ WITHDRAW = 3.0
 """Seconds that taking back the proxy's announcements may take."""
 
 FAREWELL = 1.0
-"""Seconds that gRPC clients have to end their streams after their tunnels were closed."""
+"""Seconds that gRPC clients have to end their streams after their tunnels were closed, and agents
+to take what waits for them."""
 
 LIMIT = 5.0
 """Seconds that closing connections may take after the tunnels are over."""
@@ -129,8 +131,8 @@ class ProxyStop:
             link.shut_down()
         self._goaway(self._connections())
         # A gRPC client ends its stream itself when its tunnel is closed; cut off before, it may
-        # never read why.
-        await self._wait(lambda: not self._ledger.grpc_streams.get("Proxy"), FAREWELL)
+        # never read why. No more would an agent whose window was full: what it is told waits there.
+        await self._wait(self._all_told, FAREWELL)
         for connection in self._connections():
             connection.close("the proxy is shutting down")
         await self._wait(self._no_connections, LIMIT)
@@ -146,6 +148,12 @@ class ProxyStop:
 
     def _connections(self) -> list[Connection]:
         return self._clients() + self._agents()
+
+    def _all_told(self) -> bool:
+        waiting = dict.fromkeys(PLACES, 0)
+        for agent in self._agents():
+            agent.count_waiting(waiting)
+        return not (waiting[STREAMS] or self._ledger.grpc_streams.get("Proxy"))
 
     def _no_connections(self) -> bool:
         return not self._connections()

@@ -23,7 +23,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from cells import CELLS, WAYS, Cell
+import options
+import verdicts
+from cells import CELLS, Cell
 from stack import Stack
 
 HERE = Path(__file__).parent
@@ -92,25 +94,18 @@ def measure(pbench: Path, stack: Stack, cell: Cell, seconds: float) -> dict[str,
 
 def main() -> int:
     """Run the chosen cells; print a table for each way."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--ways", default=",".join(WAYS), help="comma list of: " + ", ".join(WAYS))
+    parser = options.make_parser(__doc__, port_base=27090, seconds=2.0)
     parser.add_argument("--only", default="", help="comma list of: bulk, rate, echo, beside")
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--port-base", type=int, default=27090)
     parser.add_argument("--stacks", default="", help="comma list of PROXY+AGENT, each ours or peer")
     choice = parser.parse_args()
-    peer = os.environ.get("PEER_BIN", "")
-    stacks = (
-        choice.stacks.split(",") if choice.stacks else ["ours+ours"] + ["peer+peer"] * bool(peer)
-    )
+    stacks = choice.stacks.split(",") if choice.stacks else options.pairs()
     groups = choice.only.split(",") if choice.only else []
     cells = [cell for cell in CELLS if not groups or cell.group in groups]
     with tempfile.TemporaryDirectory(prefix="konnect-bench-") as name:
         folder = Path(name)
         pbench = build(folder)
-        for way in choice.ways.split(","):
-            table(pbench, folder, way, stacks, cells, choice, peer)
+        for way in choice.ways:
+            table(pbench, folder, way, stacks, cells, choice)
     return 0
 
 
@@ -121,7 +116,6 @@ def collect(
     stacks: list[str],
     cells: list[Cell],
     choice: argparse.Namespace,
-    peer: str,
 ) -> dict[str, list[float]]:
     """
     Measure one way's cells: each cell's medians by its name, in the stacks' order.
@@ -132,7 +126,7 @@ def collect(
     results: dict[tuple[str, int, str], list[dict[str, float]]] = {}
     for _ in range(choice.repetitions):
         for name in stacks:
-            with Stack(name, way, folder, choice.port_base, peer) as stack:
+            with Stack(name, way, folder, choice.port_base, options.peer()) as stack:
                 for key, cell in runs.items():
                     try:
                         figures = measure(pbench, stack, cell, choice.seconds)
@@ -158,10 +152,9 @@ def table(
     stacks: list[str],
     cells: list[Cell],
     choice: argparse.Namespace,
-    peer: str,
 ) -> None:
     """Measure and print one way's cells."""
-    medians = collect(pbench, folder, way, stacks, cells, choice, peer)
+    medians = collect(pbench, folder, way, stacks, cells, choice)
     print(f"\n## {way}\n\n| cell | {' | '.join(stacks)} | ratio | must | aim |")
     print(f"|---|{'---|' * len(stacks)}---|---|---|")
     for cell in cells:
@@ -172,7 +165,7 @@ def row(cell: Cell, way: str, medians: list[float]) -> str:
     """A cell's figures, the ratio of the first to the last, and what it has to be."""
     figures = [cell.shown(value) for value in medians]
     ratio = cell.ratio(medians[0], medians[-1]) if len(medians) > 1 else None
-    figures.append("-" if ratio is None else f"{ratio:.2f}")
+    figures.append(verdicts.shown(ratio))
     figures.extend(cell.verdict(ratio, bar) for bar in cell.bars(way) or (None, None))
     return " | ".join(figures)
 

@@ -6,8 +6,9 @@ that is aimed at; rates are better when larger, times when smaller.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+
+import verdicts
 
 WAYS = ("connect-uds", "connect-tls", "grpc-uds")
 
@@ -52,24 +53,12 @@ class Cell:
         return f"{value:.{2 if self.unit == 's/GB' else 0}f} {self.unit}"
 
     def ratio(self, ours: float, peers: float) -> float | None:
-        """
-        Ours by the peer's; None where the peer got nothing through.
-
-        Where nothing came through, a time is 0 as well: ours is then without bounds.
-        """
-        if not peers:
-            return None
-        return math.inf if self.is_time and not ours else ours / peers
+        """Ours by the peer's: see `verdicts.ratio`."""
+        return verdicts.ratio(ours, peers, less_is_better=self.is_time)
 
     def verdict(self, ratio: float | None, bar: float | None) -> str:
-        """What the ratio has to be, and whether it is: `>= 1.10 yes`; less where one is unknown."""
-        if bar is None:
-            return ""
-        asked = f"{'<=' if self.is_time else '>='} {bar:.2f}"
-        if ratio is None:
-            return asked
-        met = ratio <= bar if self.is_time else ratio >= bar
-        return f"{asked} {'yes' if met else 'NO'}"
+        """What the ratio has to be, and whether it is: see `verdicts.verdict`."""
+        return verdicts.verdict(ratio, bar, less_is_better=self.is_time)
 
 
 CELLS = (

@@ -30,7 +30,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cells import WAYS, Cell
+import options
+from cells import Cell
 from stack import Stack, allow_files, resident
 
 from bench import build, measure
@@ -219,32 +220,20 @@ def rows(pbench: Path, stack: Stack, choice: argparse.Namespace) -> Iterator[tup
             print(f"{lost} of the idle tunnels ended while others were measured", file=sys.stderr)
 
 
-def numbers(words: str) -> list[int]:
-    """`0,10,100` as numbers, in order."""
-    return sorted(int(word) for word in words.split(","))
-
-
 def main() -> int:
     """Measure the chosen ways; print a table for each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--ways", default=",".join(WAYS), help="comma list of: " + ", ".join(WAYS))
-    parser.add_argument("--tunnels", type=numbers, default=[0, 1, 10, 100, 1000, 3000, 10000])
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each load")
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--port-base", type=int, default=27390)
+    parser = options.make_parser(__doc__, port_base=27390, seconds=1.0)
+    several = [0, 1, 10, 100, 1000, 3000, 10000]
+    parser.add_argument("--tunnels", type=options.numbers, default=several)
     choice = parser.parse_args()
     allow_files(choice.tunnels[-1] + SPARE_FILES)
-    peer = os.environ.get("PEER_BIN", "")
-    pairs = ["ours+ours"] + ["peer+peer"] * bool(peer)
     with tempfile.TemporaryDirectory(prefix="konnect-growth-") as name:
         folder = Path(name)
         pbench = build(folder)
-        for way in choice.ways.split(","):
+        for way in choice.ways:
             print(f"\n## {way}\n\n{HEAD}\n{'|---' * HEAD.count(' | ')}|---|", flush=True)
-            for pair in pairs:
-                with Stack(pair, way, folder, choice.port_base, peer) as stack:
+            for pair in options.pairs():
+                with Stack(pair, way, folder, choice.port_base, options.peer()) as stack:
                     for row, verdict in rows(pbench, stack, choice):
                         print(f"| {pair} | {row.shown()} | {verdict} |", flush=True)
     return 0

@@ -15,8 +15,6 @@ moves least. A figure of 0 means that nothing came through within the time.
 
 from __future__ import annotations
 
-import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -26,7 +24,9 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from cells import WAYS, Cell
+import options
+import verdicts
+from cells import Cell
 from stack import Stack
 from stalled import MODES, stalled
 
@@ -123,12 +123,6 @@ def _mean(values: Iterable[float]) -> float:
     return statistics.mean(there) if there else 0.0
 
 
-def median(values: Iterable[float | None]) -> float | None:
-    """Of those that are there."""
-    there = [value for value in values if value is not None]
-    return statistics.median(there) if there else None
-
-
 def lines(kind: str, count: int, name: str, runs: list[Repetition]) -> list[str]:
     """The rows of a table for one pair beside one kind of stopped tunnels."""
     opened = min(run.opened for run in runs)
@@ -138,15 +132,16 @@ def lines(kind: str, count: int, name: str, runs: list[Repetition]) -> list[str]
         alone = cell.shown(statistics.median(run.alone(row).value for run in runs))
         beside = cell.shown(statistics.median(run.beside[row].value for run in runs))
         failed = sum(run.beside[row].failed for run in runs)
-        value, cpu = (median(each) for each in zip(*(run.ratios(row) for run in runs), strict=True))
+        ratios = zip(*(run.ratios(row) for run in runs), strict=True)
+        value, cpu = map(verdicts.median, ratios)
         verdict = f"{failed:.0f} failed NO" if failed else cell.verdict(value, MUST[cell.row])
-        shown = ["-" if each is None else f"{each:.2f}" for each in (value, cpu)]
-        columns = (label, name, cell.name, alone, beside, shown[0], verdict, shown[1])
+        ratio, used = verdicts.shown(value), verdicts.shown(cpu)
+        columns = (label, name, cell.name, alone, beside, ratio, verdict, used)
         found.append(f"| {' | '.join(columns)} |")
     rest = len(CELLS)
     alone_ms = statistics.median(run.alone(rest).value for run in runs)
     beside_ms = statistics.median(run.beside[rest].value for run in runs)
-    meets = "yes" if beside_ms - alone_ms <= AT_REST else "NO"
+    meets = verdicts.answer(beside_ms - alone_ms <= AT_REST)
     found.append(
         f"| {label} | {name} | CPU at rest | {alone_ms:.0f} ms/s | {beside_ms:.0f} ms/s |"
         f" | <= {AT_REST:.0f} more {meets} | |"
@@ -156,20 +151,15 @@ def lines(kind: str, count: int, name: str, runs: list[Repetition]) -> list[str]
 
 def main() -> int:
     """Print a table for each way."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--ways", default=",".join(WAYS), help="comma list of: " + ", ".join(WAYS))
+    parser = options.make_parser(__doc__, port_base=27190, seconds=2.0)
     parser.add_argument("--stalled", type=int, nargs="*", default=[1, 200], help="how many")
     parser.add_argument("--kinds", default=",".join(MODES), help="comma list of: readers, writers")
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--port-base", type=int, default=27190)
     choice = parser.parse_args()
-    peer = os.environ.get("PEER_BIN", "")
-    stacks = ["ours+ours"] + ["peer+peer"] * bool(peer)
+    stacks, peer = options.pairs(), options.peer()
     with tempfile.TemporaryDirectory(prefix="konnect-bench-") as name:
         folder = Path(name)
         pbench = build(folder)
-        for way in choice.ways.split(","):
+        for way in choice.ways:
             print(f"\n## {way}\n\n| beside | pair | cell | alone | beside | ratio | must | CPU |")
             print("|---|---|---|---|---|---|---|---|", flush=True)
             for kind in choice.kinds.split(","):

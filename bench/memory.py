@@ -11,7 +11,6 @@ processes share is counted in each. Unlike rates these figures are the same on a
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -19,9 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import options
 from stack import Stack, allow_files, resident
 
-from bench import WAYS, build
+from bench import build
 
 SETTLE = 1.0
 """Seconds of quiet before memory is read."""
@@ -69,23 +69,19 @@ def measure(pbench: Path, stack: Stack, few: int, many: int) -> tuple[list[float
 
 def main() -> int:
     """Measure the chosen ways; print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--ways", default=",".join(WAYS), help="comma list of: " + ", ".join(WAYS))
-    parser.add_argument("--tunnels", default="500,2500", help="the two numbers of tunnels")
-    parser.add_argument("--port-base", type=int, default=27190)
+    parser = options.make_parser(__doc__, port_base=27590)
+    parser.add_argument("--tunnels", type=options.numbers, default=[500, 2500], help="two numbers")
     choice = parser.parse_args()
-    few, many = map(int, choice.tunnels.split(","))
+    few, many = choice.tunnels
     allow_files(many + SPARE_FILES)
-    peer = os.environ.get("PEER_BIN", "")
-    stacks = ["ours+ours"] + ["peer+peer"] * bool(peer)
     print("| way | pair | at rest, proxy + agent | per further tunnel, proxy + agent | both |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="konnect-memory-") as name:
         folder = Path(name)
         pbench = build(folder)
-        for way in choice.ways.split(","):
-            for pair in stacks:
-                with Stack(pair, way, folder, choice.port_base, peer) as stack:
+        for way in choice.ways:
+            for pair in options.pairs():
+                with Stack(pair, way, folder, choice.port_base, options.peer()) as stack:
                     rest, each = measure(pbench, stack, few, many)
                 print(
                     f"| {way} | {pair} | {rest[0]:.1f} + {rest[1]:.1f} MiB"

@@ -11,13 +11,13 @@ more, for each repetition and each of the three pairs: with the defaults some 16
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
 
-from cells import CELLS, WAYS, Cell
+import options
+import verdicts
+from cells import CELLS, Cell
 
 from bench import build, collect
 
@@ -41,30 +41,23 @@ def row(cell: Cell, medians: list[float]) -> str:
     figures = [cell.shown(value) for value in medians]
     for value in medians[:-1]:
         ratio = cell.ratio(value, medians[-1])
-        figures.append("-" if ratio is None else f"{ratio:.2f}")
+        figures.append(verdicts.shown(ratio))
         figures.append(cell.verdict(ratio, bar(cell)))
     return " | ".join(figures)
 
 
 def main() -> int:
     """Run the chosen cells; print a table for each way."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--ways", default=",".join(WAYS), help="comma list of: " + ", ".join(WAYS))
+    parser = options.make_parser(__doc__, port_base=27290, seconds=2.0)
     parser.add_argument("--only", default="", help="comma list of: bulk, rate, echo, beside")
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--port-base", type=int, default=27290)
     choice = parser.parse_args()
-    peer = os.environ.get("PEER_BIN", "")
     groups = choice.only.split(",") if choice.only else []
     cells = [cell for cell in CELLS if not groups or cell.group in groups]
     with tempfile.TemporaryDirectory(prefix="konnect-bench-") as name:
         folder = Path(name)
         pbench = build(folder)
-        for way in choice.ways.split(","):
-            medians = collect(pbench, folder, way, list(PAIRS), cells, choice, peer)
+        for way in choice.ways:
+            medians = collect(pbench, folder, way, list(PAIRS), cells, choice)
             ratios = "".join(f" {pair} | must |" for pair in PAIRS[:-1])
             print(f"\n## {way}\n\n| cell | {' | '.join(PAIRS)} |{ratios}")
             print("|---|" + "---|" * (len(PAIRS) + 4))

@@ -12,15 +12,14 @@ compiled files and the disk's cache warm. With the defaults it takes a minute.
 
 from __future__ import annotations
 
-import argparse
 import http.client
-import os
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import options
 from cells import WAYS
 from stack import READY, Stack, resident
 
@@ -85,28 +84,25 @@ def run(pair: str, way: str, folder: Path, port_base: int, peer: str) -> list[fl
 
 def main() -> int:
     """Start each pair so many times; print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--way", default=WAYS[0], help="one of: " + ", ".join(WAYS))
+    parser = options.make_parser(__doc__, port_base=27490)
+    parser.set_defaults(ways=[WAYS[0]])
     parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--port-base", type=int, default=27490)
     choice = parser.parse_args()
-    peer = os.environ.get("PEER_BIN", "")
-    pairs = ["ours+ours"] + ["peer+peer"] * bool(peer)
-    runs: dict[str, list[list[float]]] = {pair: [] for pair in pairs}
+    cases = [(way, pair) for way in choice.ways for pair in options.pairs()]
+    runs: dict[tuple[str, str], list[list[float]]] = {case: [] for case in cases}
     with tempfile.TemporaryDirectory(prefix="konnect-startup-") as name:
         for number in range(choice.runs + 1):
-            for pair in pairs:
-                figures = run(pair, choice.way, Path(name), choice.port_base, peer)
+            for way, pair in cases:
+                figures = run(pair, way, Path(name), choice.port_base, options.peer())
                 if number:
-                    runs[pair].append(figures)
-    print("| pair | proxy up | agent linked | both at once | memory then, proxy + agent |")
-    print("|---|---|---|---|---|")
-    for pair in pairs:
-        up, linked, both, proxy, agent = map(statistics.median, zip(*runs[pair], strict=True))
+                    runs[way, pair].append(figures)
+    print("| way | pair | proxy up | agent linked | both at once | memory then, proxy + agent |")
+    print("|---|---|---|---|---|---|")
+    for way, pair in cases:
+        medians = map(statistics.median, zip(*runs[way, pair], strict=True))
+        up, linked, both, proxy, agent = medians
         print(
-            f"| {pair} | {up:.0f} ms | {linked:.0f} ms | {both:.0f} ms"
+            f"| {way} | {pair} | {up:.0f} ms | {linked:.0f} ms | {both:.0f} ms"
             f" | {proxy:.1f} + {agent:.1f} MiB |"
         )
     return 0

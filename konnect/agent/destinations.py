@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from konnect.net.sockets import RelayProtocol
@@ -13,14 +13,21 @@ from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.waiting import TRANSPORTS
 
 
-class DestinationProtocol(RelayProtocol):
-    """The socket to a destination, counted while it is open."""
+class Destination(RelayProtocol):
+    """
+    The socket to a destination.
 
-    def __init__(self, ledger: Ledger, open_ones: set[DestinationProtocol]) -> None:
+    :param open_ones: it is one of these while it is open.
+    """
+
+    def __init__(self, ledger: Ledger, open_ones: set[Destination]) -> None:
         self._ledger = ledger
         self._open_ones = open_ones
 
-    def connectionMade(self) -> None:
+    def makeConnection(self, transport: Any) -> None:
+        # All of Protocol's own, and what `connectionMade` would do: one call instead of three.
+        self.connected = 1
+        self.transport = transport
         self._ledger.open_endpoint_connections += 1
         self._open_ones.add(self)
 
@@ -32,16 +39,3 @@ class DestinationProtocol(RelayProtocol):
         self._ledger.open_endpoint_connections -= 1
         self._open_ones.discard(self)
         super().connectionLost(reason)
-
-
-class DestinationFactory(Factory):
-    """Makes the protocols of a link's destinations."""
-
-    noisy = False
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self.connections: set[DestinationProtocol] = set()
-
-    def buildProtocol(self, addr: Any) -> DestinationProtocol:
-        return DestinationProtocol(self._ledger, self.connections)

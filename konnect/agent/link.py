@@ -6,14 +6,14 @@ way).
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from konnect.agent.destinations import DestinationFactory, DestinationProtocol
-from konnect.agent.dialer import Dialer, DialError
+from konnect.agent.destinations import Destination
+from konnect.agent.dialer import Dialer
+from konnect.agent.dialing import DialError
 from konnect.log import make_logger
 from konnect.net.grpc_stream import GrpcStream
 from konnect.net.sockets import SocketEnd
@@ -22,7 +22,7 @@ from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import Link
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import Reason, classify, from_label
-from konnect.tunnel.tunnel import State, Tunnel
+from konnect.tunnel.tunnel import Tunnel
 from konnect.tunnel.waiting import Holder
 from konnect.wire import packets
 from konnect.wire.packets import MalformedPacket, Packet, PacketType
@@ -33,29 +33,44 @@ PENDING = 4096
 """Dials that one link may have on their way; more are refused at once."""
 
 
-class DestinationDial:
-    """A dial of a destination on its way; the tunnel's `Dial`."""
+class DialledEnd(LinkEnd):
+    """A tunnel's end on an agent's link, which asks for the dial itself; see
+    `konnect.agent.dialing.Asker`."""
 
-    __slots__ = ("_attempt", "_link", "_random")
+    __slots__ = ()
 
-    def __init__(self, link: ProxyLink, random: int) -> None:
-        self._link = link
-        self._random = random
-        self._attempt: Deferred[Any] | None = None
+    link: ProxyLink
 
-    def start(self, attempt: Deferred[Any]) -> None:
-        """`attempt` is what `cancel` cancels."""
-        self._attempt = attempt
+    def reached(self, protocol: Destination) -> None:
+        """The destination has answered."""
+        link = self.link
+        end = SocketEnd(
+            protocol.transport,
+            link.ledger,
+            link.clock,
+            ended_reason=Reason.DESTINATION_CLOSED,
+            lost_reason=Reason.DESTINATION_LOST,
+            linger=link.flow.linger,
+        )
+        protocol.end = end
+        end.attach()
+        assert self.tunnel is not None
+        self.tunnel.opened(end)
 
-    def cancel(self) -> None:
-        self._link.dials.pop(self._random, None)
-        attempt, self._attempt = self._attempt, None
-        if attempt is not None:
-            attempt.cancel()
-
-
-def _unusable(failure: Failure) -> None:
-    log.failure("a dial's outcome could not be used", failure)
+    def unreached(self, error: Exception) -> None:
+        """The dial has failed."""
+        tunnel = self.tunnel
+        if tunnel is None:
+            return
+        if isinstance(error, DialError):
+            text, timed_out = error.text, error.timed_out
+        else:
+            log.failure("dialing {address} failed", Failure(error), address=tunnel.address)
+            text, timed_out = str(error), False
+        failures = self.link.ledger.endpoint_dial_failures
+        failures["timeout" if timed_out else "unknown"] += 1
+        log.debug("dial failed: {text}", text=text)
+        tunnel.fail(classify(text), text)
 
 
 class ProxyLink(Link):
@@ -83,12 +98,14 @@ class ProxyLink(Link):
         )
         self.peer = stream.peer
         self._dialer = dialer
-        self._factory = DestinationFactory(ledger)
-        self._clock = clock
+        self._open_ones: set[Destination] = set()
+        self._make = partial(Destination, ledger, self._open_ones)
+        self.clock = clock
         self._last_id = 0
         self._going = False
         self._closing: list[SocketEnd] = []
-        self.dials: dict[int, Tunnel] = {}
+        self.dials: dict[int, LinkEnd] = {}
+        """Ends of tunnels that are not open yet, by the proxy's random."""
 
     @property
     def busy(self) -> bool:
@@ -98,7 +115,7 @@ class ProxyLink(Link):
     @property
     def holders(self) -> list[Holder]:
         """What may hold bytes: the connection, and all sockets to destinations that are open."""
-        return [self.stream, *self._factory.connections]
+        return [self.stream, *self._open_ones]
 
     def drain(self) -> None:
         """Ask the proxy to prefer other agents for new dials."""
@@ -108,9 +125,9 @@ class ProxyLink(Link):
         """The agent is going: give up the dials, which a konnect proxy then asks of another agent,
         take no more, and close the tunnels while the proxy can be told why."""
         self._going = True
-        for random, tunnel in list(self.dials.items()):
+        for random, end in list(self.dials.items()):
             self._give_up(random)
-            tunnel.close(Reason.SHUTDOWN)
+            self._end_dial(end, Reason.SHUTDOWN)
         for end in list(self.ends.values()):
             its_tunnel = end.tunnel
             if its_tunnel is not None:
@@ -127,11 +144,16 @@ class ProxyLink(Link):
     def _give_up(self, random: int) -> None:
         self.send(PacketType.DIAL_CLS, packets.dial_cls(random))
 
+    @staticmethod
+    def _end_dial(end: LinkEnd, reason: Reason) -> None:
+        if end.tunnel is not None:
+            end.tunnel.close(reason)
+
     def end(self) -> None:
         """The stream is over: cancel the dials, end the tunnels."""
         self.lost = True
-        for tunnel in list(self.dials.values()):
-            tunnel.close(Reason.PROXY_LOST)
+        for end in list(self.dials.values()):
+            self._end_dial(end, Reason.PROXY_LOST)
         self.end_all(Reason.PROXY_LOST)
 
     # -- packets
@@ -144,21 +166,15 @@ class ProxyLink(Link):
             return
         self._last_id += 1
         why = self._refusal(random)
+        address = request.address
         if why:
-            log.warn("refused a dial to {address}: {why}", address=request.address, why=why)
+            log.warn("refused a dial to {address}: {why}", address=address, why=why)
             self.send(PacketType.DIAL_RSP, packets.dial_rsp(random, error=why))
             return
-        tunnel = Tunnel(self.ledger, LinkEnd(self, self._last_id, random), request.address)
+        end = self.dials[random] = DialledEnd(self, self._last_id, random)
+        tunnel = Tunnel(self.ledger, end, address)
         tunnel.via = self
-        self.dials[random] = tunnel
-        dial = DestinationDial(self, random)
-        tunnel.dial = dial
-        attempt = self._dialer.dial(request.protocol, request.address, self._factory)
-        dial.start(attempt)
-        attempt.addCallbacks(
-            self._reached, self._unreached, callbackArgs=(tunnel,), errbackArgs=(tunnel,)
-        )
-        attempt.addErrback(_unusable)
+        tunnel.dial = self._dialer.dial(request.protocol, address, self._make, end)
 
     def _refusal(self, random: int) -> str:
         """Why a dial is not even begun; empty if it is."""
@@ -169,32 +185,6 @@ class ProxyLink(Link):
         if self.ledger.buffered > self.ledger.limit:
             return Reason.OVERLOADED.text
         return ""
-
-    def _reached(self, protocol: DestinationProtocol, tunnel: Tunnel) -> None:
-        end = SocketEnd(
-            protocol.transport,
-            self.ledger,
-            self._clock,
-            ended_reason=Reason.DESTINATION_CLOSED,
-            lost_reason=Reason.DESTINATION_LOST,
-            linger=self.flow.linger,
-        )
-        protocol.end = end
-        end.attach()
-        tunnel.opened(end)
-
-    def _unreached(self, failure: Failure, tunnel: Tunnel) -> None:
-        error = failure.value
-        if not isinstance(error, DialError):
-            if not failure.check(CancelledError):
-                log.failure("dialing {address} failed", failure, address=tunnel.address)
-            text, timed_out = str(error), False
-        else:
-            text, timed_out = error.text, error.timed_out
-        if tunnel.state is State.DIALING:
-            self.ledger.endpoint_dial_failures["timeout" if timed_out else "unknown"] += 1
-            log.debug("dial failed: {text}", text=text)
-            tunnel.fail(classify(text), text)
 
     def _close_req(self, packet: Packet) -> None:
         connect_id = packet.closeRequest.connectID
@@ -215,9 +205,9 @@ class ProxyLink(Link):
 
     def _dial_cls(self, packet: Packet) -> None:
         random = packet.closeDial.random
-        tunnel = self.dials.get(random)
-        if tunnel is not None:
-            tunnel.close(Reason.CLIENT_LEFT)
+        dialling = self.dials.get(random)
+        if dialling is not None:
+            self._end_dial(dialling, Reason.CLIENT_LEFT)
             return
         # It crossed our DIAL_RSP on the wire: the connection has no owner.
         for end in list(self.ends.values()):
@@ -244,12 +234,12 @@ class ProxyLink(Link):
         self._close_rsp(connect_id, "unrecognized connectID")
 
     def dial_opened(self, end: LinkEnd) -> None:
-        self.dials.pop(end.random, None)
+        del self.dials[end.random]
         self.ends[end.connect_id] = end
         self.send(PacketType.DIAL_RSP, packets.dial_rsp(end.random, connect_id=end.connect_id))
 
     def dial_failed(self, end: LinkEnd, reason: Reason, text: str) -> None:
-        self.dials.pop(end.random, None)
+        del self.dials[end.random]
         self.send(PacketType.DIAL_RSP, packets.dial_rsp(end.random, error=text))
 
     far_side_closed = Reason.CLIENT_CLOSED
@@ -257,8 +247,7 @@ class ProxyLink(Link):
     @property
     def asking(self) -> list[LinkEnd]:  # type: ignore[override]
         """See `Link`."""
-        nears = [tunnel.near for tunnel in self.dials.values()]
-        return [near for near in nears if isinstance(near, LinkEnd)]
+        return list(self.dials.values())
 
     def stalled(self, end: LinkEnd) -> None:
         address = end.tunnel.address if end.tunnel is not None else "?"
@@ -279,6 +268,8 @@ class ProxyLink(Link):
     def close_end(self, end: LinkEnd, reason: Reason) -> None:
         if self.ends.pop(end.connect_id, None) is not None:
             self._close_rsp(end.connect_id, reason.label if self.half_close else "")
+        elif self.dials.get(end.random) is end:
+            del self.dials[end.random]  # it was given up
 
     def _close_rsp(self, connect_id: int, error: str) -> None:
         self.send(PacketType.CLOSE_RSP, packets.close_rsp(connect_id, error))

@@ -25,7 +25,7 @@ from konnect.app.profiling_flags import Inspection
 from konnect.app.tls_flags import make_renewal
 from konnect.app.transport_flags import data_reactor
 from konnect.log import make_logger
-from konnect.net.hub.endpoints import address_endpoint
+from konnect.net.hub.dialing import hub_reach
 from konnect.net.named import NamedEndpoint
 from konnect.net.timers import Timers
 from konnect.net.tls import explain
@@ -90,7 +90,7 @@ class AgentService(Service):
                 )
             ways.append(Way(endpoint, name, host_of(name), self._reactor.nameResolver))
         dialer = (
-            Dialer(wires, endpoint=address_endpoint, clock=self._timers)
+            Dialer(wires, reach=hub_reach(wires), clock=self._timers)
             if config.transport == "hub"
             else Dialer(self._reactor, clock=self._timers)
         )

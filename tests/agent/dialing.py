@@ -15,13 +15,14 @@ from twisted.internet.interfaces import (
     IProtocol,
     IResolutionReceiver,
 )
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from konnect.agent.dialer import Dialer, DialError
+from konnect.agent.dialer import Dialer
+from konnect.agent.dialing import Cancellable, DialError, Make
 
 
 @implementer(IHostResolution)
@@ -75,6 +76,33 @@ class Resolver:
         receiver.resolutionComplete()
 
 
+def dialled(dialer: Dialer, network: str, address: str, make: Make) -> Deferred[IProtocol]:
+    """A dial's outcome as a Deferred, whose cancelling cancels the dial."""
+    asker = Asking()
+    asker.under_way = dialer.dial(network, address, make, asker)
+    return asker.outcome
+
+
+class Asking:
+    """Who asked."""
+
+    def __init__(self) -> None:
+        self.under_way: Cancellable | None = None
+        self.outcome: Deferred[IProtocol] = Deferred(self._cancel)
+
+    def _cancel(self, _: object) -> None:
+        assert self.under_way is not None
+        self.under_way.cancel()
+
+    def reached(self, protocol: IProtocol) -> None:
+        """See `Asker`."""
+        self.outcome.callback(protocol)
+
+    def unreached(self, error: Exception) -> None:
+        """See `Asker`."""
+        self.outcome.errback(error)
+
+
 class DialTestCase(SynchronousTestCase):
     """One dial at a time, step by step."""
 
@@ -87,8 +115,8 @@ class DialTestCase(SynchronousTestCase):
         self.addCleanup(lambda: self.assertEqual(self.reactor.getDelayedCalls(), []))
 
     def dial(self, address: str, network: str = "tcp") -> Deferred[IProtocol]:
-        """Dial with a factory of plain protocols."""
-        return self.dialer.dial(network, address, Factory.forProtocol(Protocol))
+        """Dial with plain protocols."""
+        return dialled(self.dialer, network, address, Protocol)
 
     @property
     def tried(self) -> list[str]:

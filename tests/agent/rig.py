@@ -10,7 +10,8 @@ from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClie
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from konnect.agent.dialer import Dialer, DialError
+from konnect.agent.dialer import Dialer
+from konnect.agent.dialing import Asker, DialError, Make
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_server import GrpcServerFactory
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
@@ -23,28 +24,28 @@ from tests.net.wires import Wire
 class FakeDial:
     """A dial of a destination, which the test ends."""
 
-    def __init__(self, protocol: str, address: str, factory: IProtocolFactory) -> None:
+    def __init__(self, protocol: str, address: str, make: Make, asker: Asker) -> None:
         self.protocol = protocol
         self.address = address
+        self.asker = asker
         self.cancelled = False
-        self.outcome: Deferred[IProtocol] = Deferred(self._cancel)
-        self._factory = factory
+        self._make = make
 
-    def _cancel(self, _: Any) -> None:
+    def cancel(self) -> None:
+        """See `Cancellable`."""
         self.cancelled = True
 
     def connects(self, *, limit: int = 1 << 16) -> FakeSocket:
         """The destination answers; returns its socket."""
         socket = FakeSocket(limit=limit)
-        protocol = self._factory.buildProtocol(None)  # type: ignore[arg-type]
-        assert protocol is not None
+        protocol = self._make()
         socket.connect(protocol)
-        self.outcome.callback(protocol)
+        self.asker.reached(protocol)
         return socket
 
     def fails(self, text: str, *, timed_out: bool = False) -> None:
         """The destination cannot be reached."""
-        self.outcome.errback(DialError(text, timed_out))
+        self.asker.unreached(DialError(text, timed_out))
 
 
 class FakeDialer(Dialer):
@@ -53,10 +54,10 @@ class FakeDialer(Dialer):
     def __init__(self) -> None:
         self.dials: list[FakeDial] = []
 
-    def dial(self, protocol: str, address: str, factory: IProtocolFactory) -> Deferred[IProtocol]:
-        dial = FakeDial(protocol, address, factory)
+    def dial(self, network: str, address: str, make: Make, asker: Asker) -> FakeDial:
+        dial = FakeDial(network, address, make, asker)
         self.dials.append(dial)
-        return dial.outcome
+        return dial
 
 
 class ProxyStream:

@@ -8,10 +8,9 @@ from typing import Any
 from twisted.internet import error
 from twisted.internet.address import HostnameAddress, IPv6Address
 from twisted.internet.defer import CancelledError
-from twisted.internet.protocol import Factory, Protocol
 
 from konnect.agent.dialer import Dialer
-from tests.agent.dialing import DialTestCase
+from tests.agent.dialing import DialTestCase, dialled
 
 
 class AddressTests(DialTestCase):
@@ -129,13 +128,16 @@ class AddressTests(DialTestCase):
     def test_our_own_mistakes(self) -> None:
         """An error that is not the network's is told as it is."""
 
-        class Broken(Factory):
-            def buildProtocol(self, addr: Any) -> Protocol:
-                raise ZeroDivisionError
+        def make() -> Any:
+            raise ZeroDivisionError
 
-        dial = self.dialer.dial("tcp", "10.0.0.1:80", Broken())
-        self.reactor.tcpClients[0][2].buildProtocol(None)
-        self.failureResultOf(dial, ZeroDivisionError)
+        for address in ("10.0.0.1:80", "a.b:80"):
+            dial = dialled(self.dialer, "tcp", address, make)
+            if self.resolver.asked:
+                self.resolver.answer("10.0.0.2", "10.0.0.3")
+            self.reactor.tcpClients[-1][2].buildProtocol(None)
+            self.failureResultOf(dial, ZeroDivisionError)
+        self.assertEqual(self.tried, ["10.0.0.1", "10.0.0.2"])
 
 
 class LookupTests(DialTestCase):

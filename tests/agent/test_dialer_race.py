@@ -9,7 +9,7 @@ from typing import Any
 from twisted.internet import error
 from twisted.internet.defer import CancelledError
 
-from konnect.agent.dialer import MAX_ADDRESSES
+from konnect.agent.places import MAX_ADDRESSES
 from tests.agent.dialing import DialTestCase
 
 

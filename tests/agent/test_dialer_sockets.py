@@ -16,7 +16,9 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest, TestCase
 
-from konnect.agent.dialer import Dialer, DialError
+from konnect.agent.dialer import Dialer
+from konnect.agent.dialing import DialError
+from tests.agent.dialing import dialled
 
 
 class Noted(Protocol):
@@ -61,13 +63,11 @@ class SocketTests(TestCase):
     """Against the reactor that runs the test."""
 
     def setUp(self) -> None:
-        """A dialer, and a factory that says nothing."""
+        """A dialer."""
         from twisted.internet import reactor
 
         self.reactor: Any = reactor
         self.dialer = Dialer(reactor)
-        self.factory = Factory.forProtocol(Noted)
-        self.factory.noisy = False
 
     def listen(self, interface: str = "127.0.0.1") -> int:
         """The port number of a listener that accepts."""
@@ -88,14 +88,14 @@ class SocketTests(TestCase):
     async def failure(self, address: str, network: str = "tcp") -> DialError:
         """How a dial fails."""
         try:
-            await self.dialer.dial(network, address, self.factory)
+            await dialled(self.dialer, network, address, Noted)
         except DialError as error:
             return error
         raise AssertionError(f"{address} was reached")
 
     async def reach(self, address: str) -> None:
         """Dial, and close again."""
-        protocol: Any = await self.dialer.dial("tcp", address, self.factory)
+        protocol: Any = await dialled(self.dialer, "tcp", address, Noted)
         protocol.transport.loseConnection()
         await protocol.lost
 
@@ -138,7 +138,7 @@ class SocketTests(TestCase):
         os.close(free)
         resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
         try:
-            dial = self.dialer.dial("tcp", "127.0.0.1:9", self.factory)
+            dial = dialled(self.dialer, "tcp", "127.0.0.1:9", Noted)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         with self.assertRaises(DialError) as caught:
@@ -149,7 +149,7 @@ class SocketTests(TestCase):
         """Cancelling gives every file descriptor back."""
         number = self.listen()
         before = open_files()
-        dials = [self.dialer.dial("tcp", f"127.0.0.1:{number}", self.factory) for _ in range(20)]
+        dials = [dialled(self.dialer, "tcp", f"127.0.0.1:{number}", Noted) for _ in range(20)]
         self.assertEqual(open_files(), before + 20)
         for dial in dials:
             dial.cancel()
@@ -170,7 +170,7 @@ class SocketTests(TestCase):
                 nameResolver=resolver,
             )
         )
-        dial = self.dialer.dial("tcp", "slow.example:80", self.factory)
+        dial = dialled(self.dialer, "tcp", "slow.example:80", Noted)
         dial.cancel()
         await self.assertFailure(dial, CancelledError)
         resolver.answer.set()

@@ -7,6 +7,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.agent import link as link_module
+from konnect.agent.dialing import Asker, DialError, Make
 from konnect.agent.link import ProxyLink
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
@@ -105,15 +106,30 @@ class DialTests(LinkTestCase):
 
     def test_broken_dialer(self) -> None:
         """A mistake of our own fails the dial and is logged, and the link goes on."""
-        self.asks(7).outcome.errback(ZeroDivisionError("oops"))
+        self.asks(7).asker.unreached(ZeroDivisionError("oops"))
         self.assertEqual(self.take(), [("DIAL_RSP", 7, 0, "oops")])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
-    def test_outcome_that_cannot_be_used(self) -> None:
-        """An error while a connection is taken over is logged too."""
-        self.asks(7)
-        self.dialer.dials[-1].outcome.callback(None)  # type: ignore[arg-type]
-        self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
+    def test_failed_at_once(self) -> None:
+        """A dial that fails while it begins is answered, and leaves nothing."""
+
+        def dial(network: str, address: str, make: Make, asker: Asker) -> None:
+            asker.unreached(DialError(REFUSED))
+
+        self.patch(self.dialer, "dial", dial)
+        self.says(packets.dial_req("tcp", "host:80", 7))
+        self.assertEqual(self.take(), [("DIAL_RSP", 7, 0, REFUSED)])
+        self.assertFalse(self.link.busy)
+
+    def test_the_random_of_an_ended_tunnel(self) -> None:
+        """What a tunnel leaves behind does not touch a later dial with the same random."""
+        self.open(7)
+        dial = self.asks(7)
+        self.says(packets.close_req(1))
+        self.assertEqual(self.take(), [("CLOSE_RSP", 1, "")])
+        self.assertFalse(dial.cancelled)
+        self.sockets.append(dial.connects())
+        self.assertEqual(self.take(), [("DIAL_RSP", 7, 2, "")])
 
     def test_cancelled(self) -> None:
         """DIAL_CLS cancels the dial at once; nothing is answered."""

@@ -14,7 +14,8 @@ with one tunnel and 18,600 with sixteen, and an echo starved beside a bulk downl
     ports       listening
     connecting  one attempt to connect
     reactor     the stock reactor, except that its connections and ports are the hub's
-    endpoints   TLS servers and clients, and the agent's way to destinations
+    endpoints   TLS servers and clients
+    dialing     the agent's way to destinations
 
 What it does not do: protocols know nothing of it and run unchanged on stock transports, datagrams,
 other platforms than Linux, `startTLS`, passing file descriptors.

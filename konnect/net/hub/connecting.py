@@ -5,76 +5,83 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.error import ConnectBindError, ConnectError, TimeoutError, getConnectError
 
-from konnect.net.hub.facts import be_prompt, resolved
-from konnect.net.hub.loop import OUT, Hub
+from konnect.net.hub.facts import resolved
+from konnect.net.hub.loop import BROKEN, OUT, Hub
 
 _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
+_KIND = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+
+
+class Taker(Protocol):
+    """Who gets what an attempt comes to: one of these is called, once and never at once."""
+
+    def connected(self, result: Any) -> None:
+        """The socket, which is the taker's from then on. Its descriptor may still be served by the
+        hub: whoever serves it next takes it over."""
+
+    def failed(self, error: Exception) -> None:
+        """A Twisted ConnectError, or what was `wrong`."""
 
 
 class Attempt:
     """
-    Connects to `name`, an address of `family`; one of the callbacks is called, never at once.
+    Connects to `name`, an address of `family`.
 
-    :param connected: takes the socket, which it owns from then on. Its descriptor may still be
-        served by the hub: whoever serves it next takes it over.
-    :param failed: takes a Twisted ConnectError.
     :param timeout: seconds, None for as long as the kernel tries.
     :param local: numeric address and port to come from.
+    :param wrong: why it has failed already.
     """
+
+    __slots__ = ("_hub", "_outcome", "_sock", "_taker", "_timeout_call", "fd", "mask")
 
     def __init__(
         self,
         hub: Hub,
         family: int,
         name: Any,
-        connected: Callable[[socket.socket], None],
-        failed: Callable[[Exception], None],
+        taker: Taker,
         *,
         timeout: float | None = None,
         local: tuple[str, int] | None = None,
-        prompt: bool = False,
+        wrong: Exception | None = None,
     ) -> None:
         self._hub = hub
-        self._name = name
-        self._connected: Callable[[socket.socket], None] | None = connected
-        self._failed: Callable[[Exception], None] | None = failed
+        self._taker: Taker | None = taker
         self._outcome: Exception | None = None
         self._timeout_call: Any = None
         self._sock: socket.socket | None = None
         self.fd = -1
         self.mask = 0
+        if wrong is not None:
+            self._later(wrong)
+            return
         try:
-            sock = self._sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            sock = self._sock = socket.socket(family, _KIND)
             if local is not None:
                 sock.bind(resolved(*local)[1])
-            if prompt:
-                be_prompt(sock)
         except OSError as error:
             self._later(ConnectBindError(error.errno, error.strerror))
             return
         self.fd = sock.fileno()
-        self._try(sock)
-        if timeout is not None and self._outcome is None:
-            self._timeout_call = hub.reactor.callLater(timeout, self._timed_out)
-
-    def _try(self, sock: socket.socket) -> None:
         try:
-            code = sock.connect_ex(self._name)
+            code = sock.connect_ex(name)
         except (OSError, OverflowError, ValueError) as error:
             self._later(ConnectError(getattr(error, "errno", None), str(error)))
             return
         if code in _UNDER_WAY:
-            self._hub.add(self, OUT)
+            hub.add(self, OUT)
         elif code:
             self._later(getConnectError((code, os.strerror(code))))
+            return
         else:
-            self._hub.add(self, 0)
-            self._hub.flush_later(self)
+            hub.add(self, 0)
+            hub.flush_later(self)
+        if timeout is not None:
+            self._timeout_call = hub.reactor.callLater(timeout, self._timed_out)
 
     def _later(self, error: Exception) -> None:
         self._outcome = error
@@ -82,7 +89,7 @@ class Attempt:
 
     def cancel(self) -> None:
         """Give up: nothing is called any more, and the socket is closed when the turn ends."""
-        if self._failed is not None:
+        if self._taker is not None:
             self._settle()
             self._hub.flush_later(self)
 
@@ -91,9 +98,10 @@ class Attempt:
     def handle(self, events: int) -> None:
         """The kernel has an answer."""
         sock = self._sock
-        if sock is None or self._failed is None:
+        if sock is None or self._taker is None:
             return
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        # An error is always an event too (the kernel's tcp_poll), so success needs no question.
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if events & BROKEN else 0
         if code:
             self._fail(getConnectError((code, os.strerror(code))))
         else:
@@ -101,7 +109,7 @@ class Attempt:
 
     def flush(self) -> None:
         """What was known at once is told, or what was given up is closed."""
-        if self._failed is None:
+        if self._taker is None:
             self._close()
         elif self._outcome is not None:
             self._fail(self._outcome)
@@ -119,21 +127,24 @@ class Attempt:
         self._hub.flush_later(self)
 
     def _succeed(self) -> None:
-        connected, sock = self._connected, self._sock
-        assert connected is not None and sock is not None
+        taker, sock = self._taker, self._sock
+        assert taker is not None and sock is not None
         self._settle()
         self._sock = None
-        connected(sock)
+        self._give(sock, taker)
+
+    def _give(self, sock: socket.socket, taker: Taker) -> None:
+        taker.connected(sock)
 
     def _fail(self, error: Exception) -> None:
-        failed = self._failed
-        assert failed is not None
+        taker = self._taker
+        assert taker is not None
         self._settle()
         self._close()
-        failed(error)
+        taker.failed(error)
 
     def _settle(self) -> None:
-        self._connected = self._failed = None
+        self._taker = None
         if self._timeout_call is not None:
             self._timeout_call.cancel()
             self._timeout_call = None

@@ -1,4 +1,4 @@
-"""Endpoints that are the hub's own: TLS servers and clients, and the short way to a destination."""
+"""Endpoints that are the hub's own: TLS servers and clients."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, execute
-from twisted.internet.error import ConnectingCancelledError, NoProtocol
+from twisted.internet.error import NoProtocol
 from twisted.internet.interfaces import (
     IListeningPort,
     IProtocol,
@@ -17,8 +17,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
-from konnect.net.hub.connecting import Attempt
-from konnect.net.hub.facts import address_of, be_prompt, resolved
+from konnect.net.hub.facts import address_of, be_prompt
 from konnect.net.hub.loop import Hub
 from konnect.net.hub.ports import TcpPort
 from konnect.net.hub.reactor import HubReactor
@@ -95,60 +94,6 @@ class TlsClientEndpoint:
             raise
         transport.begin()
         return cast(IProtocol, protocol)
-
-
-@implementer(IStreamClientEndpoint)
-class AddressEndpoint:
-    """Connects to an IP address, for as long as it takes, with nothing between it and the hub."""
-
-    def __init__(self, hub: Hub, ip: str, port: int) -> None:
-        self._hub = hub
-        self._ip = ip
-        self._port = port
-
-    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
-        """See IStreamClientEndpoint."""
-        return _Dial(self._hub, resolved(self._ip, self._port), factory).outcome
-
-
-def address_endpoint(reactor: Any, ip: str, port: int) -> IStreamClientEndpoint:
-    """What `konnect.agent.dialer.Dialer` takes as its `endpoint`."""
-    endpoint: IStreamClientEndpoint = AddressEndpoint(reactor.hub, ip, port)
-    return endpoint
-
-
-class _Dial:
-    """One `AddressEndpoint.connect`."""
-
-    def __init__(self, hub: Hub, peer: tuple[int, Any], factory: IProtocolFactory) -> None:
-        self.outcome: Deferred[IProtocol] = Deferred(self._cancelled)
-        self._hub = hub
-        self._peer = peer
-        self._factory = factory
-        factory.doStart()
-        self._attempt = Attempt(hub, *peer, self._connected, self._failed)
-
-    def _cancelled(self, outcome: Deferred[IProtocol]) -> None:
-        self._attempt.cancel()
-        self._failed(ConnectingCancelledError(address_of(*self._peer)))
-
-    def _failed(self, error: BaseException) -> None:
-        self._factory.doStop()
-        self.outcome.errback(error)
-
-    def _connected(self, sock: socket.socket) -> None:
-        factory = self._factory
-        try:
-            protocol = _built(factory, self._peer)
-        except Exception as error:
-            _close(self._hub, sock, self._peer)
-            self._failed(error)
-            return
-        transport = StreamTransport(
-            self._hub, sock, protocol, self._peer, on_lost=lambda _: factory.doStop()
-        )
-        transport.begin()
-        self.outcome.callback(protocol)
 
 
 def _built(factory: IProtocolFactory, peer: tuple[int, Any]) -> Any:

@@ -113,8 +113,7 @@ class Connector:
         self._attempt = Attempt(
             self._hub,
             *self._address,
-            self._connected,
-            self._failed,
+            self,
             timeout=self._timeout,
             local=self._local[:2] if self._local else None,
         )
@@ -139,7 +138,8 @@ class Connector:
         """Where to."""
         return address_of(*self._address)
 
-    def _connected(self, sock: socket.socket) -> None:
+    def connected(self, sock: socket.socket) -> None:
+        """See `konnect.net.hub.connecting.Taker`."""
         self._attempt = None
         hub = self._hub
         try:
@@ -155,7 +155,8 @@ class Connector:
         self._transport = transport
         transport.begin()
 
-    def _failed(self, error: Exception) -> None:
+    def failed(self, error: Exception) -> None:
+        """See `konnect.net.hub.connecting.Taker`."""
         self._attempt = None
         self._over(error)
 

@@ -17,7 +17,7 @@ from twisted.internet.error import (
 )
 
 from konnect.net.endpoints import MtlsClientParser
-from konnect.net.hub.endpoints import address_endpoint
+from konnect.net.hub.dialing import hub_reach
 from konnect.net.hub.loop import hub_of
 from konnect.net.hub.tls import TlsTransport
 from konnect.net.hub.transport import StreamTransport
@@ -25,7 +25,7 @@ from tests.certificates import pki
 from tests.functional.blackhole import Blackhole
 from tests.functional.waiting import turns, until
 from tests.net.hub.cases import TransportCase
-from tests.net.hub.peers import Keeping, TlsRecorder
+from tests.net.hub.peers import Keeping, Recorder, TlsRecorder
 from tests.ports import free_port
 
 
@@ -97,11 +97,82 @@ class AddressTests(TransportCase):
         self.assertEqual(await self.remote(listener.accept()[0]).end(), "end")
 
 
-class ShortWayTests(AddressTests):
-    """The same by the agent's way to destinations."""
+class Taking:
+    """What an attempt by the short way comes to."""
 
-    def endpoint(self, port: int, timeout: float = 5.0) -> Any:
-        return address_endpoint(self.reactor, "127.0.0.1", port)
+    def __init__(self) -> None:
+        self.results: list[Any] = []
+
+    def connected(self, protocol: Any) -> None:
+        """See `Taker`."""
+        self.results.append(protocol)
+
+    def failed(self, error: Exception) -> None:
+        """See `Taker`."""
+        self.results.append(error)
+
+
+class ShortWayTests(TransportCase):
+    """The agent's way to destinations."""
+
+    def reach(self, port: int, make: Any = Recorder, ip: str = "127.0.0.1") -> tuple[Any, Taking]:
+        """An attempt that has begun, and who hears of it."""
+        taking = Taking()
+        attempt = hub_reach(self.reactor)(ip, port, make, taking)
+        self.assertEqual(taking.results, [], "never at once")
+        return attempt, taking
+
+    async def result(self, port: int, make: Any = Recorder, ip: str = "127.0.0.1") -> Any:
+        """What becomes of an attempt."""
+        _, taking = self.reach(port, make, ip)
+        await until(lambda: taking.results, "the attempt's outcome")
+        (result,) = taking.results
+        return result
+
+    async def test_connect(self) -> None:
+        """A connection is made; the protocol is told before who asked."""
+        listener = self.plain_listener()
+        protocol = await self.result(listener.getsockname()[1])
+        self._protocols.append(protocol)
+        self.assertIsInstance(protocol.wire, StreamTransport)
+        remote = self.remote(listener.accept()[0])
+        protocol.wire.write(b"hello")
+        self.assertEqual(await remote.hear(5), b"hello")
+        remote.close()
+        self.assertEqual(await self.lost(protocol), ConnectionDone)
+
+    async def test_refused(self) -> None:
+        """A refusal has Twisted's error, and leaves nothing."""
+        self.assertIsInstance(await self.result(free_port()), ConnectionRefusedError)
+
+    async def test_no_such_zone(self) -> None:
+        """A zone that does not exist is a failure like others."""
+        self.assertIsInstance(await self.result(80, ip="fe80::1%nosuch0"), OSError)
+
+    async def test_cancel(self) -> None:
+        """An attempt that is cancelled calls nobody and leaves nothing, however far it got."""
+        hole = Blackhole()
+        try:
+            attempt, taking = self.reach(hole.port)
+            await turns()
+            attempt.cancel()
+            attempt.cancel()
+        finally:
+            hole.close()
+        at_once, other = self.reach(self.plain_listener().getsockname()[1])
+        at_once.cancel()
+        await turns()
+        self.assertEqual((taking.results, other.results), ([], []))
+
+    async def test_error_in_making(self) -> None:
+        """If no protocol can be made, that is the failure, and the connection is closed."""
+        listener = self.plain_listener()
+
+        def make() -> Any:
+            raise ZeroDivisionError
+
+        self.assertIsInstance(await self.result(listener.getsockname()[1], make), ZeroDivisionError)
+        self.assertEqual(await self.remote(listener.accept()[0]).end(), "end")
 
 
 class HubReactorTests(TransportCase):

@@ -1,0 +1,56 @@
+"""The agent's way to a destination: an IP address is connected to with nothing between the dial and
+the hub, neither endpoint nor Deferred nor factory."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from konnect.net.hub.connecting import Attempt, Taker
+from konnect.net.hub.facts import resolved
+from konnect.net.hub.loop import Hub
+from konnect.net.hub.reactor import HubReactor
+from konnect.net.hub.transport import StreamTransport
+
+Make = Callable[[], Any]
+"""Makes the protocol of a connection."""
+
+
+def hub_reach(reactor: HubReactor) -> Callable[[str, int, Make, Taker], AddressAttempt]:
+    """What `konnect.agent.dialer.Dialer` takes as its `reach`."""
+    return partial(AddressAttempt, reactor.hub)
+
+
+class AddressAttempt(Attempt):
+    """
+    Connects to an IP address (with its zone), for as long as it takes.
+
+    :param make: makes the protocol when the socket is connected; what it raises is the failure.
+    :param taker: gets the protocol, with its transport.
+    """
+
+    __slots__ = ("_make", "_peer")
+
+    def __init__(self, hub: Hub, ip: str, port: int, make: Make, taker: Taker) -> None:
+        self._make = make
+        self._peer: tuple[int, Any]
+        wrong: Exception | None = None
+        try:
+            self._peer = resolved(ip, port)
+        except OSError as error:  # a zone that does not exist
+            self._peer, wrong = (socket.AF_INET6, None), error
+        family, name = self._peer
+        super().__init__(hub, family, name, taker, wrong=wrong)
+
+    def _give(self, sock: socket.socket, taker: Taker) -> None:
+        try:
+            protocol = self._make()
+        except Exception as error:
+            StreamTransport(self._hub, sock, None, self._peer).discard()
+            taker.failed(error)
+            return
+        transport = StreamTransport(self._hub, sock, protocol, self._peer)
+        transport.begin()
+        taker.connected(protocol)

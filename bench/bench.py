@@ -95,12 +95,11 @@ def measure(pbench: Path, stack: Stack, cell: Cell, seconds: float) -> dict[str,
 def main() -> int:
     """Run the chosen cells; print a table for each way."""
     parser = options.make_parser(__doc__, port_base=27090, seconds=2.0)
-    parser.add_argument("--only", default="", help="comma list of: bulk, rate, echo, beside")
+    options.add_only(parser)
     parser.add_argument("--stacks", default="", help="comma list of PROXY+AGENT, each ours or peer")
     choice = parser.parse_args()
     stacks = choice.stacks.split(",") if choice.stacks else options.pairs()
-    groups = choice.only.split(",") if choice.only else []
-    cells = [cell for cell in CELLS if not groups or cell.group in groups]
+    cells = options.chosen(CELLS, choice)
     with tempfile.TemporaryDirectory(prefix="konnect-bench-") as name:
         folder = Path(name)
         pbench = build(folder)

@@ -49,10 +49,9 @@ def row(cell: Cell, medians: list[float]) -> str:
 def main() -> int:
     """Run the chosen cells; print a table for each way."""
     parser = options.make_parser(__doc__, port_base=27290, seconds=2.0)
-    parser.add_argument("--only", default="", help="comma list of: bulk, rate, echo, beside")
+    options.add_only(parser)
     choice = parser.parse_args()
-    groups = choice.only.split(",") if choice.only else []
-    cells = [cell for cell in CELLS if not groups or cell.group in groups]
+    cells = options.chosen(CELLS, choice)
     with tempfile.TemporaryDirectory(prefix="konnect-bench-") as name:
         folder = Path(name)
         pbench = build(folder)

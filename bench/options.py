@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterable
 
-from cells import WAYS
+from cells import WAYS, Cell
 
 OURS = "ours+ours"
 PEERS = "peer+peer"
@@ -33,6 +34,17 @@ def make_parser(
         parser.add_argument("--repetitions", type=int, default=repetitions)
     parser.add_argument("--port-base", type=int, default=port_base)
     return parser
+
+
+def add_only(parser: argparse.ArgumentParser) -> None:
+    """An option to measure some groups of cells: see `chosen`."""
+    parser.add_argument("--only", default="", help="comma list of: bulk, rate, echo, beside")
+
+
+def chosen(cells: Iterable[Cell], choice: argparse.Namespace) -> list[Cell]:
+    """The cells of the groups that were asked for; all where none was."""
+    groups = choice.only.split(",") if choice.only else []
+    return [cell for cell in cells if not groups or cell.group in groups]
 
 
 def ways(words: str) -> list[str]:

@@ -14,7 +14,6 @@ added. The instance that Twisted discovers is in twisted/plugins.
 from __future__ import annotations
 
 import inspect
-import math
 from typing import Any
 
 from twisted.internet.endpoints import clientFromString
@@ -31,6 +30,7 @@ from konnect.client.dialing import DIAL_TIMEOUT, Dialer
 from konnect.client.endpoint import KonnectEndpoint
 from konnect.client.grpc_dial import GrpcDialer
 from konnect.client.shared import SharedConnection
+from konnect.net.endpoints import parse_seconds
 
 _YES = {"yes": True, "true": True, "no": False, "false": False}
 
@@ -63,7 +63,8 @@ def _parse(
         raise ValueError(f"bad konnect: endpoint: port {port!r} is not a number from 1 to 65535")
     if shared not in _YES:
         raise ValueError(f"bad konnect: endpoint: shared={shared!r} is neither yes nor no")
-    dialer = parse_via(reactor, via, shared=_YES[shared], timeout=_seconds(timeout))
+    seconds = parse_seconds("bad konnect: endpoint: timeout", timeout)
+    dialer = parse_via(reactor, via, shared=_YES[shared], timeout=seconds)
     return KonnectEndpoint(dialer, host.strip("[]"), int(port))
 
 
@@ -89,13 +90,3 @@ def parse_via(
         return ConnectDialer(endpoint, reactor, timeout=timeout)
     connections = (SharedConnection if shared else OwnConnections)(endpoint, reactor)
     return GrpcDialer(connections, reactor, timeout=timeout)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if 0 < seconds < math.inf:
-        return seconds
-    raise ValueError(f"bad konnect: endpoint: timeout={text!r} is not a number of seconds")

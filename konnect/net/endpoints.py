@@ -167,7 +167,7 @@ class MtlsClientParser:
             servername or host, ca, cert or None, key or None, _list(alpn), minimum=minimum
         )
 
-        number, patience = _whole("port", port, 1, 65535), _seconds(timeout)
+        number, patience = _whole("port", port, 1, 65535), parse_seconds("timeout", timeout)
         proxy = read_http_proxy(via) if via else None
         target = f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
 
@@ -210,11 +210,12 @@ def _whole(what: str, text: str, lowest: int, highest: int) -> int:
     raise ValueError(f"{what} {text!r} is not a number from {lowest} to {highest}")
 
 
-def _seconds(text: str) -> float:
+def parse_seconds(what: str, text: str) -> float:
+    """A number of seconds above 0; raises ValueError, which names `what` it is."""
     try:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
     if 0 < seconds < math.inf:
         return seconds
-    raise ValueError(f"timeout {text!r} is not a number of seconds")
+    raise ValueError(f"{what} {text!r} is not a number of seconds")

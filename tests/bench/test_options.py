@@ -42,6 +42,15 @@ class OptionsTests(SynchronousTestCase):
             self.assertRaises(SystemExit, parser.parse_args, ["--ways=grpc-uds,nope"])
         self.assertIn("there is no way 'nope'", said.getvalue())
 
+    def test_only(self) -> None:
+        """Some groups of cells, or all."""
+        cells = program("cells").CELLS
+        parser = self.options.make_parser("", port_base=1)
+        self.options.add_only(parser)
+        self.assertEqual(self.options.chosen(cells, parser.parse_args([])), list(cells))
+        some = self.options.chosen(cells, parser.parse_args(["--only=bulk,echo"]))
+        self.assertEqual({cell.group for cell in some}, {"bulk", "echo"})
+
     def test_numbers(self) -> None:
         """In order, whatever order they were given in."""
         self.assertEqual(self.options.numbers("100,0,20"), [0, 20, 100])

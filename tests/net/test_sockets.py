@@ -275,14 +275,21 @@ class AbortiveTests(SocketTestCase):
         self.assertEqual(self.socket.take(), ["abort"])
 
 
-class WatchTests(SocketTestCase):
-    """A socket that is not read does not say that its peer is gone."""
+class ConditionTestCase(SocketTestCase):
+    """A socket that is in whatever `condition` the kernel would tell of."""
 
     def setUp(self) -> None:
         super().setUp()
         self.condition = ""
         for name in ("broken", "hung_up", "ended_whole"):
             self.patch(sockets, name, lambda transport, name=name: self.condition == name)
+
+
+class WatchTests(ConditionTestCase):
+    """A socket that is not read does not say that its peer is gone."""
+
+    def setUp(self) -> None:
+        super().setUp()
         self.end.pause()
 
     def test_all_is_well(self) -> None:
@@ -346,14 +353,11 @@ class AbortiveReadTests(SocketTestCase):
         self.assertEqual(self.socket.take(), ["abort"])
 
 
-class EndedTests(SocketTestCase):
+class EndedTests(ConditionTestCase):
     """A socket that was read to its end does not say either that its peer is gone."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.condition = ""
-        for name in ("broken", "hung_up", "ended_whole"):
-            self.patch(sockets, name, lambda transport, name=name: self.condition == name)
         self.socket.deliver_fin()
         self.assertEqual(self.near.take(), [("finish",)])
 

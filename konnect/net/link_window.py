@@ -22,6 +22,10 @@ from konnect.wire.stream_window import StreamWindow
 EVERY = 0.05
 """Seconds between two measurements: each is a ping, and there need not be many."""
 
+TRIPS = 3
+"""Pings that may follow each other with nothing sent between them: one more would be too many for a
+server (`konnect.net.policing`)."""
+
 
 class WindowGauge:
     """
@@ -103,9 +107,28 @@ class WindowGauge:
 
 
 class WholeWindow(PathGauge):
-    """The path to a peer of our own, whose tunnels have credit: none holds up the window."""
+    """
+    The path to a peer of our own, whose tunnels have credit: none holds up the window.
 
-    __slots__ = ()
+    A program that has just started is busy, so one trip says little: it takes `TRIPS` to find the
+    shortest, unless that is as short as need be.
+    """
+
+    __slots__ = ("_again", "_trips")
+
+    def __init__(
+        self, now: Callable[[], float], ping: Callable[[], None], changed: Callable[[int], None]
+    ) -> None:
+        super().__init__(now, changed)
+        self._again = ping
+        self._trips = 0
+
+    def ponged(self) -> None:
+        """See `PathGauge`."""
+        super().ponged()
+        self._trips += 1
+        if self._trips < TRIPS and self.allowed > LEAST:
+            self._again()
 
     def withhold(self, cost: int) -> int:
         """What is held was all withheld."""
@@ -122,7 +145,7 @@ def follow(
     """Let a stream's windows follow its path; `own`: the peer follows it as well."""
     if own:
         window.widen(MOST)
-        return WholeWindow(now, window.limit)
+        return WholeWindow(now, ping, window.limit)
     gauge = WindowGauge(now, ping, window.widen)
     window.watch(gauge.given)
     return gauge

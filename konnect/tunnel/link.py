@@ -7,7 +7,9 @@ their bytes as DATA and gives each received DATA to its end. What differs betwee
 `konnect.agent.link`.
 
 Sending: when the stream takes no more, the end that wrote is paused and parked; parked ends are
-woken in turn (first in, first out), one at a time, which is the fairness between tunnels.
+woken in turn (first in, first out), one at a time, which is the fairness between tunnels. One that
+wrote little has a line of its own and is woken before the next of the others: its bytes were not
+what filled the stream, and it would wait for a large read of each of them.
 
 What a tunnel may hold of the link's window, and its credit, is in `konnect.tunnel.link_end`.
 """
@@ -59,6 +61,12 @@ REMEMBERED = 65536
 WAKE_PER_TURN = 1
 """Parked ends woken in one turn; each may read up to CHUNK before the stream says stop again."""
 
+LITTLE = 4096
+"""Bytes of a write that is little."""
+
+LITTLE_PER_TURN = 16
+"""Parked ends woken before those, of them that wrote little."""
+
 
 class Link:
     """
@@ -104,6 +112,7 @@ class Link:
         self._carries = carries
         self._brings = "to_client" if carries == "to_destination" else "to_destination"
         self._parked: deque[LinkEnd] = deque()
+        self._parked_little: deque[LinkEnd] = deque()
         self._waking = False
         self._full = False
         self._withholding = 0
@@ -207,7 +216,7 @@ class Link:
         self._full = True
         if not end.parked and end.other is not None:
             end.parked = True
-            self._parked.append(end)
+            (self._parked_little if size <= LITTLE else self._parked).append(end)
             end.other.pause()
 
     def writable(self) -> None:
@@ -218,18 +227,21 @@ class Link:
 
     def _wake(self) -> None:
         self._waking = False
-        parked = self._parked
-        woken = 0
-        while parked and woken < WAKE_PER_TURN and not self._full:
-            end = parked.popleft()
-            if end.other is not None:
-                woken += 1
-            end.unparked()
-        if parked and not self._full:
+        self._wake_some(self._parked_little, LITTLE_PER_TURN)
+        self._wake_some(self._parked, WAKE_PER_TURN)
+        if (self._parked or self._parked_little) and not self._full:
             # A woken source may have nothing to say, so the rest cannot wait for the next drain
             # alone. (A stream that is full again does drain, and says so.)
             self._waking = True
             self.later(0, self._wake)
+
+    def _wake_some(self, parked: deque[LinkEnd], most: int) -> None:
+        woken = 0
+        while parked and woken < most and not self._full:
+            end = parked.popleft()
+            if end.other is not None:
+                woken += 1
+            end.unparked()
 
     def directed(self, sent: int, got: int) -> tuple[int, int]:
         """What an end has sent and got here, as bytes to the destination and to the client."""
@@ -242,6 +254,7 @@ class Link:
         self.lost = True
         ends, self.ends = list(self.ends.values()), {}
         self._parked.clear()
+        self._parked_little.clear()
         for end in ends:
             if end.tunnel is not None:
                 end.tunnel.close(reason)

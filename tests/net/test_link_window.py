@@ -5,8 +5,9 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.net.link_window import EVERY, WindowGauge
+from konnect.net.link_window import EVERY, TRIPS, WholeWindow, WindowGauge
 from konnect.net.path import LEAST, MOST, PATH_RATE
+from konnect.net.policing import AGENTS, PingPolice
 from konnect.wire.grpc import Limits
 from konnect.wire.streams import SHARE
 from tests.net.streams import GrpcTestCase
@@ -134,6 +135,40 @@ class WindowGaugeTests(SynchronousTestCase):
             self.trip(0.1, self.gauge.size)
         self.assertEqual(self.gauge.size, 2 * LEAST + 1000)
         self.assertEqual(self.gauge.withhold(10), 0)
+
+
+class WholeWindowTests(SynchronousTestCase):
+    def trips(self, *seconds: float) -> tuple[int, int]:
+        """Let a gauge have such answers: what it allows then, and how many pings it sent."""
+        clock = Clock()
+        told: list[int] = []
+        pings: list[float] = []
+
+        def ping() -> None:
+            pings.append(clock.seconds())
+            gauge.pinged()
+
+        gauge = WholeWindow(clock.seconds, ping, told.append)
+        ping()
+        for trip in seconds:
+            clock.advance(trip)
+            gauge.ponged()
+        self.assertEqual(gauge.allowed, told[-1])
+        return told[-1], len(pings)
+
+    def test_the_shortest_of_some(self) -> None:
+        """A busy beginning does not make a path look long for good; a short one needs no more."""
+        far = round(0.01 * PATH_RATE)
+        self.assertEqual(self.trips(0.02, 0.01, 0.03), (far, TRIPS))
+        self.assertEqual(self.trips(0.02, 0.01, 0.03, 0.001), (far, TRIPS))
+        self.assertEqual(self.trips(0.02, 0.001, 0.03), (LEAST, 2))
+        self.assertEqual(self.trips(0.001), (LEAST, 1))
+
+    def test_no_server_minds(self) -> None:
+        """These pings are not too many, and a keepalive after them is not either."""
+        police = PingPolice(AGENTS)
+        minds = [police.too_many(0.1 * trip, 0, 1) for trip in range(TRIPS)]
+        self.assertEqual([*minds, police.too_many(60, 0, 1)], [False] * (TRIPS + 1))
 
 
 class LinkWindowTests(GrpcTestCase):

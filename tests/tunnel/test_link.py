@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from konnect.tunnel.ends import chunks
-from konnect.tunnel.link import CHUNK, WAKE_PER_TURN, Link
+from konnect.tunnel.link import CHUNK, LITTLE, LITTLE_PER_TURN, WAKE_PER_TURN, Link
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import Tunnel
@@ -165,11 +165,11 @@ class SendingTests(LinkTestCase):
 class ParkingTests(LinkTestCase):
     """What happens when the stream takes no more."""
 
-    def fill(self, *connect_ids: int) -> None:
-        """The stream is full and these tunnels have tried it."""
+    def fill(self, *connect_ids: int, size: int = LITTLE + 1) -> None:
+        """The stream is full and these tunnels have tried it, with so many bytes each."""
         self.stream.room = False
         for connect_id in connect_ids:
-            self.end(connect_id).write(b"x")
+            self.end(connect_id).write(b"x" * size)
 
     def test_paused_once(self) -> None:
         """The source that fills the stream is paused once, and is resumed when there is room."""
@@ -199,6 +199,40 @@ class ParkingTests(LinkTestCase):
         self.clock.advance(0)
         self.assertEqual(order, list(range(count, 0, -1)))
 
+    def test_little_is_woken_first(self) -> None:
+        """A source that wrote little waits for no large read of those that came before it. They
+        have their turn as well, however many write little."""
+        order: list[int] = []
+        little = range(11, 11 + 2 * LITTLE_PER_TURN)
+        for connect_id in (1, 2, 3, *little):
+            near = self.tunnel(connect_id)
+            near.resume = lambda i=connect_id: order.append(i)  # type: ignore[method-assign, misc]
+        self.fill(1, 2, 3)
+        self.fill(*little, size=LITTLE)
+        self.stream.room = True
+        self.link.writable()
+        first = list(little[:LITTLE_PER_TURN])
+        self.assertEqual(order, [*first, 1])
+        self.clock.advance(0)
+        self.clock.advance(0)
+        self.assertEqual(order, [*first, 1, *little[LITTLE_PER_TURN:], 2, 3])
+
+    def test_little_that_becomes_much(self) -> None:
+        """What a source wrote last says where it waits."""
+        order: list[int] = []
+        for connect_id in (1, 2):
+            near = self.tunnel(connect_id)
+            near.resume = lambda i=connect_id: order.append(i)  # type: ignore[method-assign, misc]
+        self.fill(1)
+        self.fill(2, size=LITTLE)
+        self.link.writable()
+        self.fill(2)
+        self.stream.room = True
+        self.clock.advance(0)
+        self.link.writable()
+        self.clock.advance(0)
+        self.assertEqual(order, [2, 1, 2])
+
     def test_a_full_stream_wakes_nobody(self) -> None:
         """When the first to wake fill the stream again, the others wait for its next drain."""
         count = 3 * WAKE_PER_TURN
@@ -209,7 +243,7 @@ class ParkingTests(LinkTestCase):
                 super().resume()
                 assert isinstance(self.other, LinkEnd)
                 written.append(self.other.connect_id)
-                self.other.write(b"more")
+                self.other.write(b"more" * LITTLE)
 
         for connect_id in range(1, count + 1):
             near = Eager()

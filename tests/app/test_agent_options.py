@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import uuid
 
 from twisted.python import usage
-from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.app.agent_options import AgentConfig, AgentOptions
 from konnect.app.describe import describe_agent
 from konnect.app.sync_flags import ALL
+from tests.app.options_case import OptionsCase
 
 PREFIX = "failed to validate agent options with "
 
 
-class AgentCase(SynchronousTestCase):
-    """A directory with a file that exists; its content is nobody's business here."""
+class AgentCase(OptionsCase):
+    """The agent's command lines."""
 
     def setUp(self) -> None:
-        """Make the file, and the one argument that is always needed."""
-        directory = self.mktemp()
-        os.makedirs(directory)
-        self.file = os.path.join(directory, "file.pem")
-        with open(self.file, "w", encoding="ascii") as file:
-            file.write("not looked at\n")
-        self.missing = os.path.join(directory, "missing.pem")
+        """The one argument that is always needed."""
+        super().setUp()
         self.ca = f"--ca-cert={self.file}"
 
     def parse(self, *words: str, **environ: str) -> AgentConfig:
@@ -35,11 +29,6 @@ class AgentCase(SynchronousTestCase):
         options = AgentOptions(environ)
         options.parseOptions(words)
         return options.config
-
-    def refuses(self, problem: str, *words: str) -> None:
-        """The command line is refused with exactly this message."""
-        error = self.assertRaises(usage.UsageError, self.parse, *words)
-        self.assertEqual(str(error), problem)
 
 
 class AcceptedTests(AgentCase):

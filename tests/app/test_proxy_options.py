@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import uuid
-
-from twisted.python import usage
-from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.app.klog import LogConfig
 from konnect.app.kubernetes_flags import Tokens
 from konnect.app.proxy_options import ProxyConfig, ProxyOptions
 from konnect.extension.api import ApiAccess
 from konnect.wire.token_review import ServiceAccount
+from tests.app.options_case import OptionsCase
 
 PREFIX = "failed to validate server options with "
 
 
-class ProxyCase(SynchronousTestCase):
-    """A directory with files that exist; their content is nobody's business here."""
+class ProxyCase(OptionsCase):
+    """The proxy's command lines."""
 
     def setUp(self) -> None:
-        """Make the files and two lists of arguments that are accepted."""
-        directory = self.mktemp()
-        os.makedirs(directory)
-        self.file = os.path.join(directory, "file.pem")
-        with open(self.file, "w", encoding="ascii") as file:
-            file.write("not looked at\n")
-        self.missing = os.path.join(directory, "missing.pem")
+        """Two lists of arguments that are accepted."""
+        super().setUp()
         self.agents = [f"--cluster-cert={self.file}", f"--cluster-key={self.file}"]
         self.tcp = [
             f"--server-ca-cert={self.file}",
@@ -44,11 +36,6 @@ class ProxyCase(SynchronousTestCase):
         options = ProxyOptions(environ)
         options.parseOptions(words)
         return options.config
-
-    def refuses(self, problem: str, *words: str) -> None:
-        """The command line is refused with exactly this message."""
-        error = self.assertRaises(usage.UsageError, self.parse, *words)
-        self.assertEqual(str(error), problem)
 
 
 class AcceptedTests(ProxyCase):

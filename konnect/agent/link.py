@@ -57,6 +57,17 @@ class DialledEnd(LinkEnd):
         assert self.tunnel is not None
         self.tunnel.opened(end)
 
+    def opened(self) -> None:
+        link = self.link
+        del link.dials[self.random]
+        link.ends[self.connect_id] = self
+        answer = packets.dial_rsp(self.random, connect_id=self.connect_id)
+        link.send(PacketType.DIAL_RSP, answer)
+
+    def failed(self, reason: Reason, text: str) -> None:
+        del self.link.dials[self.random]
+        self.link.send(PacketType.DIAL_RSP, packets.dial_rsp(self.random, error=text))
+
     def unreached(self, error: Exception) -> None:
         """The dial has failed."""
         tunnel = self.tunnel
@@ -165,39 +176,40 @@ class ProxyLink(Link):
             self._give_up(random)
             return
         self._last_id += 1
-        why = self._refusal(random)
         address = request.address
-        if why:
-            log.warn("refused a dial to {address}: {why}", address=address, why=why)
-            self.send(PacketType.DIAL_RSP, packets.dial_rsp(random, error=why))
+        dials, ledger = self.dials, self.ledger
+        if random in dials:
+            self._refuse(random, address, "duplicate dial id")
             return
-        end = self.dials[random] = DialledEnd(self, self._last_id, random)
-        tunnel = Tunnel(self.ledger, end, address)
+        if len(dials) >= PENDING:
+            self._refuse(random, address, "too many dials on their way")
+            return
+        if ledger.buffered > ledger.limit:
+            self._refuse(random, address, Reason.OVERLOADED.text)
+            return
+        end = dials[random] = DialledEnd(self, self._last_id, random)
+        tunnel = Tunnel(ledger, end, address)
         tunnel.via = self
         tunnel.dial = self._dialer.dial(request.protocol, address, self._make, end)
 
-    def _refusal(self, random: int) -> str:
-        """Why a dial is not even begun; empty if it is."""
-        if random in self.dials:
-            return "duplicate dial id"
-        if len(self.dials) >= PENDING:
-            return "too many dials on their way"
-        if self.ledger.buffered > self.ledger.limit:
-            return Reason.OVERLOADED.text
-        return ""
+    def _refuse(self, random: int, address: str, why: str) -> None:
+        """Do not even begin a dial."""
+        log.warn("refused a dial to {address}: {why}", address=address, why=why)
+        self.send(PacketType.DIAL_RSP, packets.dial_rsp(random, error=why))
 
     def _close_req(self, packet: Packet) -> None:
-        connect_id = packet.closeRequest.connectID
+        request = packet.closeRequest
+        connect_id, error = request.connectID, request.error
         end = self.ends.get(connect_id)
         if end is None:
             self._close_rsp(connect_id, "Unknown connectID")
             return
-        closed_before = end.tunnel is None
-        if end.tunnel is not None:
+        tunnel = end.tunnel
+        if tunnel is not None:
             # Between two konnect halves the error says that the tunnel was cut, and why.
-            told = from_label(packet.closeRequest.error) if self.half_close else None
-            end.tunnel.close(told or end.tunnel.reason or Reason.CLIENT_CLOSED)
-        if connect_id in self.ends and (closed_before or self.half_close):
+            told = from_label(error) if error and self.half_close else None
+            tunnel.close(told or tunnel.reason or Reason.CLIENT_CLOSED)
+        if connect_id in self.ends and (tunnel is None or self.half_close):
             # Its last bytes wait for credit that nobody will give any more: a proxy that knows
             # half-close asks for the end of a tunnel only when it has let go of it.
             end.gone()
@@ -232,15 +244,6 @@ class ProxyLink(Link):
 
     def unknown_data(self, connect_id: int) -> None:
         self._close_rsp(connect_id, "unrecognized connectID")
-
-    def dial_opened(self, end: LinkEnd) -> None:
-        del self.dials[end.random]
-        self.ends[end.connect_id] = end
-        self.send(PacketType.DIAL_RSP, packets.dial_rsp(end.random, connect_id=end.connect_id))
-
-    def dial_failed(self, end: LinkEnd, reason: Reason, text: str) -> None:
-        del self.dials[end.random]
-        self.send(PacketType.DIAL_RSP, packets.dial_rsp(end.random, error=text))
 
     far_side_closed = Reason.CLIENT_CLOSED
 

@@ -281,14 +281,6 @@ class Link:
         """DATA came for an id that this link does not have."""
         raise NotImplementedError
 
-    def dial_opened(self, end: LinkEnd) -> None:
-        """Answer a dial that came over this link."""
-        raise NotImplementedError
-
-    def dial_failed(self, end: LinkEnd, reason: Reason, text: str) -> None:
-        """Answer a dial that came over this link."""
-        raise NotImplementedError
-
     def finish(self, end: LinkEnd) -> None:
         """The other side of a tunnel has given its last byte."""
         raise NotImplementedError

@@ -55,7 +55,8 @@ class LinkEnd(End):
     )
 
     def __init__(self, link: Link, connect_id: int, random: int = 0) -> None:
-        super().__init__()
+        # What End does, without a call: one is made for each tunnel.
+        self.tunnel = self.other = self.client = None
         self.link = link
         self.connect_id = connect_id
         self.head = data_packet.middle(connect_id)
@@ -71,7 +72,8 @@ class LinkEnd(End):
         # Sending
         self._credit: int | None = link.send_credit or None
         self._starved = False
-        self._backlog = Backlog(link.ledger)
+        self._backlog: Backlog | None = None
+        """Made when it is needed, and only while there are bytes in it."""
         self._ending: Reason | None = None
         self._linger_call: Any = None
         # Receiving
@@ -96,6 +98,8 @@ class LinkEnd(End):
         if credit is None:
             self.link.send_data(self, data)
         elif self._starved or len(data) >= credit:
+            if self._backlog is None:
+                self._backlog = Backlog(self.link.ledger)
             self._backlog.put(data)
             self._send_backlog()
         else:
@@ -114,11 +118,12 @@ class LinkEnd(End):
             self._send_backlog()
 
     def _send_backlog(self) -> None:
-        backlog = self._backlog
         assert self._credit is not None
-        while self._credit > 0 and backlog.size:
+        while self._credit > 0 and (backlog := self._backlog) is not None:
             data = backlog.take(self._credit)
             self._credit -= len(data)
+            if not backlog.size:
+                self._backlog = None
             self.link.send_data(self, data)
         starved = self._credit <= 0
         if starved != self._starved:
@@ -128,7 +133,7 @@ class LinkEnd(End):
                     self.other.pause()
                 elif not self.parked:
                     self.other.resume()
-        if not backlog.size and self._ending is not None:
+        if self._backlog is None and self._ending is not None:
             self._end_now(self._ending)
 
     def unparked(self) -> None:
@@ -232,31 +237,26 @@ class LinkEnd(End):
     def carried(self) -> tuple[int, int]:
         return self.link.directed(self.sent, self.got)
 
-    def opened(self) -> None:
-        self.link.dial_opened(self)
-
-    def failed(self, reason: Reason, text: str) -> None:
-        self.link.dial_failed(self, reason, text)
-
     def finish(self) -> None:
-        if self._backlog.size:
+        if self._backlog is not None:
             self._ending = Reason.CLIENT_CLOSED
         else:
             self.link.finish(self)
 
     def close(self, reason: Reason) -> None:
-        self._stop_stall()
-        owed, self._owed = self._owed, 0
-        if owed:
+        if self._stall_call is not None:
+            self._stop_stall()
+        if self._owed:
+            owed, self._owed = self._owed, 0
             self.link.stream.release(owed)
-        worth_it = not reason.abortive or reason is Reason.SHUTDOWN
-        if self._backlog.size and worth_it and not self.link.lost:
-            # Nothing of what was read before the end is lost, if the peer takes it in time.
-            self._ending = reason
-            self._linger_call = self.link.later(self.link.flow.linger, self._lingered)
-        else:
+        if self._backlog is not None:
+            if (not reason.abortive or reason is Reason.SHUTDOWN) and not self.link.lost:
+                # Nothing of what was read before the end is lost, if the peer takes it in time.
+                self._ending = reason
+                self._linger_call = self.link.later(self.link.flow.linger, self._lingered)
+                return
             self.gone()
-            self.link.close_end(self, reason)
+        self.link.close_end(self, reason)
 
     def _end_now(self, reason: Reason) -> None:
         self._ending = None
@@ -274,7 +274,9 @@ class LinkEnd(End):
 
     def gone(self) -> None:
         """The peer, or the link, has ended this tunnel: leave nothing."""
-        self._backlog.drop()
+        if self._backlog is not None:
+            self._backlog.drop()
+            self._backlog = None
         self._ending = None
         self._stop_stall()
         if self._linger_call is not None:

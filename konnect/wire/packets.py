@@ -33,6 +33,8 @@ MAX_DATA = MAX_PACKET - _DATA_HEAD
 
 _MAX_ERROR_TEXT = 4096
 
+_DIAL_RSP, _CLOSE_RSP = konnect_pb2.DIAL_RSP, konnect_pb2.CLOSE_RSP
+
 
 class PacketType(enum.IntEnum):
     """Values of `Packet.type`. A peer may send others; they are to be ignored."""
@@ -120,12 +122,13 @@ def dial_req(protocol: str, address: str, random: int) -> bytes:
 
 def dial_rsp(random: int, *, connect_id: int = 0, error: str = "") -> bytes:
     """A DIAL_RSP: success with a `connect_id`, or failure with an `error` text."""
-    packet = Packet(type=konnect_pb2.DIAL_RSP)
+    packet = Packet(type=_DIAL_RSP)
     response = packet.dialResponse
     response.SetInParent()
     response.random = random
     response.connectID = connect_id
-    response.error = _error_text(error)
+    if error:
+        response.error = _error_text(error)
     return packet.SerializeToString()
 
 
@@ -140,11 +143,12 @@ def close_req(connect_id: int, error: str = "") -> bytes:
 
 def close_rsp(connect_id: int, error: str = "") -> bytes:
     """A CLOSE_RSP; an empty `error` is an ordinary end."""
-    packet = Packet(type=konnect_pb2.CLOSE_RSP)
+    packet = Packet(type=_CLOSE_RSP)
     response = packet.closeResponse
     response.SetInParent()
     response.connectID = connect_id
-    response.error = _error_text(error)
+    if error:
+        response.error = _error_text(error)
     return packet.SerializeToString()
 
 
@@ -191,6 +195,8 @@ def drain() -> bytes:
 def _error_text(text: str) -> str:
     # Texts may hold what came from elsewhere: protobuf refuses lone surrogates, and nobody needs a
     # novel.
+    if len(text) <= _MAX_ERROR_TEXT and text.isascii():
+        return text
     encoded = text.encode("utf-8", "replace")
     if len(encoded) > _MAX_ERROR_TEXT:
         encoded = encoded[:_MAX_ERROR_TEXT]

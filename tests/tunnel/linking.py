@@ -45,12 +45,6 @@ class PlainLink(Link):
     def unknown_data(self, connect_id: int) -> None:
         self.asked.append(("unknown", connect_id))
 
-    def dial_opened(self, end: LinkEnd) -> None:
-        self.asked.append(("opened", end.connect_id))
-
-    def dial_failed(self, end: LinkEnd, reason: Reason, text: str) -> None:
-        self.asked.append(("failed", end.connect_id, reason, text))
-
     def finish(self, end: LinkEnd) -> None:
         self.asked.append(("finish", end.connect_id))
         if self.half_close:

@@ -334,18 +334,6 @@ class EndingTests(LinkTestCase):
         self.assertEqual(two.take(), [("close", Reason.CLIENT_LOST)])
         self.assertEqual(self.ledger.closed, 2)
 
-    def test_dials(self) -> None:
-        """The outcome of a dial that came over the link is the role's to tell."""
-        near = LinkEnd(self.link, 4)
-        tunnel = Tunnel(self.ledger, near, "host:80")
-        tunnel.fail(Reason.REFUSED, "no")
-        self.assertEqual(self.link.take(), [("failed", 4, Reason.REFUSED, "no")])
-        near = LinkEnd(self.link, 5)
-        tunnel = Tunnel(self.ledger, near, "host:80")
-        tunnel.opened(FakeEnd())
-        self.assertEqual(self.link.take(), [("opened", 5)])
-        tunnel.close(Reason.CLIENT_LOST)
-
     def test_an_end_without_half_close(self) -> None:
         """The last byte of the other side is the role's to tell, and the end says what it can."""
         one = self.tunnel(1)
@@ -375,7 +363,5 @@ class RoleTests(LinkTestCase):
         self.assertRaises(NotImplementedError, link.malformed, MalformedPacket("x", "DATA"))
         self.assertRaises(NotImplementedError, link.stalled, end)
         self.assertRaises(NotImplementedError, link.unknown_data, 1)
-        self.assertRaises(NotImplementedError, link.dial_opened, end)
-        self.assertRaises(NotImplementedError, link.dial_failed, end, Reason.REFUSED, "")
         self.assertRaises(NotImplementedError, link.finish, end)
         self.assertRaises(NotImplementedError, link.close_end, end, Reason.REFUSED)

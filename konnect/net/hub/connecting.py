@@ -129,8 +129,9 @@ class Attempt:
     def _succeed(self) -> None:
         taker, sock = self._taker, self._sock
         assert taker is not None and sock is not None
-        self._settle()
-        self._sock = None
+        self._taker = self._sock = None
+        if self._timeout_call is not None:
+            self._stop_timeout()
         self._give(sock, taker)
 
     def _give(self, sock: socket.socket, taker: Taker) -> None:
@@ -146,8 +147,11 @@ class Attempt:
     def _settle(self) -> None:
         self._taker = None
         if self._timeout_call is not None:
-            self._timeout_call.cancel()
-            self._timeout_call = None
+            self._stop_timeout()
+
+    def _stop_timeout(self) -> None:
+        self._timeout_call.cancel()
+        self._timeout_call = None
 
     def _close(self) -> None:
         sock, self._sock = self._sock, None

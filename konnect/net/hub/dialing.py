@@ -28,7 +28,7 @@ class AddressAttempt(Attempt):
     Connects to an IP address (with its zone), for as long as it takes.
 
     :param make: makes the protocol when the socket is connected; what it raises is the failure.
-    :param taker: gets the protocol, with its transport.
+    :param taker: gets the protocol, with its transport, which has no delay.
     """
 
     __slots__ = ("_make", "_peer")
@@ -47,10 +47,11 @@ class AddressAttempt(Attempt):
     def _give(self, sock: socket.socket, taker: Taker) -> None:
         try:
             protocol = self._make()
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except Exception as error:
             StreamTransport(self._hub, sock, None, self._peer).discard()
             taker.failed(error)
             return
-        transport = StreamTransport(self._hub, sock, protocol, self._peer)
+        transport = StreamTransport(self._hub, sock, protocol, self._peer, prompt=True)
         transport.begin()
         taker.connected(protocol)

@@ -66,7 +66,7 @@ class SocketFacts(Output):
     The part of ITCPTransport and ISystemHandle that only looks at the socket.
 
     :param peer: the peer: (address family, socket address).
-    :param prompt: whether `be_prompt` was done for it.
+    :param prompt: whether TCP_NODELAY is set already.
     """
 
     __slots__ = ("_address", "_host", "_no_delay", "_peer", "_sock", "protocol")

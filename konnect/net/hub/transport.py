@@ -44,6 +44,10 @@ _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER for a close that resets the connection."""
 
 
+def _aborted(reason: Failure | None) -> bool:
+    return reason is not None and isinstance(reason.value, ConnectionAborted)
+
+
 @implementer(
     ITCPTransport,
     IConsumer,
@@ -197,7 +201,7 @@ class StreamTransport(SocketFacts):
 
     def abortConnection(self) -> None:
         """Drop the connection with what is queued; the peer of a TCP connection sees a reset."""
-        if not self.connected or (self._end is not None and self._end.check(ConnectionAborted)):
+        if not self.connected or _aborted(self._end):
             return
         self._end = None
         self._over(Failure(ConnectionAborted()))
@@ -239,7 +243,7 @@ class StreamTransport(SocketFacts):
         producer = self._forget_producer()
         protocol, self.protocol = self.protocol, None
         on_lost, self._on_lost = self._on_lost, None
-        self._close_socket(orderly=not reason.check(ConnectionAborted))
+        self._close_socket(orderly=not _aborted(reason))
         try:
             if producer is not None:
                 producer.stopProducing()
@@ -258,10 +262,10 @@ class StreamTransport(SocketFacts):
         sock, self._sock = self._sock, None
         assert sock is not None
         try:
-            if orderly:
-                sock.shutdown(socket.SHUT_RDWR)
-            else:
+            if not orderly:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            elif not (self._read_closed and self._write_closed):
+                sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # not connected any more
         sock.close()

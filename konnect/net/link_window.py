@@ -3,7 +3,7 @@
 A konnect half keeps itself to what the path needs (`konnect.net.path`), so it has the whole window
 at once. Any other fills what it is given, and all of it is what a small message waits behind: with
 16 MiB an echo beside downloads took 2.7 to 6 times as long as between two stock halves, with 1 MiB
-0.65 to 0.81 of it. So these begin with `LEAST`, and the window doubles when what comes within one
+0.65 to 0.81 of it. So these begin with `FIRST`, and the window doubles when what comes within one
 round trip shows that the path holds half of it. (grpc-go estimates in the same way, but takes the
 round trip as it is: behind a full window that is long on any path. Here the shortest counts.)
 
@@ -18,6 +18,9 @@ from collections.abc import Callable
 
 from konnect.net.path import LEAST, MOST, PATH_RATE, PathGauge
 from konnect.wire.stream_window import StreamWindow
+
+FIRST = 1024 * 1024
+"""Bytes of the window at first."""
 
 EVERY = 0.05
 """Seconds between two measurements: each is a ping, and there need not be many."""
@@ -59,7 +62,7 @@ class WindowGauge:
         self._shortest = math.inf
         self._sample = 0
         self._kept = self._lent = 0
-        self.size = LEAST
+        self.size = FIRST
         """Bytes of the window."""
 
     def given(self, size: int) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.net.link_window import EVERY, TRIPS, WholeWindow, WindowGauge
+from konnect.net.link_window import EVERY, FIRST, TRIPS, WholeWindow, WindowGauge
 from konnect.net.path import LEAST, MOST, PATH_RATE
 from konnect.net.policing import AGENTS, PingPolice
+from konnect.tunnel.link import LIMITS
 from konnect.wire.grpc import Limits
 from konnect.wire.streams import SHARE
 from tests.net.streams import GrpcTestCase
 
 STEPS = 4
-"""How often LEAST doubles until it is MOST."""
+"""How often FIRST doubles until it is MOST."""
 
 
 class WindowGaugeTests(SynchronousTestCase):
@@ -56,14 +57,14 @@ class WindowGaugeTests(SynchronousTestCase):
         for _ in range(1000):
             self.full(0.0005, 200_000_000)
         self.assertEqual(self.told, [])
-        self.assertEqual(self.gauge.size, LEAST)
+        self.assertEqual(self.gauge.size, FIRST)
 
     def test_long_path(self) -> None:
         """A long path has all after few round trips, and then no ping goes out any more."""
         self.trip(0.1)
         for _ in range(STEPS):
             self.full(0.1, 500_000_000)
-        self.assertEqual(self.told, [LEAST << step for step in range(1, STEPS + 1)])
+        self.assertEqual(self.told, [FIRST << step for step in range(1, STEPS + 1)])
         self.assertEqual(self.gauge.size, MOST)
         self.assertEqual(self.pings, STEPS)
         for _ in range(100):
@@ -87,10 +88,10 @@ class WindowGaugeTests(SynchronousTestCase):
     def test_slow_sender(self) -> None:
         """On a long path too a window that is not used does not grow."""
         for _ in range(100):
-            self.trip(0.1, LEAST // 2 - 1)
+            self.trip(0.1, FIRST // 2 - 1)
         self.assertEqual(self.told, [])
-        self.trip(0.1, LEAST // 2)
-        self.assertEqual(self.told, [2 * LEAST])
+        self.trip(0.1, FIRST // 2)
+        self.assertEqual(self.told, [2 * FIRST])
 
     def test_few_pings(self) -> None:
         """Pings keep their distance, and there is one on its way at a time."""
@@ -109,17 +110,17 @@ class WindowGaugeTests(SynchronousTestCase):
         self.gauge.ponged()
         self.gauge.given(SHARE)
         self.clock.advance(0.1)
-        self.gauge.given(LEAST)
+        self.gauge.given(FIRST)
         self.gauge.pinged()
         self.gauge.ponged()
         self.gauge.ponged()
-        self.assertEqual(self.told, [2 * LEAST])
+        self.assertEqual(self.told, [2 * FIRST])
 
     def test_held(self) -> None:
         """What is held for slow readers takes nothing of the window until it is as much as the
         window may grow by; then the window gets its share back first."""
         gauge = self.gauge
-        room = MOST - LEAST
+        room = MOST - FIRST
         self.assertEqual(gauge.withhold(room - 10), room - 10)
         self.assertEqual(gauge.withhold(30), 10)
         self.assertEqual(gauge.withhold(5), 0)
@@ -130,10 +131,10 @@ class WindowGaugeTests(SynchronousTestCase):
 
     def test_held_and_wide(self) -> None:
         """A window does not grow into what is held."""
-        self.gauge.withhold(MOST - 2 * LEAST - 1000)
+        self.gauge.withhold(MOST - 2 * FIRST - 1000)
         for _ in range(100):
             self.trip(0.1, self.gauge.size)
-        self.assertEqual(self.gauge.size, 2 * LEAST + 1000)
+        self.assertEqual(self.gauge.size, 2 * FIRST + 1000)
         self.assertEqual(self.gauge.withhold(10), 0)
 
 
@@ -171,8 +172,14 @@ class WholeWindowTests(SynchronousTestCase):
         self.assertEqual([*minds, police.too_many(60, 0, 1)], [False] * (TRIPS + 1))
 
 
+class LimitsTests(SynchronousTestCase):
+    def test_as_announced(self) -> None:
+        """A link announces at first what its gauge begins with, and may grow to the most."""
+        self.assertEqual((LIMITS.stream_window, LIMITS.connection_window), (FIRST, MOST))
+
+
 class LinkWindowTests(GrpcTestCase):
-    limits = Limits(stream_window=LEAST, connection_window=MOST)
+    limits = Limits(stream_window=FIRST, connection_window=MOST)
 
     def send(self, most: int) -> int:
         """How much our side can send until it is told to stop, `most` at most."""
@@ -192,9 +199,9 @@ class LinkWindowTests(GrpcTestCase):
         """One that does not follow the path is given little at first."""
         self.peer.follow_path(own=False)
         self.wire.run()
-        got = self.send(2 * LEAST)
-        self.assertLessEqual(got, LEAST)
-        self.assertGreater(got, LEAST - 16384)
+        got = self.send(2 * FIRST)
+        self.assertLessEqual(got, FIRST)
+        self.assertGreater(got, FIRST - 16384)
 
     def test_own_peer(self) -> None:
         """A konnect half has all at once, in whichever order the two learn of each other; it uses
@@ -226,7 +233,7 @@ class LinkWindowTests(GrpcTestCase):
         self.peer.follow_path(own=False)
         self.clock.advance(0.1)
         self.wire.run()
-        window = LEAST
+        window = FIRST
         for _ in range(STEPS):
             self.clock.advance(EVERY)
             got = self.send(2 * MOST)
@@ -251,21 +258,21 @@ class LinkWindowTests(GrpcTestCase):
         self.wire.run()
         self.stream, _, _, self.theirs = self.open()
         self.theirs.acknowledge = False
-        got = self.send(2 * LEAST)
-        self.assertGreaterEqual(got, 2 * LEAST)
+        got = self.send(2 * FIRST)
+        self.assertGreaterEqual(got, 2 * FIRST)
         self.assertEqual(self.lost, [])
 
     def test_withheld(self) -> None:
         """What a slow reader's tunnel holds is given back while there is room beside the window."""
         self.peer.follow_path(own=False)
         self.wire.run()
-        got = self.send(2 * LEAST)
+        got = self.send(2 * FIRST)
         back = self.peer.withhold(got)
         self.assertEqual(back, got)
         self.peer.acknowledge(back)
         self.wire.run()
-        again = self.send(2 * LEAST)
-        self.assertGreater(again, LEAST // 2)
+        again = self.send(2 * FIRST)
+        self.assertGreater(again, FIRST // 2)
         self.peer.release(got)
         self.wire.run()
         self.assertEqual(self.theirs.take(), [])
@@ -276,4 +283,4 @@ class LinkWindowTests(GrpcTestCase):
         self.peer.follow_path(own=True)
         self.peer.follow_path(own=False)
         self.wire.run()
-        self.assertEqual(self.client._wire._http2.peer_stream_window, LEAST)
+        self.assertEqual(self.client._wire._http2.peer_stream_window, FIRST)

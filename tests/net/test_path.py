@@ -48,6 +48,13 @@ class PathGaugeTests(SynchronousTestCase):
         self.assertEqual(self.told, [int(0.02 * PATH_RATE)])
 
 
+class ShareTests(SynchronousTestCase):
+    def test_a_peer_may_keep_some_back(self) -> None:
+        """What is always allowed leaves a sender going while its peer gathers what it gives back:
+        one share there, one on its way back, one on its way there."""
+        self.assertGreaterEqual(LEAST, 3 * SHARE)
+
+
 class InFlightTests(GrpcTestCase):
     limits = Limits(stream_window=MOST, connection_window=MOST)
 

@@ -4,38 +4,81 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from konnect.net.sockets import RelayProtocol
+from konnect.net.sockets import SocketEnd
 from konnect.net.unwritten import unwritten
 from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.reasons import Reason
 from konnect.tunnel.waiting import TRANSPORTS
 
 
-class Destination(RelayProtocol):
+class Destinations:
     """
-    The socket to a destination.
+    What the ends of one link's destinations have in common.
 
-    :param open_ones: it is one of these while it is open.
+    :param linger: see `konnect.net.sockets.SocketEnd`.
     """
 
-    def __init__(self, ledger: Ledger, open_ones: set[Destination]) -> None:
-        self._ledger = ledger
-        self._open_ones = open_ones
+    def __init__(self, ledger: Ledger, clock: IReactorTime, linger: float) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self.linger = linger
+        self.open: set[DestinationEnd] = set()
+
+    def make(self) -> DestinationEnd:
+        """The protocol of a socket that is being connected."""
+        return DestinationEnd(self)
+
+
+@implementer(IHalfCloseableProtocol)
+class DestinationEnd(SocketEnd):
+    """
+    A tunnel's end at a destination, and the protocol of its own transport: between the two there
+    is nothing to say that either would not hear anyway. It is an end once it has its transport.
+    """
+
+    __slots__ = ("_destinations",)
+
+    def __init__(self, destinations: Destinations) -> None:
+        self._destinations = destinations
+
+    # -- as an IProtocol
 
     def makeConnection(self, transport: Any) -> None:
-        # All of Protocol's own, and what `connectionMade` would do: one call instead of three.
-        self.connected = 1
-        self.transport = transport
-        self._ledger.open_endpoint_connections += 1
-        self._open_ones.add(self)
+        """See IProtocol."""
+        common = self._destinations
+        SocketEnd.__init__(
+            self,
+            transport,
+            common.ledger,
+            common.clock,
+            ended_reason=Reason.DESTINATION_CLOSED,
+            lost_reason=Reason.DESTINATION_LOST,
+            linger=common.linger,
+        )
+        common.ledger.open_endpoint_connections += 1
+        common.open.add(self)
+
+    dataReceived = SocketEnd.received
+    readConnectionLost = SocketEnd.read_ended
+
+    def writeConnectionLost(self) -> None:
+        """Our own FIN is out: nothing to do."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See IProtocol."""
+        common = self._destinations
+        common.ledger.open_endpoint_connections -= 1
+        common.open.discard(self)
+        self.lost(isinstance(reason.value, ConnectionDone))
+
+    # -- as a konnect.tunnel.waiting.Holder
 
     def count_waiting(self, waiting: dict[str, int]) -> None:
         """See `konnect.tunnel.waiting.Holder`."""
         waiting[TRANSPORTS] += unwritten(self.transport)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._ledger.open_endpoint_connections -= 1
-        self._open_ones.discard(self)
-        super().connectionLost(reason)

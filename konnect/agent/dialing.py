@@ -1,7 +1,7 @@
 """What dials are made of: who asks, who connects, and the dial of one address.
 
-Nothing here is a Deferred: who asks is called back, once. A dial by Deferreds and endpoints took a
-thousand opcodes and some thirty calls more, of the agent's 7,700 and 260 for a tunnel (counted).
+Nothing here is a Deferred: who asks is called back, once. A dial by Deferreds and endpoints took
+750 opcodes and 24 calls more, of the agent's 7,700 and 260 for a tunnel (counted).
 """
 
 from __future__ import annotations

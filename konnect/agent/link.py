@@ -6,12 +6,10 @@ way).
 
 from __future__ import annotations
 
-from functools import partial
-
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from konnect.agent.destinations import Destination
+from konnect.agent.destinations import DestinationEnd, Destinations
 from konnect.agent.dialer import Dialer
 from konnect.agent.dialing import DialError
 from konnect.log import make_logger
@@ -41,21 +39,11 @@ class DialledEnd(LinkEnd):
 
     link: ProxyLink
 
-    def reached(self, protocol: Destination) -> None:
+    def reached(self, protocol: DestinationEnd) -> None:
         """The destination has answered."""
-        link = self.link
-        end = SocketEnd(
-            protocol.transport,
-            link.ledger,
-            link.clock,
-            ended_reason=Reason.DESTINATION_CLOSED,
-            lost_reason=Reason.DESTINATION_LOST,
-            linger=link.flow.linger,
-        )
-        protocol.end = end
-        end.attach()
+        protocol.attach()
         assert self.tunnel is not None
-        self.tunnel.opened(end)
+        self.tunnel.opened(protocol)
 
     def opened(self) -> None:
         link = self.link
@@ -109,9 +97,7 @@ class ProxyLink(Link):
         )
         self.peer = stream.peer
         self._dialer = dialer
-        self._open_ones: set[Destination] = set()
-        self._make = partial(Destination, ledger, self._open_ones)
-        self.clock = clock
+        self._destinations = Destinations(ledger, clock, flow.linger)
         self._last_id = 0
         self._going = False
         self._closing: list[SocketEnd] = []
@@ -126,7 +112,7 @@ class ProxyLink(Link):
     @property
     def holders(self) -> list[Holder]:
         """What may hold bytes: the connection, and all sockets to destinations that are open."""
-        return [self.stream, *self._open_ones]
+        return [self.stream, *self._destinations.open]
 
     def drain(self) -> None:
         """Ask the proxy to prefer other agents for new dials."""
@@ -190,7 +176,7 @@ class ProxyLink(Link):
         end = dials[random] = DialledEnd(self, self._last_id, random)
         tunnel = Tunnel(ledger, end, address)
         tunnel.via = self
-        tunnel.dial = self._dialer.dial(request.protocol, address, self._make, end)
+        tunnel.dial = self._dialer.dial(request.protocol, address, self._destinations.make, end)
 
     def _refuse(self, random: int, address: str, why: str) -> None:
         """Do not even begin a dial."""

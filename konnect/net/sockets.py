@@ -12,10 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer, IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from zope.interface import implementer
 
 from konnect.net.closing import (
@@ -273,26 +270,3 @@ class SocketEnd(End):
         self._backlog.drop()
         if self.tunnel is not None:
             self.tunnel.close(self.ended_reason if clean else self.lost_reason)
-
-
-@implementer(IHalfCloseableProtocol)
-class RelayProtocol(Protocol):
-    """The protocol of a socket that is a tunnel's end from its first byte on."""
-
-    end: SocketEnd | None = None
-
-    def dataReceived(self, data: bytes) -> None:
-        if self.end is not None:
-            self.end.received(data)
-
-    def readConnectionLost(self) -> None:
-        if self.end is not None:
-            self.end.read_ended()
-
-    def writeConnectionLost(self) -> None:
-        """Our own FIN is out: nothing to do."""
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        end, self.end = self.end, None
-        if end is not None:
-            end.lost(isinstance(reason.value, ConnectionDone))

@@ -185,7 +185,7 @@ class Link:
     def send(self, kind: PacketType, packet: bytes) -> None:
         """Send a control packet; it never waits for room."""
         if not self.lost:
-            self.ledger.packets[self._outward, kind.name] += 1
+            self.ledger.packets[self._outward, packets.NAMES[kind]] += 1
             self.stream.send(packet)
 
     def send_credit_packet(self, end: LinkEnd, increment: int) -> None:

@@ -63,7 +63,8 @@ _FIELD_OF: dict[int, str] = {
 }
 
 _LABELLED = 128
-_NAMES: dict[int, str] = {member.value: member.name for member in PacketType}
+NAMES: dict[int, str] = {member.value: member.name for member in PacketType}
+"""What `member.name` says, which costs two calls in Python."""
 
 
 def type_name(value: int) -> str:
@@ -72,7 +73,7 @@ def type_name(value: int) -> str:
 
     Beyond `_LABELLED` it is `other`, since a peer could otherwise make as many labels as it likes.
     """
-    return _NAMES.get(value) or (str(value) if 0 <= value < _LABELLED else "other")
+    return NAMES.get(value) or (str(value) if 0 <= value < _LABELLED else "other")
 
 
 class MalformedPacket(ValueError):
@@ -96,7 +97,7 @@ def parse(payload: bytes) -> Packet:
         raise MalformedPacket(f"not a packet: {error}", "UNKNOWN") from None
     field = _FIELD_OF.get(packet.type)
     if field is not None and not packet.HasField(field):
-        name = _NAMES[packet.type]
+        name = NAMES[packet.type]
         carried = packet.WhichOneof("payload")
         text = f"{name} packet without {field}" + (f", with {carried}" if carried else "")
         raise MalformedPacket(text, name)

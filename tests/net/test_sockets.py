@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.net import closing, sockets
 from konnect.net.closing import POLL
-from konnect.net.sockets import DISCARD, LINGER, WATCH, RelayProtocol, SocketEnd
+from konnect.net.sockets import DISCARD, LINGER, WATCH, SocketEnd
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import State, Tunnel
 from tests.fakes import FakeEnd, FakeSocket
+
+
+class EndProtocol(Protocol):
+    """The protocol of a socket, which tells the end all."""
+
+    end: SocketEnd
+
+    def dataReceived(self, data: bytes) -> None:
+        self.end.received(data)
+
+    def readConnectionLost(self) -> None:
+        """See IHalfCloseableProtocol."""
+        self.end.read_ended()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.end.lost(isinstance(reason.value, ConnectionDone))
 
 
 class SocketTestCase(SynchronousTestCase):
@@ -24,7 +42,7 @@ class SocketTestCase(SynchronousTestCase):
         self.clock = Clock()
         self.ledger = Ledger(self.clock.seconds)
         self.socket = FakeSocket(tls=self.tls, limit=10)
-        protocol = RelayProtocol()
+        protocol = EndProtocol()
         self.socket.connect(protocol)
         self.end = protocol.end = SocketEnd(
             self.socket,
@@ -414,18 +432,3 @@ class TlsTests(SocketTestCase):
         self.socket.drain()
         self.assertIsNone(self.socket.producer)
         self.assertEqual(self.near.take(), [])
-
-
-class RelayProtocolTests(SynchronousTestCase):
-    """The protocol alone."""
-
-    def test_without_an_end(self) -> None:
-        """A protocol that is nobody's end yet, or any more, drops what it is told."""
-        protocol = RelayProtocol()
-        socket = FakeSocket()
-        socket.connect(protocol)
-        socket.deliver(b"x")
-        socket.deliver_fin()
-        protocol.writeConnectionLost()
-        socket.lose()
-        self.assertEqual(socket.take(), [])

@@ -15,7 +15,7 @@ from __future__ import annotations
 import select
 import time
 import weakref
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from twisted.internet import main
 from twisted.internet.interfaces import IReadDescriptor
@@ -121,7 +121,8 @@ class Hub:
         if mask == before:
             return
         channel.mask = mask
-        epoll = cast(select.epoll, self._epoll)
+        epoll = self._epoll
+        assert epoll is not None
         if before and mask:
             epoll.modify(channel.fd, mask)
         elif mask:

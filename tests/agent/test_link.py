@@ -11,7 +11,7 @@ from konnect.agent.dialing import Asker, DialError, Make
 from konnect.agent.link import ProxyLink
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import CHUNK
+from konnect.tunnel.link import CHUNK, LITTLE
 from konnect.wire import packets
 from konnect.wire.features import Features
 from tests.agent.rig import FakeDial, FakeDialer
@@ -196,8 +196,8 @@ class DataTests(LinkTestCase):
         """A full link leaves destinations unread, and wakes them in turn."""
         first, second = self.open(1), self.open(2)
         self.stream.room = False
-        second.deliver(b"x")
-        first.deliver(b"y")
+        second.deliver(b"x" * (LITTLE + 1))
+        first.deliver(b"y" * (LITTLE + 1))
         self.assertEqual((first.reading, second.reading), (False, False))
         self.stream.room = True
         self.link.writable()

@@ -135,6 +135,7 @@ class ShortWayTests(TransportCase):
         protocol = await self.result(listener.getsockname()[1])
         self._protocols.append(protocol)
         self.assertIsInstance(protocol.wire, StreamTransport)
+        self.assertTrue(protocol.wire.getTcpNoDelay())
         remote = self.remote(listener.accept()[0])
         protocol.wire.write(b"hello")
         self.assertEqual(await remote.hear(5), b"hello")

@@ -256,7 +256,8 @@ class ProxyLink(Link):
 
     def close_end(self, end: LinkEnd, reason: Reason) -> None:
         if self.ends.pop(end.connect_id, None) is not None:
-            self._close_rsp(end.connect_id, reason.label if self.half_close else "")
+            told = reason.label if self.half_close else ""
+            self.send(PacketType.CLOSE_RSP, packets.close_rsp(end.connect_id, told))
         elif self.dials.get(end.random) is end:
             del self.dials[end.random]  # it was given up
 

@@ -44,10 +44,6 @@ _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER for a close that resets the connection."""
 
 
-def _aborted(reason: Failure | None) -> bool:
-    return reason is not None and isinstance(reason.value, ConnectionAborted)
-
-
 @implementer(
     ITCPTransport,
     IConsumer,
@@ -201,7 +197,8 @@ class StreamTransport(SocketFacts):
 
     def abortConnection(self) -> None:
         """Drop the connection with what is queued; the peer of a TCP connection sees a reset."""
-        if not self.connected or _aborted(self._end):
+        end = self._end
+        if not self.connected or (end is not None and isinstance(end.value, ConnectionAborted)):
             return
         self._end = None
         self._over(Failure(ConnectionAborted()))
@@ -243,7 +240,7 @@ class StreamTransport(SocketFacts):
         producer = self._forget_producer()
         protocol, self.protocol = self.protocol, None
         on_lost, self._on_lost = self._on_lost, None
-        self._close_socket(orderly=not _aborted(reason))
+        self._close_socket(orderly=not isinstance(reason.value, ConnectionAborted))
         try:
             if producer is not None:
                 producer.stopProducing()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from micro_fakes import DONE, Stream, Transport
@@ -143,10 +144,14 @@ class _Reached:
 
     protocol: Any = None
 
-    def dial(self, protocol: str, address: str, factory: Any) -> Any:
-        self.protocol = factory.buildProtocol(None)
+    def dial(self, network: str, address: str, make: Any, *asker: Any) -> Any:
+        if not asker:  # in other versions: a factory, and a Deferred for who asks
+            make = partial(make.buildProtocol, None)
+        self.protocol = make()
         self.protocol.makeConnection(Transport())
-        return succeed(self.protocol)
+        if not asker:
+            return succeed(self.protocol)
+        return asker[0].reached(self.protocol)
 
 
 def at_the_agent(operations: int) -> Run:

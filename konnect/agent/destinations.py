@@ -30,10 +30,6 @@ class Destinations:
         self.linger = linger
         self.open: set[DestinationEnd] = set()
 
-    def make(self) -> DestinationEnd:
-        """The protocol of a socket that is being connected."""
-        return DestinationEnd(self)
-
 
 @implementer(IHalfCloseableProtocol)
 class DestinationEnd(SocketEnd):
@@ -63,6 +59,8 @@ class DestinationEnd(SocketEnd):
         )
         common.ledger.open_endpoint_connections += 1
         common.open.add(self)
+        # As `attach` does: its tunnel is opened next.
+        transport.registerProducer(self, True)
 
     dataReceived = SocketEnd.received
     readConnectionLost = SocketEnd.read_ended

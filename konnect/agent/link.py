@@ -6,6 +6,8 @@ way).
 
 from __future__ import annotations
 
+from functools import partial
+
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -41,7 +43,6 @@ class DialledEnd(LinkEnd):
 
     def reached(self, protocol: DestinationEnd) -> None:
         """The destination has answered."""
-        protocol.attach()
         assert self.tunnel is not None
         self.tunnel.opened(protocol)
 
@@ -98,6 +99,7 @@ class ProxyLink(Link):
         self.peer = stream.peer
         self._dialer = dialer
         self._destinations = Destinations(ledger, clock, flow.linger)
+        self._make = partial(DestinationEnd, self._destinations)
         self._last_id = 0
         self._going = False
         self._closing: list[SocketEnd] = []
@@ -176,7 +178,7 @@ class ProxyLink(Link):
         end = dials[random] = DialledEnd(self, self._last_id, random)
         tunnel = Tunnel(ledger, end, address)
         tunnel.via = self
-        tunnel.dial = self._dialer.dial(request.protocol, address, self._destinations.make, end)
+        tunnel.dial = self._dialer.dial(request.protocol, address, self._make, end)
 
     def _refuse(self, random: int, address: str, why: str) -> None:
         """Do not even begin a dial."""

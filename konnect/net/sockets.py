@@ -78,7 +78,8 @@ class SocketEnd(End):
         lost_reason: Reason,
         linger: float = LINGER,
     ) -> None:
-        super().__init__()
+        # What End does, without a call: one is made for each tunnel.
+        self.tunnel = self.other = self.client = None
         self.transport = transport
         self._takes_views = getattr(transport, "takes_views", False)
         self.ended_reason = ended_reason

@@ -97,24 +97,29 @@ class Attempt:
 
     def handle(self, events: int) -> None:
         """The kernel has an answer."""
-        sock = self._sock
-        if sock is None or self._taker is None:
+        sock, taker = self._sock, self._taker
+        if sock is None or taker is None:
             return
         # An error is always an event too (the kernel's tcp_poll), so success needs no question.
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if events & BROKEN else 0
-        if code:
-            self._fail(getConnectError((code, os.strerror(code))))
-        else:
-            self._succeed()
+        if events & BROKEN:
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                self._fail(getConnectError((code, os.strerror(code))))
+                return
+        self._taker = self._sock = None
+        self._succeed(sock, taker)
 
     def flush(self) -> None:
         """What was known at once is told, or what was given up is closed."""
-        if self._taker is None:
+        sock, taker = self._sock, self._taker
+        if taker is None:
             self._close()
         elif self._outcome is not None:
             self._fail(self._outcome)
         else:
-            self._succeed()
+            assert sock is not None
+            self._taker = self._sock = None
+            self._succeed(sock, taker)
 
     def failed(self, error: BaseException) -> None:
         """See `konnect.net.hub.loop.Channel`."""
@@ -126,15 +131,10 @@ class Attempt:
         self._outcome = TimeoutError()
         self._hub.flush_later(self)
 
-    def _succeed(self) -> None:
-        taker, sock = self._taker, self._sock
-        assert taker is not None and sock is not None
-        self._taker = self._sock = None
+    def _succeed(self, sock: socket.socket, taker: Taker) -> None:
+        """It is connected, and no longer this attempt's."""
         if self._timeout_call is not None:
             self._stop_timeout()
-        self._give(sock, taker)
-
-    def _give(self, sock: socket.socket, taker: Taker) -> None:
         taker.connected(sock)
 
     def _fail(self, error: Exception) -> None:

@@ -44,7 +44,8 @@ class AddressAttempt(Attempt):
         family, name = self._peer
         super().__init__(hub, family, name, taker, wrong=wrong)
 
-    def _give(self, sock: socket.socket, taker: Taker) -> None:
+    def _succeed(self, sock: socket.socket, taker: Taker) -> None:
+        # There is no timeout to stop.
         try:
             protocol = self._make()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -57,6 +57,10 @@ class DialledEnd(LinkEnd):
         del self.link.dials[self.random]
         self.link.send(PacketType.DIAL_RSP, packets.dial_rsp(self.random, error=text))
 
+    def carried(self) -> tuple[int, int]:
+        # What an agent is given from its link goes to the destination.
+        return self.got, self.sent
+
     def unreached(self, error: Exception) -> None:
         """The dial has failed."""
         tunnel = self.tunnel

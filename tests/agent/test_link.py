@@ -179,6 +179,7 @@ class DataTests(LinkTestCase):
         first.deliver(b"from one")
         self.assertEqual(self.take(), [("DATA", 1, b"from one")])
         self.assertEqual(self.ledger.bytes, {"to_destination": 6, "to_client": 8})
+        self.assertEqual(self.link.ends[1].carried(), (3, 8))
 
     def test_destination_first(self) -> None:
         """A destination that speaks first is heard behind DIAL_RSP."""

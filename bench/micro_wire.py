@@ -10,6 +10,7 @@ from konnect.wire.connect import HeadReader
 from konnect.wire.framing import prefix
 from konnect.wire.grpc import GrpcConnection, Limits, OpeningMemo, Role
 from konnect.wire.inlet import PacketInlet
+from konnect.wire.splitter import FrameSplitter
 
 Run = Callable[[], None]
 
@@ -57,6 +58,9 @@ class Sink:
     def nothing(self, *_: Any) -> None:
         pass
 
+    def packets(self, data: bytes, view: memoryview, position: int, stream: Any) -> int:
+        return position
+
     for_h2 = window_update = goaway = nothing
 
 
@@ -74,7 +78,7 @@ def feeding(operations: int) -> Run:
 
 def splitting(operations: int) -> Run:
     """A DATA frame of 64 bytes is cut out."""
-    splitter = frames.FrameSplitter(preface=False, max_frame=1 << 18, live=lambda _: Live)
+    splitter = FrameSplitter(preface=False, max_frame=1 << 18, live=lambda _: Live)
     sink = Sink()
     splitter.split(b"\0\0\0\4\0\0\0\0\0", sink)
     frame = frames.data_head(1, 64) + b"x" * 64

@@ -52,6 +52,7 @@ class StreamTable(Protocol):
         accept: Callable[[GrpcStream, str, Metadata], StreamListener | None] | None,
     ) -> None:
         self._wire = wire
+        self._direct = wire.direct
         self._accept = accept
         self._streams: dict[int, GrpcStream] = {}
         # Streams with nothing queued that were told to stop since the transport takes no more.
@@ -86,10 +87,11 @@ class StreamTable(Protocol):
 
     def _send(self, stream: GrpcStream, head: bytes, payload: bytes | memoryview) -> bool:
         if not self._blocked and self._closing is None:
-            before = self._wire.direct(stream.id, head, len(payload))
+            size = len(payload)
+            before = self._direct(stream.id, head, size)
             if before is not None:
                 transport = cast(Any, self.transport)
-                if len(payload) < _JOIN_BELOW or not self._takes_views:
+                if size < _JOIN_BELOW or not self._takes_views:
                     transport.write(before + payload)
                 else:
                     transport.writeSequence((before, payload))

@@ -6,17 +6,12 @@ their bytes as DATA and gives each received DATA to its end. What differs betwee
 (who may dial, what an unknown id is answered with) is in `konnect.proxy.link` and
 `konnect.agent.link`.
 
-Sending: when the stream takes no more, the end that wrote is paused and parked; parked ends are
-woken in turn (first in, first out), one at a time, which is the fairness between tunnels. One that
-wrote little has a line of its own and is woken before the next of the others: its bytes were not
-what filled the stream, and it would wait for a large read of each of them.
-
-What a tunnel may hold of the link's window, and its credit, is in `konnect.tunnel.link_end`.
+When the stream takes no more, who goes on first is decided in `konnect.tunnel.parking`. What a
+tunnel may hold of the link's window, and its credit, is in `konnect.tunnel.link_end`.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +20,11 @@ from konnect.tunnel.ends import Bytes, chunks
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.message_stream import MessageStream
+from konnect.tunnel.parking import Parking
 from konnect.tunnel.reasons import Reason
 from konnect.wire import data_packet, packets
 from konnect.wire.features import Features, common
+from konnect.wire.frames import SMALLEST_LIMIT
 from konnect.wire.http2 import Limits
 from konnect.wire.packets import MalformedPacket, Packet, PacketType
 
@@ -37,9 +34,11 @@ if TYPE_CHECKING:
 CHUNK = 256 * 1024
 """Largest payload of one DATA packet that we make: one read's."""
 
-HEADS, SMALL = 64, 16000
-"""Bytes that are certainly enough for what goes before a packet's payload in its frame; and of a
-payload that fits any peer's frame with these."""
+HEADS = 64
+"""Bytes that are certainly enough for what goes before a packet's payload in its frame."""
+
+SMALL = SMALLEST_LIMIT - HEADS
+"""Bytes of a payload that fits any peer's frame with these."""
 
 STREAM_WINDOW = 1024 * 1024
 """Receive window of a link's stream at first; it grows (`konnect.net.link_window`)."""
@@ -57,15 +56,6 @@ LIMITS = Limits(
 
 REMEMBERED = 65536
 """How many ended connectIDs a link remembers while the peer has not confirmed their end."""
-
-WAKE_PER_TURN = 1
-"""Parked ends woken in one turn; each may read up to CHUNK before the stream says stop again."""
-
-LITTLE = 4096
-"""Bytes of a write that is little."""
-
-LITTLE_PER_TURN = 16
-"""Parked ends woken before those, of them that wrote little."""
 
 
 class Link:
@@ -111,10 +101,7 @@ class Link:
         self._data_out = (outward, "DATA")
         self._carries = carries
         self._brings = "to_client" if carries == "to_destination" else "to_destination"
-        self._parked: deque[LinkEnd] = deque()
-        self._parked_little: deque[LinkEnd] = deque()
-        self._waking = False
-        self._full = False
+        self._parking = Parking(later)
         self._withholding = 0
 
     def agree(self, peer: Features) -> None:
@@ -203,45 +190,19 @@ class Link:
             return
         stream, ledger, size = self.stream, self.ledger, len(data)
         ledger.bytes[self._carries] += size
-        most = SMALL if size <= SMALL else stream.largest_message - HEADS
-        if size <= most:
+        if size <= SMALL or size <= stream.largest_message - HEADS:
             ledger.packets[self._data_out] += 1
             room = stream.send_data(data_packet.head(end.head, size), data)
         else:
-            for piece in chunks(data, most):
+            for piece in chunks(data, stream.largest_message - HEADS):
                 ledger.packets[self._data_out] += 1
                 room = stream.send_data(data_packet.head(end.head, len(piece)), piece)
-        if room:
-            return
-        self._full = True
-        if not end.parked and end.other is not None:
-            end.parked = True
-            (self._parked_little if size <= LITTLE else self._parked).append(end)
-            end.other.pause()
+        if not room:
+            self._parking.park(end, size)
 
     def writable(self) -> None:
-        """The stream has room again: wake parked ends in turn."""
-        self._full = False
-        if not self._waking:
-            self._wake()
-
-    def _wake(self) -> None:
-        self._waking = False
-        self._wake_some(self._parked_little, LITTLE_PER_TURN)
-        self._wake_some(self._parked, WAKE_PER_TURN)
-        if (self._parked or self._parked_little) and not self._full:
-            # A woken source may have nothing to say, so the rest cannot wait for the next drain
-            # alone. (A stream that is full again does drain, and says so.)
-            self._waking = True
-            self.later(0, self._wake)
-
-    def _wake_some(self, parked: deque[LinkEnd], most: int) -> None:
-        woken = 0
-        while parked and woken < most and not self._full:
-            end = parked.popleft()
-            if end.other is not None:
-                woken += 1
-            end.unparked()
+        """The stream has room again."""
+        self._parking.writable()
 
     def directed(self, sent: int, got: int) -> tuple[int, int]:
         """What an end has sent and got here, as bytes to the destination and to the client."""
@@ -253,8 +214,7 @@ class Link:
         """The stream is gone: end every tunnel."""
         self.lost = True
         ends, self.ends = list(self.ends.values()), {}
-        self._parked.clear()
-        self._parked_little.clear()
+        self._parking.clear()
         for end in ends:
             if end.tunnel is not None:
                 end.tunnel.close(reason)

@@ -93,18 +93,19 @@ class LinkEnd(End):
     # -- sending
 
     def write(self, data: Bytes) -> None:
-        self.sent += len(data)
+        size = len(data)
+        self.sent += size
         credit = self._credit
-        if credit is None:
-            self.link.send_data(self, data)
-        elif self._starved or len(data) >= credit:
-            if self._backlog is None:
-                self._backlog = Backlog(self.link.ledger)
-            self._backlog.put(data)
-            self._send_backlog()
-        else:
-            self._credit = credit - len(data)
-            self.link.send_data(self, data)
+        if credit is not None:
+            # One that is starved has no credit.
+            if size >= credit:
+                if self._backlog is None:
+                    self._backlog = Backlog(self.link.ledger)
+                self._backlog.put(data)
+                self._send_backlog()
+                return
+            self._credit = credit - size
+        self.link.send_data(self, data)
 
     def credited(self, increment: int) -> None:
         """The peer allows `increment` more bytes."""
@@ -152,9 +153,9 @@ class LinkEnd(End):
         if other is None or self.half_close_received:
             # Nobody wants it, or the peer said that no more would come.
             return cost
-        self.got += len(data)
+        size = len(data)
+        self.got += size
         if link.receive_credit:
-            size = len(data)
             self._allowed -= size
             if self._allowed < 0:
                 link.overrun(self)

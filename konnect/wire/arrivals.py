@@ -13,9 +13,11 @@ from konnect.wire import frames
 from konnect.wire.events import Event, MessageReceived, StreamEnded
 from konnect.wire.framing import PREFIX_SIZE
 from konnect.wire.overhead import TINY
+from konnect.wire.packet_frames import take
 from konnect.wire.reactions import Reactions, overflow
 from konnect.wire.runs import Run
 from konnect.wire.status import ErrorCode, Status
+from konnect.wire.stream import Stream
 from konnect.wire.streams import Streams
 from konnect.wire.windows import LARGEST, WindowOverflow, overrun
 
@@ -25,6 +27,7 @@ class Arrivals:
 
     __slots__ = (
         "_half_window",
+        "_largest",
         "_live",
         "_reactions",
         "_streams",
@@ -40,6 +43,9 @@ class Arrivals:
         self._reactions = reactions
         self._live = streams.table
         self._half_window = streams.limits.stream_window // 2
+        # Of a message in one frame.
+        limits = streams.limits
+        self._largest = min(limits.max_message, limits.max_frame - PREFIX_SIZE)
         # Bytes received that the connection's window lacks, and how many make it worth a frame.
         self._unclaimed = 0
         self._worth_claiming = max(1, streams.limits.connection_window // 4)
@@ -93,17 +99,13 @@ class Arrivals:
             windows.into -= charge
             if windows.into < 0:
                 raise overrun("connection")
-            self._unclaimed += charge
-            if self._unclaimed >= self._worth_claiming:
-                streams.open_window(0, self._unclaimed)
-                windows.into += self._unclaimed
-                self._unclaimed = 0
+            self._claim(charge)
             if stream is not None:
                 windows = stream.windows
                 windows.into -= charge
                 if windows.into < 0:
                     raise overrun("stream")
-        if stream is not None and not stream.told and (stream.ending is None or streams.client):
+        if stream is not None and not stream.deaf:
             inlet = stream.inlet
             if inlet is None:
                 self._messages(stream_id, piece, padding)
@@ -118,6 +120,34 @@ class Arrivals:
                         streams.give_back(stream, back)
         if ended:
             self._show_h2(frames.end_of_data(stream_id))
+
+    def _claim(self, size: int) -> None:
+        """The connection's window lacks `size` bytes more."""
+        self._unclaimed += size
+        if self._unclaimed >= self._worth_claiming:
+            streams = self._streams
+            streams.open_window(0, self._unclaimed)
+            streams.windows.into += self._unclaimed
+            self._unclaimed = 0
+
+    def packets(self, data: bytes, view: memoryview, position: int, stream: Stream) -> int:
+        """See `FrameSink`."""
+        inlet = stream.inlet
+        if inlet is None or inlet.midway or stream.deaf:
+            return position
+        if self.events and self.deliver is not None:
+            self.deliver(self.events)
+        streams = self._streams
+        windows, own = streams.windows, stream.windows
+        room = min(windows.into, own.into)
+        position, charge, back = take(data, view, position, stream, room, self._largest)
+        if charge:
+            windows.into -= charge
+            own.into -= charge
+            self._claim(charge)
+            if back and self._live.get(stream.id) is stream:
+                streams.give_back(stream, back)
+        return position
 
     def _messages(self, stream_id: int, piece: memoryview, back: int) -> None:
         stream = self._live[stream_id]

@@ -35,6 +35,7 @@ from konnect.wire.inlet import PacketInlet
 from konnect.wire.memo import OpeningMemo
 from konnect.wire.reactions import Reactions
 from konnect.wire.remembered import RememberedHttp2
+from konnect.wire.splitter import FrameSplitter
 from konnect.wire.status import ErrorCode
 from konnect.wire.stream_calls import StreamCalls
 from konnect.wire.streams import NEVER, Streams
@@ -63,7 +64,7 @@ class GrpcConnection(StreamCalls):
         remembered = self._remembered = RememberedHttp2(memo) if memo is not None else None
         state: Http2 = remembered or http2.new_connection(limits, client=client)
         super().__init__(role, state, Streams(state, limits, client=client))
-        self._splitter = frames.FrameSplitter(
+        self._splitter = FrameSplitter(
             preface=not client, max_frame=limits.max_frame, live=self._streams.table.get
         )
         self._arrivals = Arrivals(self._streams, Reactions(self._streams))

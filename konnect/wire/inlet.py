@@ -30,7 +30,7 @@ class PacketSink(Protocol):
     gives back now; the rest is owed to `acknowledge`.
     """
 
-    def data(self, connect_id: int, piece: memoryview, cost: int) -> int:
+    def data(self, connect_id: int, piece: bytes | memoryview, cost: int) -> int:
         """Some of a DATA packet's payload; with its first piece the heads cost as well, so that
         `cost` is more than the piece's length."""
 
@@ -45,20 +45,20 @@ class PacketInlet:
         "_collected",
         "_connect_id",
         "_left",
-        "_limit",
-        "_midway",
         "_missing",
         "_rest",
-        "_sink",
         "error",
+        "limit",
+        "midway",
+        "sink",
     )
 
     def __init__(self, sink: PacketSink, limit: int) -> None:
         """`limit`: the largest message accepted, in bytes, its prefix not counted."""
-        self._sink = sink
-        self._limit = limit
-        # Whether any of the following is set.
-        self._midway = False
+        self.sink = sink
+        self.limit = limit
+        self.midway = False
+        """Whether any of the following is set: the next byte does not begin a message."""
         # Bytes to come of the DATA packet whose payload is being passed on, and its tunnel.
         self._left = 0
         self._connect_id = 0
@@ -83,18 +83,18 @@ class PacketInlet:
     def feed(self, data: memoryview) -> int:
         """Take `data`; answers how many bytes of the window are to be given back now."""
         position = back = 0
-        if self._midway:
+        if self.midway:
             data, position, back = self._go_on(data)
-        sink = self._sink
+        sink = self.sink
         end = len(data)
         while position < end:
             start = position + PREFIX_SIZE
             if start > end:
                 return back + self._keep(data, position)
             flag, size = PREFIX.unpack_from(data, position)
-            if flag or size > self._limit:
-                self.error = CompressedMessage(flag) if flag else MessageTooLarge(size, self._limit)
-                self._midway = True
+            if flag or size > self.limit:
+                self.error = CompressedMessage(flag) if flag else MessageTooLarge(size, self.limit)
+                self.midway = True
                 return back + end - position
             stop = start + size
             try:
@@ -112,7 +112,7 @@ class PacketInlet:
                         return back + self._keep(data, position)
                     self._connect_id = connect_id
                     self._left = stop - end
-                    self._midway = True
+                    self.midway = True
                     stop = end
                 back += sink.data(connect_id, data[payload:stop], stop - position)
             elif stop <= end:
@@ -120,7 +120,7 @@ class PacketInlet:
             else:
                 self._collected = bytearray(data[start:])
                 self._missing = stop - end
-                self._midway = True
+                self.midway = True
                 # The window takes it back at once: it might be smaller than the message.
                 return back + end - position
             position = stop
@@ -129,7 +129,7 @@ class PacketInlet:
     def _keep(self, data: memoryview, position: int) -> int:
         """Keep a message's beginning; nothing of it is given back yet."""
         self._rest = bytes(data[position:])
-        self._midway = True
+        self.midway = True
         return 0
 
     def _go_on(self, data: memoryview) -> tuple[memoryview, int, int]:
@@ -138,12 +138,12 @@ class PacketInlet:
         size = len(data)
         if self.error is not None:
             return data, size, size
-        self._midway = False
+        self.midway = False
         if self._left:
             position = min(self._left, size)
             self._left -= position
-            self._midway = self._left > 0
-            return data, position, self._sink.data(self._connect_id, data[:position], position)
+            self.midway = self._left > 0
+            return data, position, self.sink.data(self._connect_id, data[:position], position)
         if self._collected is not None:
             position = self._collect(self._collected, data)
             return data, position, position
@@ -154,8 +154,8 @@ class PacketInlet:
         size = min(self._missing, len(data))
         collected += data[:size]
         self._missing -= size
-        self._midway = self._missing > 0
+        self.midway = self._missing > 0
         if not self._missing:
             self._collected = None
-            self._sink.packet(bytes(collected), 0)
+            self.sink.packet(bytes(collected), 0)
         return size

@@ -26,7 +26,8 @@ from konnect.wire.events import (
 from konnect.wire.framing import CompressedMessage, FramingError
 from konnect.wire.overhead import Overhead
 from konnect.wire.status import OK, ErrorCode, Status, code_name, from_reset
-from konnect.wire.streams import Stream, Streams
+from konnect.wire.stream import Stream
+from konnect.wire.streams import Streams
 from konnect.wire.windows import DEFAULT, WindowOverflow
 
 Reaction = Callable[[Any, Any, list[Event]], None]
@@ -179,7 +180,7 @@ class Reactions:
 
     def _refuse(self, stream: Stream, status: Status, text: str, events: list[Event]) -> None:
         events.append(StreamEnded(stream.id, status, text, (), False))
-        stream.told = True
+        stream.told = stream.deaf = True
         if self._streams.client:
             self._streams.reset(stream, ErrorCode.CANCEL)
         else:

@@ -17,6 +17,7 @@ from konnect.wire.headers import HeaderBlock, RequestRead
 from konnect.wire.http2 import Http2Connection, Limits
 from konnect.wire.memo import LONGEST, OpeningMemo, Step, Told, tell
 from konnect.wire.runs import learn, worth_learning
+from konnect.wire.splitter import FrameSplitter
 
 _PING_SIZE = frames.HEAD_SIZE + 8
 _PING_LENGTH = b"\0\0\x08"
@@ -89,7 +90,7 @@ class RememberedHttp2:
         """See H2Connection; servers open no streams."""
         raise NotImplementedError
 
-    def take_run(self, data: bytes, splitter: frames.FrameSplitter, arrivals: Arrivals) -> bytes:
+    def take_run(self, data: bytes, splitter: FrameSplitter, arrivals: Arrivals) -> bytes:
         """What is left of a read when the run at its beginning, if one is known there, has been
         acted upon. For what is left, call `learn_run` when it has been read."""
         self._read = None

@@ -23,6 +23,8 @@ class StreamCalls:
         self._http2 = http2
         self._streams = streams
         self._live = streams.table
+        self.direct = streams.direct
+        """See there: what goes before a message past `output`; else it goes by `send_message`."""
 
     def send_headers(self, stream_id: int, metadata: Metadata = ()) -> None:
         """Server: send the response headers now; without this they go out with the first message.
@@ -49,15 +51,6 @@ class StreamCalls:
         stream.queue.put(payload)
         if not stream.in_turn:
             self._streams.enter_rota(stream)
-
-    def direct(self, stream_id: int, head: bytes, size: int) -> bytes | None:
-        """
-        For a message of `head` and `size` more bytes: what to send before these, past `output`.
-
-        None where they have to go by `send_message`: the stream has others queued, or there is no
-        room in its windows or in one frame.
-        """
-        return self._streams.direct(stream_id, head, size)
 
     def window_of(self, stream_id: int) -> StreamWindow:
         """To change a stream's windows while it lives."""

@@ -8,17 +8,16 @@ table do not fail.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from struct import Struct
 
 from konnect.wire import frames, headers
 from konnect.wire.events import Event, StreamEnded, Writable
-from konnect.wire.framing import PREFIX_SIZE, Deframer
+from konnect.wire.frames import SMALLEST_LIMIT
+from konnect.wire.framing import PREFIX_SIZE
 from konnect.wire.http2 import Http2, Limits
-from konnect.wire.inlet import PacketInlet
-from konnect.wire.sendqueue import SendQueue
 from konnect.wire.status import ErrorCode, Status
-from konnect.wire.windows import DEFAULT, LARGEST, Windows
+from konnect.wire.stream import Stream
+from konnect.wire.windows import DEFAULT, Windows
 
 TURN = 16384
 """How many bytes one stream may send before the next has its turn."""
@@ -27,96 +26,12 @@ SHARE = 256 * 1024
 """Most that a stream's window may lack before its peer is told: a peer that limits what it has on
 its way (`Stream.most`) waits for it."""
 
-SMALLEST_LIMIT = 16384
-"""Bytes of a frame that no peer may refuse (RFC 9113 section 6.5.2)."""
-
-_HEADS = Struct("!HBBBIBI")
+_HEADS = Struct("!IxIxI")
 """A DATA frame's head and a message's prefix, as `frames.data_head` and `framing.prefix` make them,
-in one."""
+in one: the frame's length and its type, which is 0; its stream; the message's length."""
 
 NEVER = 2**31
 """Above every stream id."""
-
-
-class Stream:
-    """One live stream."""
-
-    __slots__ = (
-        "deframer",
-        "early",
-        "encoding",
-        "ending",
-        "finished",
-        "given",
-        "half_closed",
-        "headers_sent",
-        "id",
-        "in_turn",
-        "inlet",
-        "is_open",
-        "most",
-        "next_inlet",
-        "owed",
-        "queue",
-        "reserve",
-        "told",
-        "windows",
-    )
-
-    def __init__(
-        self, stream_id: int, limits: Limits, windows: Windows, encoding: str = ""
-    ) -> None:
-        self.id = stream_id
-        self.windows = windows
-        self.deframer = Deframer(limits.max_message)
-        self.inlet: PacketInlet | None = None
-        """What takes the received bytes instead of the deframer."""
-        self.next_inlet: PacketInlet | None = None
-        """The inlet, while the deframer still has an incomplete message."""
-        self.queue = SendQueue(limits.send_high, limits.send_low)
-        self.encoding = encoding
-        """The peer's grpc-encoding."""
-        self.ending: headers.HeaderBlock | None = None
-        """What ends our side, behind the queue: a server's trailers, nothing for a client."""
-        self.finished = False
-        """Client: our END_STREAM is out."""
-        self.headers_sent = False
-        """Server: the response headers are out."""
-        self.is_open = False
-        """The headers and the first message have gone out: DATA may be sent past the queue."""
-        self.half_closed = False
-        """The peer has sent END_STREAM."""
-        self.told = False
-        """Its StreamEnded has been told."""
-        self.in_turn = False
-        """It stands in the rota."""
-        self.most = LARGEST
-        """Bytes that are to be on the way at most, whatever the window for sending."""
-        self.reserve = 0
-        """Bytes of the window for sending that are left alone for it."""
-        self.given: Callable[[int], None] | None = None
-        """Told of bytes that go back to the peer."""
-        self.early = 0
-        """Bytes of the incomplete message that have been given back already."""
-        self.owed = 0
-        """Acknowledged bytes that have not been given back to the peer yet."""
-
-    def take_inlet(self, inlet: PacketInlet) -> None:
-        """Use it from the next message on."""
-        if self.deframer.incomplete:
-            self.next_inlet = inlet
-        else:
-            self.inlet, self.next_inlet = inlet, None
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether a message has begun and not ended."""
-        return self.deframer.incomplete or (self.inlet is not None and self.inlet.incomplete)
-
-    @property
-    def held(self) -> int:
-        """Bytes kept of it."""
-        return self.deframer.received + (self.inlet.held if self.inlet is not None else 0)
 
 
 class Streams:
@@ -171,6 +86,7 @@ class Streams:
 
         It may still stand in the rota, where it is passed over.
         """
+        stream.deaf = True
         stream.queue.clear()
         del self.table[stream.id]
 
@@ -183,6 +99,7 @@ class Streams:
         """The stream has something to send, or room for it."""
         if not stream.in_turn and stream.queue.size:
             stream.in_turn = True
+            stream.straight = False
             self.rota.append(stream)
 
     def collect(self) -> None:
@@ -217,7 +134,7 @@ class Streams:
                     if queue.size:
                         rota.append(rota.pop(0))
                         continue
-                    stream.is_open = True
+                    stream.straight = stream.ending is None
                     if stream.ending is not None:
                         self.send_ending(stream)
                         self.collect()
@@ -231,27 +148,26 @@ class Streams:
         where all of it may go out at once as one frame; the windows are charged. Else None.
         """
         stream = self.table.get(stream_id)
-        if stream is None:
+        if stream is None or not stream.straight:
             return None
         message = len(head) + size
         length = PREFIX_SIZE + message
         windows, own = self.windows, stream.windows
         if (
-            not stream.is_open
-            or stream.in_turn
-            or stream.ending is not None
-            or length > windows.out
+            length > windows.out
             or length > own.out - stream.reserve
             or (length > SMALLEST_LIMIT and length > self.http2.max_outbound_frame_size)
         ):
             return None
         windows.out -= length
         own.out -= length
-        return _HEADS.pack(length >> 8, length & 0xFF, frames.DATA, 0, stream.id, 0, message) + head
+        return _HEADS.pack(length << 8, stream_id, message) + head
 
     def end(self, stream: Stream, block: headers.HeaderBlock) -> None:
         """End our side of the stream behind its queue."""
         stream.ending = block
+        stream.straight = False
+        stream.deaf = stream.deaf or not self.client
         if not stream.queue.size:
             self.send_ending(stream)
 

@@ -11,7 +11,8 @@ from konnect.agent.dialing import Asker, DialError, Make
 from konnect.agent.link import ProxyLink
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import CHUNK, LITTLE
+from konnect.tunnel.link import CHUNK
+from konnect.tunnel.parking import LITTLE
 from konnect.wire import packets
 from konnect.wire.features import Features
 from tests.agent.rig import FakeDial, FakeDialer

@@ -22,10 +22,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from konnect.wire import frames
 from konnect.wire.frames import (
     PREFACE,
-    FrameSplitter,
     ProtocolViolation,
     data_head,
 )
+from konnect.wire.splitter import FrameSplitter
 from konnect.wire.status import ErrorCode
 from tests.wire.pump import data
 
@@ -72,6 +72,9 @@ class Parts(list[Part]):
         self, stream_id: int, piece: memoryview, charge: int, ended: bool, padding: int = 0
     ) -> None:
         self.append(Data(stream_id, bytes(piece), charge, ended, padding))
+
+    def packets(self, data: bytes, view: memoryview, position: int, stream: object) -> int:
+        return position
 
     def window_update(self, stream_id: int, increment: int) -> None:
         self.append(WindowUpdate(stream_id, increment))

@@ -91,8 +91,9 @@ class Output:
             return
         # A copy of bytes is no copy.
         self._queue.append(bytes(data) if self._blocked else data)
-        self._queued += len(data)
-        self._written()
+        queued = self._queued = self._queued + len(data)
+        if queued >= GATHER or not self._due:
+            self._written()
 
     @property
     def unwritten(self) -> int:

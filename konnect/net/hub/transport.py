@@ -164,19 +164,18 @@ class StreamTransport(SocketFacts):
         for _ in range(SENDS):
             try:
                 if len(queue) == 1:
-                    offered = self._queued
                     sent = sock.send(queue[0])
+                    full = True
                 else:
                     pieces = queue[:PIECES]
-                    offered = sum(map(len, pieces))
                     sent = sock.sendmsg(pieces)
+                    full = sent < sum(map(len, pieces))
             except BlockingIOError:
                 return False
             self._queued -= sent
             if not self._queued:
                 queue.clear()
                 return True
-            full = sent < offered
             gone = 0
             while sent:
                 head = queue[gone]

@@ -1,0 +1,97 @@
+"""One live stream of a connection: what is known of it, and what stands in its queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from konnect.wire import headers
+from konnect.wire.framing import Deframer
+from konnect.wire.http2 import Limits
+from konnect.wire.inlet import PacketInlet
+from konnect.wire.sendqueue import SendQueue
+from konnect.wire.windows import LARGEST, Windows
+
+
+class Stream:
+    """One live stream."""
+
+    __slots__ = (
+        "deaf",
+        "deframer",
+        "early",
+        "encoding",
+        "ending",
+        "finished",
+        "given",
+        "half_closed",
+        "headers_sent",
+        "id",
+        "in_turn",
+        "inlet",
+        "most",
+        "next_inlet",
+        "owed",
+        "queue",
+        "reserve",
+        "straight",
+        "told",
+        "windows",
+    )
+
+    def __init__(
+        self, stream_id: int, limits: Limits, windows: Windows, encoding: str = ""
+    ) -> None:
+        self.id = stream_id
+        self.windows = windows
+        self.deframer = Deframer(limits.max_message)
+        self.inlet: PacketInlet | None = None
+        """What takes the received bytes instead of the deframer."""
+        self.next_inlet: PacketInlet | None = None
+        """The inlet, while the deframer still has an incomplete message."""
+        self.queue = SendQueue(limits.send_high, limits.send_low)
+        self.encoding = encoding
+        """The peer's grpc-encoding."""
+        self.ending: headers.HeaderBlock | None = None
+        """What ends our side, behind the queue: a server's trailers, nothing for a client."""
+        self.finished = False
+        """Client: our END_STREAM is out."""
+        self.headers_sent = False
+        """Server: the response headers are out."""
+        self.straight = False
+        """The headers and all messages have gone out, and our side goes on: DATA may be sent past
+        the queue."""
+        self.half_closed = False
+        """The peer has sent END_STREAM."""
+        self.told = False
+        """Its StreamEnded has been told."""
+        self.deaf = False
+        """Nothing more that is received on it is told to anybody."""
+        self.in_turn = False
+        """It stands in the rota."""
+        self.most = LARGEST
+        """Bytes that are to be on the way at most, whatever the window for sending."""
+        self.reserve = 0
+        """Bytes of the window for sending that are left alone for it."""
+        self.given: Callable[[int], None] | None = None
+        """Told of bytes that go back to the peer."""
+        self.early = 0
+        """Bytes of the incomplete message that have been given back already."""
+        self.owed = 0
+        """Acknowledged bytes that have not been given back to the peer yet."""
+
+    def take_inlet(self, inlet: PacketInlet) -> None:
+        """Use it from the next message on."""
+        if self.deframer.incomplete:
+            self.next_inlet = inlet
+        else:
+            self.inlet, self.next_inlet = inlet, None
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return self.deframer.incomplete or (self.inlet is not None and self.inlet.incomplete)
+
+    @property
+    def held(self) -> int:
+        """Bytes kept of it."""
+        return self.deframer.received + (self.inlet.held if self.inlet is not None else 0)

@@ -111,7 +111,7 @@ class ProgramTests(ApiCase):
 
         async def stop() -> None:
             if service.running:
-                service.hurry()
+                # Not in a hurry: that would not wait for the threads of the API's calls.
                 await service.stopService()
 
         self.addCleanup(stop)

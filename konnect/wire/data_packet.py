@@ -8,10 +8,12 @@ sends, however legal, is None here and goes through protobuf. For 64 KiB of payl
 
 from __future__ import annotations
 
-_TYPE_AND_TAG = b"\x08\x04\x22"
-_TYPE, _DATA, _DATA_FIELD = _TYPE_AND_TAG
-_CONNECT_ID = 0x08
-_BYTES = 0x1A
+TYPE_AND_TAG = b"\x08\x04\x22"
+"""The first fields of a canonical DATA packet; behind them stands its rest's length."""
+
+_TYPE, _DATA, _DATA_FIELD = TYPE_AND_TAG
+CONNECT_ID = 0x08
+BYTES = 0x1A
 _MASK = 2**64 - 1
 
 
@@ -44,7 +46,7 @@ def head(middle: bytes, size: int) -> bytes:
             rest & 0x7F | 0x80, rest >> 7, middle, size & 0x7F | 0x80, size >> 7
         )  # fmt: skip
     length = varint(size)
-    return _TYPE_AND_TAG + varint(rest + len(length)) + middle + length
+    return TYPE_AND_TAG + varint(rest + len(length)) + middle + length
 
 
 def build(connect_id: int, payload: bytes) -> bytes:
@@ -73,19 +75,19 @@ def read_head(data: bytes | memoryview, start: int, stop: int) -> tuple[int, int
     # Lengths and ids of one byte are the small packets, where each call would count.
     inner, position = data[start + 3], start + 4
     if inner > 0x7F:
-        inner, position = _read_varint(data, start + 3)
-    if position + inner != stop or not inner or data[position] != _CONNECT_ID:
+        inner, position = read_varint(data, start + 3, stop)
+    if position + inner != stop or not inner or data[position] != CONNECT_ID:
         return None
     connect_id = data[position + 1]
     position += 2
     if connect_id > 0x7F:
-        connect_id, position = _read_varint(data, position - 1)
-    if data[position] != _BYTES:
+        connect_id, position = read_varint(data, position - 1, stop)
+    if data[position] != BYTES:
         return None
     length = data[position + 1]
     position += 2
     if length > 0x7F:
-        length, position = _read_varint(data, position - 1)
+        length, position = read_varint(data, position - 1, stop)
     if not length or position + length != stop or not 0 < connect_id < 2**63:
         return None
     return connect_id, position
@@ -100,22 +102,19 @@ def read(packet: bytes) -> tuple[int, bytes] | None:
     return found and (found[0], packet[found[1] :])
 
 
-def _read_varint(data: bytes | memoryview, position: int) -> tuple[int, int]:
+def read_varint(data: bytes | memoryview, position: int, stop: int) -> tuple[int, int]:
     """The value at `position` and the position behind it; IndexError if the data ends within.
 
-    One that is too long is no value at all: -1.
+    One that is too long, or does not end before `stop`, is no value at all: -1.
     """
     byte = data[position]
-    if byte < 0x80:
-        return byte, position + 1
     value = byte & 0x7F
     shift = 7
-    while True:
+    while byte > 0x7F:
         position += 1
+        if position >= stop or shift > 56:
+            return -1, position
         byte = data[position]
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position + 1
         shift += 7
-        if shift > 63:
-            return -1, position
+    return value, position + 1

@@ -13,6 +13,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
+from konnect.wire.data_packet import BYTES, CONNECT_ID, TYPE_AND_TAG, read_varint
 from konnect.wire.frames import HEAD_SIZE
 from konnect.wire.framing import PREFIX_SIZE
 
@@ -24,10 +25,6 @@ _HEADS = Struct("!IBIBI3sB")
 length; a DATA packet's first fields and their first length."""
 
 HEADS_SIZE = _HEADS.size
-
-_TYPE_AND_TAG = b"\x08\x04\x22"
-_CONNECT_ID = 0x08
-_BYTES = 0x1A
 
 COPIED = 2048
 """Payloads up to this are copied: a view would keep the whole read alive, and costs as much."""
@@ -70,20 +67,20 @@ def take(
             break
         left -= cost
         # As `data_packet.read_head` does it; of what is in doubt, protobuf is the judge.
-        if tag == _TYPE_AND_TAG and size > 8:
+        if tag == TYPE_AND_TAG and size > 8:
             at = position + HEADS_SIZE
             if inner > 0x7F:
-                inner, at = _varint(data, at - 1, stop)
-            if at + inner == stop and inner > 4 and data[at] == _CONNECT_ID:
+                inner, at = read_varint(data, at - 1, stop)
+            if at + inner == stop and inner > 4 and data[at] == CONNECT_ID:
                 connect_id = data[at + 1]
                 at += 2
                 if connect_id > 0x7F:
-                    connect_id, at = _varint(data, at - 1, stop)
-                if at + 2 < stop and data[at] == _BYTES:
+                    connect_id, at = read_varint(data, at - 1, stop)
+                if at + 2 < stop and data[at] == BYTES:
                     length = data[at + 1]
                     at += 2
                     if length > 0x7F:
-                        length, at = _varint(data, at - 1, stop)
+                        length, at = read_varint(data, at - 1, stop)
                     if at + length == stop and length and connect_id > 0:
                         payload = data[at:stop] if length <= COPIED else view[at:stop]
                         back += give(connect_id, payload, cost)
@@ -92,18 +89,3 @@ def take(
         back += give_other(data[stop - size : stop], cost)
         position = stop
     return position, room - left, back
-
-
-def _varint(data: bytes, at: int, stop: int) -> tuple[int, int]:
-    """The value at `at` and the position behind it; -1 for one that does not end before `stop`."""
-    byte = data[at]
-    value = byte & 0x7F
-    shift = 7
-    while byte > 0x7F:
-        at += 1
-        if at == stop or shift > 56:
-            return -1, at
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        shift += 7
-    return value, at + 1

@@ -168,9 +168,15 @@ class TlsTransport(TlsRecords):
         """The peer's close_notify is still to be read."""
 
     def _emptied(self) -> None:
-        streams = self._producer is not None and self._streaming and not self._paused
-        if not (self.disconnecting and streams) or self._read_closed:
+        streams = self._producer is not None and self._streaming
+        if not (self.disconnecting and streams):
             super()._emptied()
+            return
+        if self._paused:
+            super()._emptied()
+        # When the peer has ended it, the producer's protocol may not know, and would never let go.
+        if self._read_closed and not self._queued and self.connected and self._end is None:
+            self._finish_connection()
 
     def _finish_connection(self) -> None:
         if self._notify() and (self._read_closed or self._both_ended()):

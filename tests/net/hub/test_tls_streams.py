@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from OpenSSL import SSL
+from twisted.internet.endpoints import clientFromString
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import ISSLTransport
 
@@ -68,10 +69,10 @@ class TlsCase(TransportCase):
             f":ca={files.frontend_ca}:alpn=h2"
         )
 
-    def client_text(self, listener: socket.socket) -> str:
+    def client_text(self, listener: Any) -> str:
         files = pki()
         return (
-            f"mtls:127.0.0.1:{listener.getsockname()[1]}:ca={files.frontend_ca}:alpn=h2"
+            f"mtls:127.0.0.1:{_port_of(listener)}:ca={files.frontend_ca}:alpn=h2"
             f":cert={files.frontend_client_cert}:key={files.frontend_client_key}"
         )
 
@@ -83,6 +84,13 @@ class TlsCase(TransportCase):
         await remote.secure(context or client_context(), server=False, name="localhost")
         await until(lambda: "handshakeCompleted" in protocol.calls, "the handshake")
         return protocol, remote
+
+
+def _port_of(listener: Any) -> int:
+    """Of a plain socket, or of a listening port of Twisted's."""
+    if isinstance(listener, socket.socket):
+        return int(listener.getsockname()[1])
+    return int(listener.getHost().port)
 
 
 class TlsStreams:
@@ -372,6 +380,34 @@ class HubTlsTests(TlsStreams, TlsCase):
         self.assertEqual(
             protocol.calls, ["handshakeCompleted", "readConnectionLost", "connectionLost"]
         )
+
+    async def test_end_by_peer_with_a_paused_producer(self) -> None:
+        """A protocol that knows no half-close is not told of the peer's close_notify, so its
+        producer stays: what is queued is sent, the producer may add to it, and then it is over."""
+        for rest in (b"", b"more"):
+            await self._end_by_peer(rest)
+
+    async def _end_by_peer(self, rest: bytes) -> None:
+        factory = Keeping(TlsRecorder)
+        port = await self.listen(factory)
+        endpoint = clientFromString(self.reactor, self.client_text(port))
+        peer: Any = await endpoint.connect(Keeping(HalfTlsRecorder))
+        await until(lambda: factory.made and factory.made[0].calls and peer.calls, "the handshake")
+        protocol = factory.made[0]
+        self._protocols += [protocol, peer]
+        producer = Counting()
+        producer.on_resume = lambda: protocol.wire.write(rest)
+        protocol.wire.registerProducer(producer, True)
+        peer.wire.pauseProducing()
+        protocol.wire.write(MEGABYTES)
+        await until(lambda: producer.calls == ["pause"], "the pause")
+        peer.wire.loseWriteConnection()
+        await until(lambda: protocol.wire.disconnecting, "the peer's end")
+        peer.wire.resumeProducing()
+        self.assertEqual(await self.lost(protocol), ConnectionDone)
+        self.assertEqual(producer.calls, ["pause", "resume", "stop"])
+        await until(lambda: "readConnectionLost" in peer.calls, "our end")
+        self.assertTrue(peer.received == MEGABYTES + rest)
 
     async def test_before_tls_1_3(self) -> None:
         """Up to TLS 1.2 a close_notify is the end of both directions, and nobody may count on

@@ -134,7 +134,8 @@ class AbortWhenSent:
 
     def _look(self) -> None:
         self._call = None
-        if unsent(self._transport):
+        # Of a connection that the peer has reset, the kernel goes on to count what it cannot send.
+        if unsent(self._transport) and not broken(self._transport):
             self._call = self._clock.callLater(POLL, self._look)
         else:
             self._abort()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import socket
+import struct
 from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.error import ConnectionLost
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface import implementer
 
 from konnect.net.closing import (
     POLL,
@@ -162,10 +165,60 @@ class Writer(Protocol):
         AbortWhenSent(transport, reactor, transport.abortConnection).start()
 
 
+@implementer(IHalfCloseableProtocol)
+class HeldWriter(Protocol):
+    """Writes what its peer does not read, and resets behind that when the peer has ended its
+    side."""
+
+    waiting = 256 * 1024
+
+    def __init__(self) -> None:
+        self.resetting: Deferred[None] = Deferred()
+        self.gone: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * self.waiting)
+        transport.write(b"x" * self.waiting)
+
+    def readConnectionLost(self) -> None:
+        from twisted.internet import reactor
+
+        transport: Any = self.transport
+        AbortWhenSent(transport, reactor, transport.abortConnection).start()
+        self.resetting.callback(None)
+
+    def writeConnectionLost(self) -> None:
+        """Not before the reset."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.gone.callback(None)
+
+
 class ResetTests(TestCase):
     """The real thing, on loopback."""
 
     timeout = 20
+
+    async def test_a_peer_that_resets(self) -> None:
+        """The wait is over when the peer has reset the connection, though the kernel then still
+        counts what the peer has not taken, and nobody reads any more."""
+        from twisted.internet import reactor
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        writer = HeldWriter()
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", listener.getsockname()[1])
+        await endpoint.connect(Factory.forProtocol(lambda: writer))
+        peer, _ = listener.accept()
+        peer.shutdown(socket.SHUT_WR)
+        await writer.resetting
+        await deferLater(reactor, 5 * POLL)
+        self.assertFalse(writer.gone.called)
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        await writer.gone
 
     async def test_nothing_is_lost(self) -> None:
         """The peer gets every byte written before the reset, and then the reset."""

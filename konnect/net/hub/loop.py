@@ -143,8 +143,11 @@ class Hub:
     def flush_later(self, channel: Channel) -> None:
         """Call the channel's `flush` when this turn ends, or soon when there is none."""
         self._flushing.append(channel)
-        if not self._in_turn and self._flush_call is None:
-            self._flush_call = self.reactor.callLater(0, self._flush_outside)
+        if not self._in_turn:
+            call = self._flush_call
+            # Whoever empties the reactor, as trial does after each test, cancels it.
+            if call is None or not call.active():
+                self._flush_call = self.reactor.callLater(0, self._flush_outside)
 
     def _stop(self) -> None:
         epoll = self._epoll
@@ -233,7 +236,11 @@ class Hub:
     def connectionLost(self, reason: Failure) -> None:
         """The reactor is being emptied (as trial does after each test): let go of everything."""
         for channel in list(self._channels.values()):
-            channel.failed(main.CONNECTION_LOST)
+            try:
+                channel.failed(main.CONNECTION_LOST)
+            except BaseException as error:
+                self.complain(error)
+        self._channels.clear()
         if self._epoll is not None:
             self._epoll.close()
             self._epoll = None

@@ -40,6 +40,7 @@ class Stub:
         self._hub, self._log, self._name = hub, log, name
         self.on_event: Callable[[], Any] = lambda: None
         self.on_flush: Callable[[], Any] = lambda: None
+        self.on_fail: Callable[[], Any] = self.close
         hub.add(self, mask)
 
     def handle(self, events: int) -> None:
@@ -52,7 +53,7 @@ class Stub:
 
     def failed(self, error: BaseException) -> None:
         self._log.append(f"failed {self._name}: {type(error).__name__}")
-        self.close()
+        self.on_fail()
 
     def close(self) -> None:
         if self.fd >= 0:
@@ -204,6 +205,26 @@ class HubTests(SynchronousTestCase):
         stub = self.stub("a")
         self.hub.connectionLost(None)  # type: ignore[arg-type]
         self.assertEqual((stub.fd, self.hub.fileno()), (-1, -1))
+
+    def test_emptied_reactor_and_a_mistake(self) -> None:
+        """One channel's mistake keeps a hub that was thrown out from nothing: it begins anew."""
+        bad, good = self.stub("a"), self.stub("b")
+        bad.on_fail = lambda: 1 // 0
+        self.hub.connectionLost(None)  # type: ignore[arg-type]
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual((good.fd, self.hub.fileno()), (-1, -1))
+        self.stub("c")
+        self.assertGreaterEqual(self.hub.fileno(), 0)
+
+    def test_emptied_reactor_and_a_flush(self) -> None:
+        """Who empties the reactor cancels the flush too; later ones are done all the same."""
+        stub = self.stub("a")
+        self.hub.flush_later(stub)
+        for call in self.reactor.getDelayedCalls():
+            call.cancel()
+        self.hub.flush_later(stub)
+        self.reactor.advance(0)
+        self.assertEqual(self.log, ["flush a", "flush a"])
 
     def test_one_for_each_reactor(self) -> None:
         """A reactor has one hub, which does not keep it in memory."""

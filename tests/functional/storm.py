@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from collections.abc import Mapping
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -29,6 +30,7 @@ from tests.functional.rig import (
 from tests.functional.story import Story
 from tests.functional.waiting import pause, turns, until
 
+PATIENCE = 4
 WORKERS = 24
 AGENTS = 3
 MIB = 1024 * 1024
@@ -66,19 +68,24 @@ PROMISING = (GRPC_UNIX, GRPC_TLS, CONNECT_TLS)
 
 class Storm:
     """
-    One storm of so many seconds.
+    One storm of so many seconds; of up to `PATIENCE` times as many, on a machine so busy that less
+    has happened than `least` names.
 
     `counts` says what happened; `wrong` what may not have; `story` what was done before.
     """
 
-    def __init__(self, case: FunctionalTestCase, seed: int, seconds: float) -> None:
+    def __init__(
+        self, case: FunctionalTestCase, seed: int, seconds: float, least: Mapping[str, int]
+    ) -> None:
         self.case = case
         self.counts: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.story = Story()
         self.seed = seed
         self._chance = random.Random(seed)
+        self._least = least
         self._until = time.monotonic() + seconds
+        self._latest = time.monotonic() + PATIENCE * seconds
         self._goodbyes = 0
         """Programs stopped in order: their tunnels end cleanly, and are no promise."""
         self._chaotic: list[Destination] = []
@@ -112,6 +119,12 @@ class Storm:
                     peer.transport.abortConnection()
                 self._check(peer, "at a destination")
         await case.nothing_left()
+
+    @property
+    def _raging(self) -> bool:
+        now, counts = time.monotonic(), self.counts
+        lacking = any(counts[what] < least for what, least in self._least.items())
+        return now < self._until or (lacking and now < self._latest)
 
     def _check(self, peer: Peer, where: str) -> None:
         if peer.digest != digest(peer.count):
@@ -154,7 +167,7 @@ class Storm:
 
     async def _clients(self, number: int, chance: random.Random) -> None:
         """One client after another, until time is up."""
-        while time.monotonic() < self._until:
+        while self._raging:
             if not self._proxy.running:
                 await pause(0.02)
                 continue
@@ -262,7 +275,7 @@ class Storm:
         destinations."""
         chance = self._chance
         assert callable(cut)
-        while time.monotonic() < self._until:
+        while self._raging:
             await pause(0.3 + chance.random())
             action = chance.randrange(6)
             agent = chance.choice(agents)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from tests.functional.rig import FunctionalTestCase
@@ -18,28 +19,34 @@ class StormTestCase(FunctionalTestCase):
         """The command line that repeats a storm with this seed."""
         raise NotImplementedError
 
-    async def pass_over(self, seed: int, seconds: float) -> Storm:
-        """The storm with this seed, from its beginning to its end; fails if anything is wrong."""
-        self.storm = Storm(self, seed, seconds)
+    async def pass_over(
+        self, seed: int, seconds: float, least: Mapping[str, int] | None = None
+    ) -> Storm:
+        """The storm with this seed, from its beginning to its end (see `Storm`); fails if anything
+        is wrong."""
+        self.storm = Storm(self, seed, seconds, least or {})
         await self.storm.run()
         self.assertEqual(self.storm.wrong, [])
         return self.storm
 
     def run(self, result: Any) -> None:  # type: ignore[override]
         """Run it; also what comes behind it, in the clean-up, may fail."""
-        before = _problems(result)
+        before = len(_problems(result))
         super().run(result)
-        if self.storm is not None and _problems(result) > before:
+        problems = _problems(result)[before:]
+        if self.storm is not None and problems:
             again = _environment() + self.replay(self.storm.seed)
-            self.tell(f"What led there:\n{self.storm.story}\nto repeat it: {again}")
+            wrong = "\n".join(problems)
+            self.tell(f"{wrong}\nWhat led there:\n{self.storm.story}\nto repeat it: {again}")
 
     def tell(self, text: str) -> None:
         """Say so of a storm that has failed."""
         print(f"\n{text}", flush=True)
 
 
-def _problems(result: Any) -> int:
-    return len(result.errors) + len(result.failures)
+def _problems(result: Any) -> list[str]:
+    """What was wrong so far: a run that is cut off later never comes to say it."""
+    return [failure.getErrorMessage() for _, failure in [*result.errors, *result.failures]]
 
 
 def _environment() -> str:

@@ -37,6 +37,7 @@ from konnect.client.errors import (
 )
 from konnect.client.live import Live
 from konnect.client.reaching import reach
+from konnect.net.tcp import tune
 from konnect.net.tls import explain
 from konnect.wire.connect_client import (
     BadResponse,
@@ -178,9 +179,7 @@ class ConnectDial(Protocol):
 
     def connectionMade(self) -> None:
         transport = cast(Any, self.transport)
-        set_no_delay = getattr(transport, "setTcpNoDelay", None)
-        if set_no_delay is not None:
-            set_no_delay(True)
+        tune(transport)
         self._secure = ISSLTransport.providedBy(transport)
         if not self._secure:
             # Twisted's endpoints put a wrapper around a protocol that claims only one of its

@@ -31,8 +31,9 @@ from konnect.net.diagnosis import explain, peer_address
 from konnect.net.floods import DEFAULT, Count, FloodLimits, FloodWatch
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.grpc_streams import StreamTable
-from konnect.net.keepalive import Keepalive
+from konnect.net.keepalive import ANSWER_TIMEOUT, Keepalive
 from konnect.net.link_window import WholeWindow, WindowGauge, follow
+from konnect.net.tcp import give_up_after, tune
 from konnect.net.unread import UnreadEnds
 from konnect.net.users import user_of
 from konnect.wire.events import (
@@ -95,9 +96,8 @@ class GrpcProtocol(StreamTable):
     def connectionMade(self) -> None:
         transport = cast(Any, self.transport)
         self.peer = peer_address(transport) or "an unknown peer"
-        set_no_delay = getattr(transport, "setTcpNoDelay", None)
-        if set_no_delay is not None:
-            set_no_delay(True)
+        tune(transport)
+        give_up_after(transport, ANSWER_TIMEOUT)
         self._takes_views = getattr(transport, "takes_views", False)
         transport.registerProducer(self, True)
         if not ISSLTransport.providedBy(transport):

@@ -23,6 +23,7 @@ from konnect.net.closing import (
     ended_whole,
     hung_up,
 )
+from konnect.net.tcp import tune
 from konnect.tunnel.backlog import Backlog
 from konnect.tunnel.ends import Bytes, End
 from konnect.tunnel.ledger import Ledger
@@ -94,9 +95,7 @@ class SocketEnd(End):
         self._paused = False
         self._watch_call: Any = None
         self._discarded = 0
-        set_no_delay = getattr(transport, "setTcpNoDelay", None)
-        if set_no_delay is not None:
-            set_no_delay(True)
+        tune(transport)
 
     def attach(self) -> None:
         """Begin to take part in back-pressure: once, before the first `write`."""

@@ -11,6 +11,7 @@ from twisted.internet.error import ConnectBindError, ConnectError, TimeoutError,
 
 from konnect.net.hub.facts import resolved
 from konnect.net.hub.loop import BROKEN, OUT, Hub
+from konnect.net.tcp import be_watchful
 
 _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
 _KIND = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
@@ -61,6 +62,8 @@ class Attempt:
             return
         try:
             sock = self._sock = socket.socket(family, _KIND)
+            if family != socket.AF_UNIX:
+                be_watchful(sock)
             if local is not None:
                 sock.bind(resolved(*local)[1])
         except OSError as error:

@@ -17,12 +17,13 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
-from konnect.net.hub.facts import address_of, be_prompt
+from konnect.net.hub.facts import address_of
 from konnect.net.hub.loop import Hub
 from konnect.net.hub.ports import TcpPort
 from konnect.net.hub.reactor import HubReactor
 from konnect.net.hub.tls import TlsTransport
 from konnect.net.hub.transport import StreamTransport
+from konnect.net.tcp import be_prompt
 from konnect.net.tls import ClientTls, ServerTls
 
 

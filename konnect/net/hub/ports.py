@@ -19,10 +19,11 @@ from twisted.python.lockfile import FilesystemLock
 from zope.interface import implementer
 
 from konnect.log import make_logger
-from konnect.net.hub.facts import address_of, be_prompt, resolved
+from konnect.net.hub.facts import address_of, resolved
 from konnect.net.hub.loop import IN, Hub
 from konnect.net.hub.tls import TlsTransport
 from konnect.net.hub.transport import StreamTransport
+from konnect.net.tcp import be_prompt, be_watchful
 from konnect.net.tls import ServerTls
 
 log = make_logger(__name__)
@@ -210,6 +211,7 @@ class TcpPort(Port):
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(name)
+            be_watchful(sock)
         except OSError as error:
             if sock is not None:
                 sock.close()

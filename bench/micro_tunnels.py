@@ -15,9 +15,9 @@ from konnect.agent.link import ProxyLink
 from konnect.net.grpc_server import GrpcServerFactory
 from konnect.net.policing import CLIENTS
 from konnect.net.timers import Timers
+from konnect.proxy import frontend_grpc
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.frontend_connect import ConnectFactory
-from konnect.proxy.frontend_grpc import ProxyStream
 from konnect.proxy.link import AgentLink
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
@@ -64,6 +64,17 @@ class Proxy:
         """The agent says that the tunnel is over."""
         self.link.message(packets.close_rsp(connect_id), COST)
 
+    def grpc_streams(self) -> Any:
+        """What accepts the streams of gRPC clients."""
+        if not hasattr(frontend_grpc, "GrpcFrontend"):  # in other versions
+            make: Any = frontend_grpc.ProxyStream
+            return lambda stream, _: make(stream, self.switchboard, self.ledger, self.clock)
+        from konnect.proxy.client_window import ClientWindows
+
+        windows = ClientWindows(self.ledger.now, 1 << 20)
+        shared = frontend_grpc.GrpcFrontend(self.switchboard, self.ledger, self.clock, windows)
+        return shared.accept
+
 
 def over_connect(operations: int) -> Run:
     """A CONNECT client's connection: request, dial, success, first bytes, the end."""
@@ -86,10 +97,11 @@ def over_grpc(operations: int) -> Run:
     """A gRPC client's stream: DIAL_REQ, dial, success, first bytes, the end."""
     proxy = Proxy()
     request = packets.dial_req("tcp", "host:80", 77)
+    accept = proxy.grpc_streams()
 
     def once(connect_id: int) -> None:
         stream: Any = Stream()
-        client: Any = ProxyStream(stream, proxy.switchboard, proxy.ledger, proxy.clock)
+        client: Any = accept(stream, ())
         stream.listener = client
         client.message(request, COST)
         proxy.accept(connect_id)
@@ -105,12 +117,9 @@ def over_a_grpc_connection(operations: int) -> Run:
     read, the acknowledged SETTINGS, bytes both ways, CLOSE_REQ and a hang-up."""
     proxy = Proxy()
 
-    def accept(stream: Any, metadata: Any) -> Any:
-        return ProxyStream(stream, proxy.switchboard, proxy.ledger, proxy.clock)
-
     factory = GrpcServerFactory(
         "gRPC frontend",
-        {packets.PROXY_PATH: accept},
+        {packets.PROXY_PATH: proxy.grpc_streams()},
         proxy.clock,
         memo=OpeningMemo(Limits()),
         pings=CLIENTS,

@@ -21,7 +21,6 @@ from konnect.app.strategies import make_registry
 from konnect.app.tls_flags import make_renewal
 from konnect.app.transport_flags import data_reactor
 from konnect.net.grpc_server import GrpcServerFactory
-from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.policing import AGENTS, CLIENTS
 from konnect.net.timers import Timers
 from konnect.ops.health import admin_site, health_site
@@ -33,7 +32,7 @@ from konnect.proxy.agents import Admission
 from konnect.proxy.client_window import INITIAL, ClientWindows
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.frontend_connect import ConnectFactory
-from konnect.proxy.frontend_grpc import ProxyStream
+from konnect.proxy.frontend_grpc import GrpcFrontend
 from konnect.proxy.link import AgentLink
 from konnect.proxy.reviews import Reviews
 from konnect.tunnel.ledger import Ledger
@@ -73,6 +72,7 @@ class ProxyService(Service):
             buffer_limit=config.buffer_limit,
             waiting=self.waiting,
         )
+        self._grpc = GrpcFrontend(self.switchboard, self.ledger, self._timers, self._windows)
         self.renewal = make_renewal(self.ledger, reactor, config.tls_reload_interval)
         self.listeners = Listeners(
             reactor,
@@ -156,7 +156,7 @@ class ProxyService(Service):
             self._memos.append(memo)
             factory = GrpcServerFactory(
                 "gRPC frontend",
-                {PROXY_PATH: self._proxy_stream},
+                {PROXY_PATH: self._grpc.accept},
                 self._timers,
                 memo=memo,
                 keepalive_time=self.config.frontend_keepalive_time,
@@ -180,9 +180,6 @@ class ProxyService(Service):
 
     def _count_cut(self, reason: str) -> None:
         self.ledger.cut[reason] += 1
-
-    def _proxy_stream(self, stream: GrpcStream, metadata: Metadata) -> StreamListener:
-        return ProxyStream(stream, self.switchboard, self.ledger, self._timers, self._windows)
 
     def _agents(self, reviews: Reviews | None) -> Factory:
         admission = Admission(

@@ -117,6 +117,11 @@ def explain(failure: Failure | BaseException, transport: object = None) -> str:
     return f"{cause} (peer {peer})" if peer else cause
 
 
+def explain_hang_up(peer: str) -> str:
+    """`explain`, for a connection that its peer has closed when all was well."""
+    return f"connection closed by the peer (peer {peer})"
+
+
 def peer_address(transport: object) -> str:
     """``host:port`` of the transport's peer, "unix socket", or "" when it is not known."""
     get_peer = getattr(transport, "getPeer", None)

@@ -15,18 +15,26 @@ The clock is read once a batch, not per frame.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 
 from konnect.wire.grpc import GrpcConnection
+from konnect.wire.overhead import Overhead
+
+NEVER = 2**63
 
 BACKLOG = 1024 * 1024
 """Bytes of answers that may wait for a peer that does not read."""
 
 Count = Callable[[str], None]
 """Counts a connection or stream that was cut, by reason."""
+
+
+def _batch(rate: int) -> int:
+    """How many frames without payload are looked at together; 0: they are not."""
+    return max(rate // 4, 1) if rate > 0 else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,13 @@ class FloodLimits:
     """Seconds for a TLS handshake and the head of a CONNECT request."""
     preface_timeout: float = 20.0
     """Seconds for a TLS handshake and the preface of HTTP/2."""
+    watch_from: int = field(init=False, default=0)
+    """Frames without payload below which a connection needs no `FloodWatch`: nearly all of them."""
+
+    def __post_init__(self) -> None:
+        batches = [_batch(self.control_rate), self.reset_rate]
+        least = min((size for size in batches if size > 0), default=NEVER)
+        object.__setattr__(self, "watch_from", least // 2)
 
 
 DEFAULT = FloodLimits()
@@ -58,16 +73,19 @@ class FloodGauge:
     """One connection's gauge; `mark` is the count at which `flooded` wants to be asked.
 
     :param batch: how many are looked at together; half of them may come at once.
+    :param count: how many had come when the gauge was made.
     """
 
     __slots__ = ("_batch", "_clock", "_rate", "_since", "mark")
 
-    def __init__(self, clock: IReactorTime, rate: int, batch: int | None = None) -> None:
+    def __init__(
+        self, clock: IReactorTime, rate: int, batch: int | None = None, count: int = 0
+    ) -> None:
         self._clock = clock
         self._rate = rate
-        self._batch = batch or max(rate // 4, 1)
+        self._batch = batch or _batch(rate)
         self._since = clock.seconds()
-        self.mark = 2**63 if rate <= 0 else self._batch
+        self.mark = NEVER if rate <= 0 else count + self._batch
 
     def flooded(self, count: int) -> bool:
         """`count`, at least `mark`, have come in all: was the last batch too fast?"""
@@ -80,13 +98,20 @@ class FloodGauge:
 
 
 class FloodWatch:
-    """Looks at one HTTP/2 connection after each read."""
+    """Looks at one HTTP/2 connection after each read, from a certain count of frames on."""
 
     __slots__ = ("_overhead", "_wasted")
 
-    def __init__(self, clock: IReactorTime, limits: FloodLimits) -> None:
-        self._overhead = FloodGauge(clock, limits.control_rate)
-        self._wasted = FloodGauge(clock, limits.reset_rate, limits.reset_rate)
+    def __init__(
+        self, clock: IReactorTime, limits: FloodLimits, so_far: Overhead | None = None
+    ) -> None:
+        count = wasted = 0
+        if so_far is not None:
+            # No more than was not worth a look: what one read has brought may be a flood by itself.
+            count = min(so_far.count, limits.watch_from)
+            wasted = min(so_far.wasted, limits.watch_from)
+        self._overhead = FloodGauge(clock, limits.control_rate, count=count)
+        self._wasted = FloodGauge(clock, limits.reset_rate, limits.reset_rate, wasted)
 
     def verdict(self, wire: GrpcConnection, blocked: bool) -> tuple[str, str] | None:
         """

@@ -11,7 +11,7 @@ It does not know packets, tunnels or services; `konnect.net.grpc_server` routes 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -27,19 +27,15 @@ from zope.interface import implementer
 
 from konnect.log import make_logger
 from konnect.net.closing import ended_below
-from konnect.net.diagnosis import explain, peer_address
-from konnect.net.floods import DEFAULT, Count, FloodLimits, FloodWatch
+from konnect.net.diagnosis import explain, explain_hang_up, peer_address
+from konnect.net.floods import DEFAULT, Count, FloodLimits
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
-from konnect.net.grpc_streams import StreamTable
+from konnect.net.grpc_streams import UNKNOWN
+from konnect.net.grpc_watches import WatchedStreams
 from konnect.net.keepalive import ANSWER_TIMEOUT, Keepalive
-from konnect.net.link_window import WholeWindow, WindowGauge, follow
 from konnect.net.tcp import give_up_after, tune
-from konnect.net.unread import UnreadEnds
 from konnect.net.users import user_of
-from konnect.wire.events import (
-    ConnectionEnded,
-    Ponged,
-)
+from konnect.wire.events import ConnectionEnded
 from konnect.wire.grpc import GrpcConnection, Limits, OpeningMemo, Role
 from konnect.wire.status import ErrorCode, Status
 
@@ -50,7 +46,7 @@ CLOSE_TIMEOUT = 15.0
 
 
 @implementer(IPushProducer, IHandshakeListener)
-class GrpcProtocol(StreamTable):
+class GrpcProtocol(WatchedStreams):
     """
     One HTTP/2 connection that carries gRPC streams, in either role.
 
@@ -59,6 +55,11 @@ class GrpcProtocol(StreamTable):
     """
 
     _user: str | None = None
+    _started = False
+    _abort_call: Any = None
+    _ready: Deferred[None] | None = None
+    unusual_end = False
+    """After the end: whether it deserves a log line (we closed it for a reason, or TLS failed)."""
 
     def __init__(
         self,
@@ -69,33 +70,34 @@ class GrpcProtocol(StreamTable):
         memo: OpeningMemo | None = None,
         accept: Callable[[GrpcStream, str, Metadata], StreamListener | None] | None = None,
         keepalive_time: float = 3600.0,
+        keepalive: Keepalive | None = None,
         floods: FloodLimits = DEFAULT,
         on_cut: Count | None = None,
         on_lost: Callable[[GrpcProtocol, str], None] | None = None,
     ) -> None:
-        super().__init__(GrpcConnection(role, limits, memo=memo), accept)
-        self._clock = clock
+        """`keepalive`: what watches this connection with others, instead of `keepalive_time`."""
+        wire = GrpcConnection(role, limits, memo=memo, deliver=self._act)
+        super().__init__(wire, accept, clock, floods, on_cut)
         self._on_lost = on_lost
-        self._started = False
-        self._path: WholeWindow | WindowGauge | None = None
-        self._abort_call: Any = None
-        self._keepalive = Keepalive(clock, keepalive_time, self._ping, self._silent)
-        self._floods = FloodWatch(clock, floods)
-        self._on_cut = on_cut
-        self._unread = UnreadEnds(clock, self._wire.queued, self._drop_unread)
-        self.ready: Deferred[None] = Deferred()
+        self.keepalive = keepalive or Keepalive(clock, keepalive_time)
+
+    @property
+    def ready(self) -> Deferred[None]:
         """Fires when streams may be opened (after the TLS handshake); fails with the reason."""
-        self.lost = False
-        """The connection is gone."""
-        self.unusual_end = False
-        """After the end: whether it deserves a log line (we closed it for a reason, or TLS
-        failed)."""
+        ready = self._ready
+        if ready is None:  # of a server nobody asks for it
+            ready = self._ready = Deferred()
+            if self.lost:
+                ready.errback(Failure(ConnectionError(self._closing)))
+            elif self._started:
+                ready.callback(None)
+        return ready
 
     # -- the transport's side
 
     def connectionMade(self) -> None:
-        transport = cast(Any, self.transport)
-        self.peer = peer_address(transport) or "an unknown peer"
+        transport = self.transport
+        self.peer = peer_address(transport) or self.peer
         tune(transport)
         give_up_after(transport, ANSWER_TIMEOUT)
         self._takes_views = getattr(transport, "takes_views", False)
@@ -116,56 +118,63 @@ class GrpcProtocol(StreamTable):
             self._start()
 
     def _start(self) -> None:
+        """Begin HTTP/2: what we have to say goes out with the answer to what is read now, or at
+        once."""
         self._started = True
         self._wire.start()
         self._flush()
-        self._keepalive.start()
-        self.ready.callback(None)
+        self.keepalive.start(self)
+        if self._ready is not None:
+            self._ready.callback(None)
+
+    def _early(self, data: bytes) -> bytes:
+        """Bytes before the start: those that are for HTTP/2, which has been started then."""
+        return b""
 
     def dataReceived(self, data: bytes) -> None:
-        if not self._started or self._closing is not None:
+        if self._closing is not None:
             return
-        self._keepalive.heard = True
         self._receiving = True
         try:
-            self._act(self._wire.receive(data))
+            if not self._started:
+                data = self._early(data)
+                if not data:
+                    return
+            self.heard = True
+            wire = self._wire
+            events = wire.receive(data)
+            if events:
+                self._act(events)
         finally:
             self._receiving = False
-        verdict = self._floods.verdict(self._wire, self._blocked)
-        if verdict is not None:
-            self.cut(*verdict)
+        if self._blocked or wire.overhead.count >= self._limits.watch_from:
+            self._look_for_floods()
         self._flush()
-
-    def cut(self, why: str, label: str) -> None:
-        """Drop the connection for what the peer did; `label` is what it is counted under."""
-        if self._closing is None:
-            self._count_cut(label)
-            self.close(why, abort=True)
-
-    def _count_cut(self, label: str) -> None:
-        if self._on_cut is not None:
-            self._on_cut(label)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost = True
-        self._keepalive.stop()
+        self.keepalive.stop(self)
         if self._abort_call is not None:
             self._abort_call.cancel()
             self._abort_call = None
-        self._unread.stop()
-        self.unusual_end = self._closing is not None or not (
-            self._started or isinstance(reason.value, ConnectionDone)
-        )
-        text = self._closing or explain(reason, self.transport)
+        if self._unread is not None:
+            self._unread.stop()
+            self._unread = None
+        done = isinstance(reason.value, ConnectionDone)
+        text = self._closing
+        self.unusual_end = text is not None or not (self._started or done)
+        if text is None:
+            known = self._started and done and self.peer != UNKNOWN
+            text = explain_hang_up(self.peer) if known else explain(reason, self.transport)
         self._closing = text
         # The wire's own events say the same with less: it does not know why.
         self._wire.connection_lost()
         for stream in list(self._streams.values()):
             self._tell_ended(stream, Status.UNAVAILABLE, text, reset=True)
-        if not self.ready.called:
-            self.ready.errback(Failure(ConnectionError(text)))
-            # A server has nobody who waits for it: its failure is the line logged by on_lost.
-            self.ready.addErrback(lambda _: None)
+        if self._ready is not None and not self._ready.called:
+            self._ready.errback(Failure(ConnectionError(text)))
+            # Whoever waited knows now; there may be nobody.
+            self._ready.addErrback(lambda _: None)
         on_lost, self._on_lost, self._accept = self._on_lost, None, None
         if on_lost is not None:
             on_lost(self, text)
@@ -176,7 +185,7 @@ class GrpcProtocol(StreamTable):
 
     def resumeProducing(self) -> None:
         if ended_below(self.transport):
-            cast(Any, self.transport).unregisterProducer()
+            self.transport.unregisterProducer()
             return
         self._blocked = False
         self._flush()
@@ -229,7 +238,7 @@ class GrpcProtocol(StreamTable):
         if self._closing is not None or self.transport is None:
             return
         self._closing = why
-        transport = cast(Any, self.transport)
+        transport = self.transport
         transport.unregisterProducer()
         if abort:
             transport.abortConnection()
@@ -243,51 +252,22 @@ class GrpcProtocol(StreamTable):
     def abort(self) -> None:
         """Drop the connection at once."""
         if self.transport is not None:
-            cast(Any, self.transport).abortConnection()
+            self.transport.abortConnection()
 
     def _close_late(self) -> None:
         self._abort_call = None
         self.abort()
 
-    def _end(self, stream: GrpcStream, status: Status, text: str) -> None:
-        if self._streams.get(stream.id) is stream:
-            super()._end(stream, status, text)
-            if not self.lost:
-                self._unread.watch(stream.id)
-
-    def _drop_unread(self, stream_id: int) -> None:
-        log.info("{peer} does not read the end of a stream: dropped it", peer=self.peer)
-        self._count_cut("unread_stream")
-        self._wire.reset_stream(stream_id)
-        self._flush()
-
     def _flush(self) -> None:
         """Hand over what may be sent: one write a turn; then tell the streams of their room."""
         if self._receiving or self._blocked or self._closing is not None:
             return
-        data = self._wire.output()
+        wire = self._wire
+        data = wire.output()
         if data:
-            cast(Any, self.transport).write(data)
-        self._act(self._wire.pending())
-
-    def _ping(self) -> None:
-        if self._path is not None:
-            self._path.pinged()
-        self._wire.ping(b"keepaliv")
-        self._flush()
-
-    def _ponged(self, event: Ponged) -> None:
-        """Any byte counts as a sign of life, see `dataReceived`; this one has a time as well."""
-        if self._path is not None:
-            self._path.ponged()
-
-    def _follow_path(self, stream: GrpcStream, own: bool) -> None:
-        window = self._wire.window_of(stream.id)
-        self._path = follow(self._clock.seconds, self._ping, window, own=own)
-        self._ping()
-
-    def _silent(self) -> None:
-        self.close("the peer did not answer the keepalive ping", abort=True)
+            self.transport.write(data)
+        if wire.streams.pending:
+            self._act(wire.pending())
 
     def _connection_ended(self, event: ConnectionEnded) -> None:
         self._receiving = False

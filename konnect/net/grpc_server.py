@@ -8,16 +8,18 @@ one log line; plain HTTP/1 is also answered, since a person with a browser or cu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 
 from konnect.log import make_logger
+from konnect.net.deadlines import Deadlines
 from konnect.net.floods import DEFAULT, Count, Crowd, FloodLimits
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.net.keepalive import Keepalive
 from konnect.net.policing import TOO_MANY_PINGS, PingPolice, PingRules
 from konnect.wire.grpc import Limits, OpeningMemo, Role
 from konnect.wire.status import ErrorCode, Status
@@ -40,29 +42,30 @@ class GrpcServerProtocol(GrpcProtocol):
     One accepted connection.
 
     :param crowd: those of its listener that ask for nothing.
+    :param prefaces: the limits for connections that have not begun, which end by `preface_late`.
     :param pings: how often the peer may ping.
     """
 
-    _head: bytes | None = b""
-    _preface_limit: Any = None
+    _police: PingPolice | None = None
+
+    _head = b""
 
     def __init__(
         self,
         clock: IReactorTime,
         crowd: Crowd,
         *,
-        floods: FloodLimits,
+        prefaces: Deadlines[GrpcServerProtocol],
         pings: PingRules | None = None,
         **more: Any,
     ) -> None:
-        super().__init__(Role.SERVER, clock, floods=floods, **more)
+        super().__init__(Role.SERVER, clock, **more)
         self._pings = pings
-        self._police: PingPolice | None = None
         self._crowd = crowd
-        self._preface_timeout = floods.preface_timeout
+        self._prefaces = prefaces
 
     def connectionMade(self) -> None:
-        self._preface_limit = self._clock.callLater(self._preface_timeout, self._preface_late)
+        self._prefaces.set(self)
         super().connectionMade()
         self._crowd.enter(self)
 
@@ -93,36 +96,28 @@ class GrpcServerProtocol(GrpcProtocol):
     def _start(self) -> None:
         """Say nothing before the client's preface: who speaks HTTP/1 is to read our answer."""
 
-    def dataReceived(self, data: bytes) -> None:
-        if self._closing is not None:
-            return
-        head = self._head
-        if head is not None:
-            head += data
-            if not (head.startswith(PREFACE) or PREFACE.startswith(head)):
-                self._nonsense(head)
-                return
-            if len(head) < len(PREFACE):
-                self._head = head
-                return
-            self._head = None
-            self._stop_limit()
+    def _early(self, data: bytes) -> bytes:
+        if self._head:
+            data = self._head + data
+        if data.startswith(PREFACE):
+            self._head = b""
+            self._prefaces.drop(self)
             super()._start()
-            data = head
-        super().dataReceived(data)
+            return data
+        if PREFACE.startswith(data):
+            self._head = data
+        else:
+            self._nonsense(data)
+        return b""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._stop_limit()
+        if not self._started:
+            self._prefaces.drop(self)
         super().connectionLost(reason)
         self._crowd.leave(self)
 
-    def _stop_limit(self) -> None:
-        if self._preface_limit is not None:
-            self._preface_limit.cancel()
-            self._preface_limit = None
-
-    def _preface_late(self) -> None:
-        self._preface_limit = None
+    def preface_late(self) -> None:
+        """The limit for the preface is over."""
         self.cut("the peer did not begin HTTP/2 in time", "silent")
 
     def _nonsense(self, head: bytes) -> None:
@@ -130,7 +125,7 @@ class GrpcServerProtocol(GrpcProtocol):
             why = "TLS was spoken to a plain gRPC port"
         elif head.split(b" ", 1)[0].isalpha() and head[:1].isupper():
             why = "HTTP/1 was spoken to a gRPC port"
-            cast(Any, self.transport).write(_ANSWER)
+            self.transport.write(_ANSWER)
         else:
             why = "the peer spoke neither HTTP/2 nor anything known"
         self._count_cut("not_http2")
@@ -173,7 +168,10 @@ class GrpcServerFactory(Factory):
         self._clock = clock
         self._limits = limits
         self._memo = memo
-        self._keepalive_time = keepalive_time
+        self._keepalive = Keepalive(clock, keepalive_time, lasting=True)
+        self._prefaces: Deadlines[GrpcServerProtocol] = Deadlines(
+            clock, floods.preface_timeout, GrpcServerProtocol.preface_late, lasting=True
+        )
         self.connections: set[GrpcProtocol] = set()
 
     def buildProtocol(self, addr: Any) -> GrpcProtocol:
@@ -183,7 +181,8 @@ class GrpcServerFactory(Factory):
             limits=self._limits,
             memo=self._memo,
             accept=self._accept,
-            keepalive_time=self._keepalive_time,
+            keepalive=self._keepalive,
+            prefaces=self._prefaces,
             floods=self._floods,
             pings=self._pings,
             on_cut=self._on_cut,

@@ -8,7 +8,7 @@ written to the transport at once, and a large payload is not copied on its way t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.protocol import Protocol
 
@@ -39,12 +39,22 @@ log = make_logger(__name__)
 _JOIN_BELOW = 4096
 """Bytes below which a copy costs less than a second piece."""
 
+UNKNOWN = "an unknown peer"
+"""What a peer is called that the transport has no name for."""
+
 
 class StreamTable(Protocol):
     """See the module."""
 
-    peer = "?"
+    peer = UNKNOWN
+    transport: Any
+    going_away = False
+    pinged_too_often = False
+    """The peer goes away because our keepalive is too eager."""
     _takes_views = False
+    _receiving = False
+    _blocked = False
+    _closing: str | None = None
 
     def __init__(
         self,
@@ -57,12 +67,6 @@ class StreamTable(Protocol):
         self._streams: dict[int, GrpcStream] = {}
         # Streams with nothing queued that were told to stop since the transport takes no more.
         self._waiting: dict[GrpcStream, None] = {}
-        self._receiving = False
-        self._blocked = False
-        self._closing: str | None = None
-        self.going_away = False
-        self.pinged_too_often = False
-        """The peer goes away because our keepalive is too eager."""
 
     @property
     def live_streams(self) -> int:
@@ -89,8 +93,10 @@ class StreamTable(Protocol):
         if not self._blocked and self._closing is None:
             size = len(payload)
             before = self._direct(stream.id, head, size)
+            if before is None:
+                before = self._wire.first(stream.id, head, size)
             if before is not None:
-                transport = cast(Any, self.transport)
+                transport = self.transport
                 if size < _JOIN_BELOW or not self._takes_views:
                     transport.write(before + payload)
                 else:
@@ -109,7 +115,7 @@ class StreamTable(Protocol):
 
     def _cut_through(self, stream: GrpcStream, sink: PacketSink) -> None:
         inlet = PacketInlet(sink, self._wire.limits.max_message)
-        self._wire.cut_through(stream.id, inlet, self._act)
+        self._wire.cut_through(stream.id, inlet)
 
     def _act(self, events: list[Event]) -> None:
         for event in events:

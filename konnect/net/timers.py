@@ -116,7 +116,9 @@ class Timers:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._queues: dict[float, _Queue] = {}
-        self._resting = False
+        self._on_rest: list[Callable[[], None]] = []
+        self.resting = False
+        """Nothing new is expected: leave no idle delayed call."""
 
     def seconds(self) -> float:
         """See IReactorTime."""
@@ -129,7 +131,7 @@ class Timers:
             if delay <= 0 or kw or len(self._queues) >= LENGTHS:
                 return self._reactor.callLater(delay, callable, *args, **kw)
             queue = self._queues[delay] = _Queue(self._reactor, delay)
-            if self._resting:
+            if self.resting:
                 queue.rest()
         return queue.add(callable, args)
 
@@ -140,6 +142,13 @@ class Timers:
     def rest(self) -> None:
         """From now on leave no delayed call behind when the last limit is cancelled (for the end of
         a service)."""
-        self._resting = True
+        self.resting = True
         for queue in self._queues.values():
             queue.rest()
+        for rest in self._on_rest:
+            rest()
+
+    def on_rest(self, rest: Callable[[], None]) -> None:
+        """For who keeps an idle delayed call as well, as long as this clock is there: be called
+        when that is to end."""
+        self._on_rest.append(rest)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from konnect.net.grpc_stream import GrpcStream
 from konnect.proxy.client_window import INITIAL, PART, ClientWindow, ClientWindows
+from konnect.tunnel.ends import Bytes, chunks
 from konnect.tunnel.ledger import Ledger
-from konnect.wire import packets
+from konnect.tunnel.link import HEADS
+from konnect.wire import data_packet, packets
 
 if TYPE_CHECKING:
     from konnect.proxy.stream_end import StreamEnd
@@ -17,10 +19,10 @@ class ClientStream:
     """
     One stream.
 
-    :param windows: what the windows of all streams share; None: they share nothing.
+    :param windows: what the windows of all streams share.
     """
 
-    def __init__(self, stream: GrpcStream, ledger: Ledger, windows: ClientWindows | None) -> None:
+    def __init__(self, stream: GrpcStream, ledger: Ledger, windows: ClientWindows) -> None:
         self._stream = stream
         self._ledger = ledger
         self._windows = windows
@@ -28,6 +30,7 @@ class ClientStream:
         self._part = INITIAL // PART
         self._owed = 0
         self._paused: set[StreamEnd] = set()
+        self._blocked: list[StreamEnd] = []
 
     # -- the window
 
@@ -40,8 +43,7 @@ class ClientStream:
     def _give_back(self) -> int:
         window = self._window
         if window is None:
-            windows = self._windows or ClientWindows(self._ledger.now, 0)
-            window = self._window = ClientWindow(windows)
+            window = self._window = ClientWindow(self._windows)
         owed, self._owed = self._owed, 0
         back = window.give_back(owed)
         self._part = window.part
@@ -70,6 +72,22 @@ class ClientStream:
             self._window = None
 
     # -- sending
+
+    def send_data(self, end: StreamEnd, data: Bytes) -> bool:
+        """Send a destination's bytes; False: the end's `writable` will say when there is room."""
+        stream = self._stream
+        room = True
+        for piece in chunks(data, stream.largest_message - HEADS):
+            self._ledger.packets["to_client", "DATA"] += 1
+            room = stream.send_data(data_packet.head(end.head, len(piece)), piece)
+        if not room and end not in self._blocked:
+            self._blocked.append(end)
+        return room
+
+    def writable(self) -> None:
+        blocked, self._blocked = self._blocked, []
+        for end in blocked:
+            end.writable()
 
     def _dial_rsp(self, random: int, *, connect_id: int = 0, error: str = "") -> None:
         self._ledger.packets["to_client", "DIAL_RSP"] += 1

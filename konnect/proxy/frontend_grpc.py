@@ -12,20 +12,19 @@ ended.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
 from konnect.log import make_logger
+from konnect.net.deadlines import Deadlines
 from konnect.net.grpc_stream import GrpcStream, Metadata
 from konnect.proxy.client_stream import ClientStream
 from konnect.proxy.client_window import ClientWindows
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.stream_end import StreamEnd
 from konnect.tunnel.account import Client
-from konnect.tunnel.ends import Bytes, chunks
+from konnect.tunnel.ends import Bytes
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import HEADS
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.recent import RecentIds
@@ -47,32 +46,53 @@ CLOSED_IDS = 1024
 MISMATCH = "mismatched connection IDs"
 
 
-class ProxyStream(ClientStream):
-    """One client's `Proxy` stream."""
+class GrpcFrontend:
+    """
+    Makes the streams of all gRPC listeners of a proxy, and keeps what they share.
+
+    :param windows: bounds what all clients may send ahead.
+    """
 
     def __init__(
         self,
-        stream: GrpcStream,
         switchboard: Switchboard,
         ledger: Ledger,
         clock: IReactorTime,
-        windows: ClientWindows | None = None,
+        windows: ClientWindows,
     ) -> None:
-        super().__init__(stream, ledger, windows)
-        self._switchboard = switchboard
-        self._clock = clock
+        self.switchboard = switchboard
+        self.ledger = ledger
+        self.clock = clock
+        self.windows = windows
+        self.resting: Deadlines[ProxyStream] = Deadlines(
+            clock, LINGER, ProxyStream.rested, lasting=True
+        )
+        """Streams without a tunnel or a dial."""
+
+    def accept(self, stream: GrpcStream, metadata: Metadata) -> ProxyStream:
+        """See `konnect.net.grpc_server.Accept`."""
+        return ProxyStream(self, stream)
+
+
+class ProxyStream(ClientStream):
+    """One client's `Proxy` stream."""
+
+    _dialed = False
+    _ignoring = False
+
+    def __init__(self, frontend: GrpcFrontend, stream: GrpcStream) -> None:
+        ledger = frontend.ledger
+        super().__init__(stream, ledger, frontend.windows)
+        self._frontend = frontend
         self._dials: dict[int, StreamEnd] = {}
         self._open: dict[int, StreamEnd] = {}
         self._closed_ids = RecentIds(CLOSED_IDS)
-        self._blocked: list[StreamEnd] = []
-        self._dialed = False
-        self._ignoring = False
-        self._linger_call: Any = None
         logged = ledger.account is not None
         self._client = Client("grpc", stream.peer, stream.user) if logged else None
         stream.cut_through(self)
         ledger.stream_opened("Proxy")
-        self._rest()
+        self._resting = True
+        frontend.resting.set(self)
 
     # -- the stream's listener
 
@@ -124,25 +144,21 @@ class ProxyStream(ClientStream):
         self._ledger.stream_error("from_client", status.label)
         self._over(Reason.CLIENT_LOST)
 
-    def writable(self) -> None:
-        blocked, self._blocked = self._blocked, []
-        for end in blocked:
-            end.writable()
-
     # -- packets
 
     def _dial_req(self, packet: Packet) -> None:
         random = packet.dialRequest.random
         self._dialed = True
-        self._stop_linger()
+        if self._resting:
+            self._stop_rest()
         if random in self._dials:
             self._dial_rsp(random, error="duplicate dial id")
         elif len(self._dials) + len(self._open) >= TUNNELS:
             self._dial_rsp(random, error=f"more than {TUNNELS} tunnels on one stream")
         else:
-            end = self._dials[random] = StreamEnd(self, random, self._ledger, self._clock)
+            end = self._dials[random] = StreamEnd(self, random, self._ledger, self._frontend.clock)
             end.client = self._client
-            self._switchboard.dial(end, packet)
+            self._frontend.switchboard.dial(end, packet)
 
     def _stray_data(self, connect_id: int) -> None:
         if not connect_id or connect_id in self._closed_ids:
@@ -217,17 +233,6 @@ class ProxyStream(ClientStream):
         self._dials.pop(end.random, None)
         self._rest()
 
-    def send_data(self, end: StreamEnd, data: Bytes) -> bool:
-        """Send a destination's bytes; False: the end's `writable` will say when there is room."""
-        stream = self._stream
-        room = True
-        for piece in chunks(data, stream.largest_message - HEADS):
-            self._ledger.packets["to_client", "DATA"] += 1
-            room = stream.send_data(data_packet.head(end.head, len(piece)), piece)
-        if not room and end not in self._blocked:
-            self._blocked.append(end)
-        return room
-
     def tunnel_closed(self, end: StreamEnd, reason: Reason) -> None:
         """A tunnel is over: exactly one CLOSE_RSP."""
         connect_id = end.connect_id
@@ -242,13 +247,18 @@ class ProxyStream(ClientStream):
 
     def _rest(self) -> None:
         """Without a tunnel or a dial the stream waits for its client to end it, for a while."""
-        if (self._ignoring or not (self._dials or self._open)) and self._linger_call is None:
-            self._linger_call = self._clock.callLater(LINGER, self.half_closed)
+        if not self._resting and (self._ignoring or not (self._dials or self._open)):
+            self._resting = True
+            self._frontend.resting.set(self)
 
-    def _stop_linger(self) -> None:
-        if self._linger_call is not None and self._linger_call.active():
-            self._linger_call.cancel()
-        self._linger_call = None
+    def _stop_rest(self) -> None:
+        self._resting = False
+        self._frontend.resting.drop(self)
+
+    def rested(self) -> None:
+        """It has waited long enough for its client to end it."""
+        self._resting = False
+        self.half_closed()
 
     def _over(self, reason: Reason) -> None:
         """The stream is gone: cancel its dials, close its tunnels, leave nothing."""
@@ -265,7 +275,8 @@ class ProxyStream(ClientStream):
             if end.tunnel is not None:
                 end.tunnel.close(reason)
         self._blocked.clear()
-        self._stop_linger()
+        if self._resting:
+            self._stop_rest()
 
 
 _HANDLERS: dict[int, Callable[[ProxyStream, Packet], None]] = {

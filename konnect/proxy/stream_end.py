@@ -110,7 +110,10 @@ class StreamEnd(End):
         if self.connect_id:
             # Behind what is held or waits; a Go client also ignores a close that comes before it is
             # ready.
-            self._hold.after(lambda: self._close(reason))
+            if self._hold.over:
+                self._close(reason)
+            else:
+                self._hold.after(lambda: self._close(reason))
         else:
             self._stream.dial_dropped(self)
 

@@ -78,6 +78,9 @@ class Arrivals:
             reaction = reactions.table.get(event.__class__)
             if reaction is not None:
                 reaction(reactions, event, self.events)
+        if self.events and self.deliver is not None:
+            # What comes behind a request can take the way that its owner chooses for it.
+            self.deliver(self.events)
 
     def fits(self, run: Run) -> bool:
         """Whether the connection's window can become so wide."""

@@ -52,10 +52,19 @@ class GrpcConnection(StreamCalls):
     """
 
     def __init__(
-        self, role: Role, limits: Limits | None = None, *, memo: OpeningMemo | None = None
+        self,
+        role: Role,
+        limits: Limits | None = None,
+        *,
+        memo: OpeningMemo | None = None,
+        deliver: Callable[[list[Event]], None] | None = None,
     ) -> None:
-        """`limits`: sizes; the defaults of `Limits` if None. `memo`: server: what its like said
-        before, with the same limits."""
+        """
+        :param limits: sizes; the defaults of `Limits` if None.
+        :param memo: server: what its like said before, with the same limits.
+        :param deliver: may act on events during `receive`, before what has come behind them; it
+            empties the list.
+        """
         limits = memo.limits if memo is not None else limits or Limits()
         client = role is Role.CLIENT
         self.limits = limits
@@ -65,9 +74,10 @@ class GrpcConnection(StreamCalls):
         state: Http2 = remembered or http2.new_connection(limits, client=client)
         super().__init__(role, state, Streams(state, limits, client=client))
         self._splitter = FrameSplitter(
-            preface=not client, max_frame=limits.max_frame, live=self._streams.table.get
+            preface=not client, max_frame=limits.max_frame, live=self.streams.table.get
         )
-        self._arrivals = Arrivals(self._streams, Reactions(self._streams))
+        self._arrivals = Arrivals(self.streams, Reactions(self.streams))
+        self._arrivals.deliver = deliver
         self.overhead = self._arrivals.overhead
         """Of what floods are made."""
 
@@ -89,7 +99,7 @@ class GrpcConnection(StreamCalls):
         What breaks the protocol becomes StreamEnded for every live stream and a last
         `ConnectionEnded`.
         """
-        events = self.pending()
+        events = self.pending() if self.streams.pending else []
         if self.closed:
             return events
         arrivals = self._arrivals
@@ -111,17 +121,17 @@ class GrpcConnection(StreamCalls):
 
     def backlog(self) -> int:
         """Bytes of control frames that wait for `output`."""
-        streams = self._streams
+        streams = self.streams
         streams.collect()
         return sum(map(len, streams.out))
 
     def waiting(self) -> tuple[int, int]:
         """Bytes that wait to be sent, and bytes kept of messages and frames that are not whole."""
-        return self.backlog() + self._streams.queued(), self._splitter.held + self._streams.held()
+        return self.backlog() + self.streams.queued(), self._splitter.held + self.streams.held()
 
     def output(self) -> bytes:
         """All bytes to send now: control frames, then the streams in turn, as windows allow."""
-        streams = self._streams
+        streams = self.streams
         if streams.rota and not self.closed:
             streams.serve()
         data = self._http2.data_to_send()
@@ -135,7 +145,7 @@ class GrpcConnection(StreamCalls):
 
     def pending(self) -> list[Event]:
         """Events that no received byte caused: `Writable`, after an `output`."""
-        events, self._streams.pending = self._streams.pending, []
+        events, self.streams.pending = self.streams.pending, []
         return events
 
     def connection_lost(self) -> list[Event]:
@@ -143,7 +153,9 @@ class GrpcConnection(StreamCalls):
         events = self.pending()
         if not self.closed:
             self.closed = True
-            self._streams.end_all("the connection was lost", events)
+            self.streams.end_all("the connection was lost", events)
+        # It belongs to our owner, who would otherwise be left to the garbage collector with us.
+        self._arrivals.deliver = None
         return events
 
     def open_stream(self, path: str, metadata: Metadata, *, authority: str, scheme: str) -> int:
@@ -154,7 +166,7 @@ class GrpcConnection(StreamCalls):
         """
         if self.closed:
             raise StreamRefused("the connection has ended")
-        if self._streams.peer_last != NEVER:
+        if self.streams.peer_last != NEVER:
             raise StreamRefused("the peer takes no new streams")
         block = headers.request(path, authority, scheme, metadata)
         try:
@@ -164,21 +176,18 @@ class GrpcConnection(StreamCalls):
             raise StreamRefused("the peer's limit of concurrent streams is reached") from None
         except NoAvailableStreamIDError:
             raise StreamRefused("the stream ids of this connection are used up") from None
-        self._streams.add(stream_id)
+        self.streams.add(stream_id)
         return stream_id
 
-    def cut_through(
-        self, stream_id: int, inlet: PacketInlet, deliver: Callable[[list[Event]], None]
-    ) -> None:
+    def cut_through(self, stream_id: int, inlet: PacketInlet) -> None:
         """
         From now on give the stream's messages to `inlet`, during `receive` and not as events.
 
-        A message that has begun already still comes as an event. `deliver` acts on the events that
-        it is given, and empties the list: those which came before what the inlet gives.
+        A message that has begun already still comes as an event. What came before what the inlet
+        gives is told by `deliver`.
         """
         stream = self._live.get(stream_id)
         if stream is not None:
-            self._arrivals.deliver = deliver
             stream.take_inlet(inlet)
 
     def ping(self, payload: bytes) -> None:
@@ -198,20 +207,20 @@ class GrpcConnection(StreamCalls):
         if self.closed:
             return
         seen = NEVER - 1 if notice else self._http2.highest_inbound_stream_id
-        last = min(self._streams.refused_above, seen)
+        last = min(self.streams.refused_above, seen)
         if not notice:
-            self._streams.refused_above = last
+            self.streams.refused_above = last
         # Past h2, which would take this for the end, and behind the frames it has made so far.
-        self._streams.collect()
-        self._streams.out.append(frames.goaway(last, code, debug))
+        self.streams.collect()
+        self.streams.out.append(frames.goaway(last, code, debug))
 
     def _fail(self, code: int, text: str, events: list[Event]) -> None:
         self.closed = True
-        last = min(self._streams.refused_above, self._http2.highest_inbound_stream_id)
+        last = min(self.streams.refused_above, self._http2.highest_inbound_stream_id)
         # h2 has made a GOAWAY for the errors that it found itself, but without a word of
         # explanation.
         data = self._http2.data_to_send().removesuffix(frames.goaway(last, code, b""))
         debug = text.encode("utf-8", "replace")[:_MAX_DEBUG]
-        self._streams.out += [data, frames.goaway(last, code, debug)]
-        self._streams.end_all(f"the connection broke: {text}", events)
+        self.streams.out += [data, frames.goaway(last, code, debug)]
+        self.streams.end_all(f"the connection broke: {text}", events)
         events.append(ConnectionEnded(code, text))

@@ -230,3 +230,7 @@ def _value(text: str) -> bytes:
     if _BAD_IN_VALUE.search(value):
         raise ValueError(f"{text!r} cannot be the value of a header")
     return value
+
+
+RESPONSE = response(())
+"""The usual beginning of a response, made once."""

@@ -21,7 +21,7 @@ class StreamCalls:
     def __init__(self, role: Role, http2: Http2, streams: Streams) -> None:
         self.role = role
         self._http2 = http2
-        self._streams = streams
+        self.streams = streams
         self._live = streams.table
         self.direct = streams.direct
         """See there: what goes before a message past `output`; else it goes by `send_message`."""
@@ -47,14 +47,36 @@ class StreamCalls:
         if not stream.headers_sent:
             stream.headers_sent = True
             if self.role is Role.SERVER:
-                self._http2.send_headers(stream_id, headers.response(()))
+                self._http2.send_headers(stream_id, headers.RESPONSE)
         stream.queue.put(payload)
         if not stream.in_turn:
-            self._streams.enter_rota(stream)
+            self.streams.enter_rota(stream)
 
     def window_of(self, stream_id: int) -> StreamWindow:
         """To change a stream's windows while it lives."""
-        return StreamWindow(self._streams, stream_id)
+        return StreamWindow(self.streams, stream_id)
+
+    def first(self, stream_id: int, head: bytes, size: int) -> bytes | None:
+        """
+        `direct` for what it has no answer to: a server's first message, before which the response
+        headers go; None for any other.
+        """
+        stream, streams = self._live.get(stream_id), self.streams
+        if (
+            stream is None
+            or stream.headers_sent
+            or stream.ending is not None
+            or streams.client
+            or streams.out
+        ):
+            return None
+        self._http2.send_headers(stream_id, headers.RESPONSE)
+        stream.headers_sent = stream.straight = True
+        before = streams.direct(stream_id, head, size)
+        if before is None:
+            stream.straight = False  # not before the message has gone out, by the queue
+            return None
+        return self._http2.data_to_send() + before
 
     @property
     def largest_message(self) -> int:
@@ -75,9 +97,9 @@ class StreamCalls:
         if stream is None or stream.ending is not None:
             return
         if self.role is Role.SERVER:
-            self._streams.end(stream, headers.trailers(status, message, metadata))
+            self.streams.end(stream, headers.trailers(status, message, metadata))
         elif status is OK and not message and not metadata:
-            self._streams.end(stream, [])
+            self.streams.end(stream, [])
         else:
             raise ValueError("a client has no status to send")
 
@@ -88,7 +110,7 @@ class StreamCalls:
         """
         stream = self._live.get(stream_id)
         if stream is not None:
-            self._streams.reset(stream, code)
+            self.streams.reset(stream, code)
 
     def writable(self, stream_id: int) -> bool:
         """Whether the stream is live and wants more: False from `send_high` until `send_low`."""
@@ -104,4 +126,4 @@ class StreamCalls:
         """Give the peer back `cost` bytes of the stream's window (a quarter of it at a time)."""
         stream = self._live.get(stream_id)
         if stream is not None:
-            self._streams.give_back(stream, cost)
+            self.streams.give_back(stream, cost)

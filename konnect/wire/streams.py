@@ -179,7 +179,7 @@ class Streams:
             return
         block = stream.ending or []
         if not stream.headers_sent:
-            block = headers.response(()) + block
+            block = headers.RESPONSE + block
         self.http2.send_headers(stream.id, block, end_stream=True)
         if stream.half_closed:
             self.drop(stream)

@@ -6,7 +6,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 
 from konnect.agent.connector import SPARE_FOR, Connector, Membership
-from konnect.net.keepalive import TICKS
 from konnect.net.policing import TOO_MANY_PINGS
 from konnect.wire import packets
 from konnect.wire.status import ErrorCode
@@ -106,8 +105,8 @@ class FailureTests(ConnectorTestCase):
         self.assertIn("new connections ping after 20 s", " ".join(self.lines))
         self.wait(2 * INTERVAL)
         self.assertEqual(self.connected, ["s-1"])
-        keepalive = self.connector.sessions["s-1"].protocol._keepalive
-        self.assertEqual(keepalive._tick_seconds * TICKS, 20.0)
+        keepalive = self.connector.sessions["s-1"].protocol.keepalive
+        self.assertEqual(keepalive.idle, 20.0)
 
     def test_lost(self) -> None:
         """A link that breaks is one failure; one that is closed or stopped by us is none."""

@@ -185,7 +185,7 @@ class EagerTests(GrpcServerTestCase):
         for _ in range(times):
             self.clock.advance(every)
             if not wire.client.gone:
-                self.client._ping()
+                self.client.ask()
                 wire.run()
 
     def test_in_time(self) -> None:
@@ -217,7 +217,7 @@ class EagerTests(GrpcServerTestCase):
             served.send(b"data")
             wire.run()
             # As grpc's: all of the window is given back first.
-            self.client._wire._streams.open_window(0, 9)
+            self.client._wire.streams.open_window(0, 9)
             self.ping(wire, 1, every=0.01)
         self.assertEqual(self.cut, [])
         stream.reset()

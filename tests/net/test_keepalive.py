@@ -16,21 +16,22 @@ class KeepaliveTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.told: list[str] = []
-        self.keepalive = self.make(IDLE)
-        self.keepalive.start()
+        self.heard = False
+        self.quiet_ticks = 0
+        self.keepalive = Keepalive(self.clock, IDLE)
+        self.keepalive.start(self)
 
-    def make(self, idle: float) -> Keepalive:
-        """A watch that notes its calls."""
-        return Keepalive(
-            self.clock,
-            idle,
-            lambda: self.told.append("ping"),
-            lambda: self.told.append("silent"),
-        )
+    def ask(self) -> None:
+        """See `Watched`, which this case is."""
+        self.told.append("ping")
+
+    def silent(self) -> None:
+        """See `Watched`."""
+        self.told.append("silent")
 
     def tearDown(self) -> None:
-        self.keepalive.stop()
-        self.keepalive.stop()
+        self.keepalive.stop(self)
+        self.keepalive.stop(self)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def tick(self, count: int = 1) -> None:
@@ -48,7 +49,7 @@ class KeepaliveTests(SynchronousTestCase):
     def test_traffic(self) -> None:
         """Any receipt begins the idle time anew, to a quarter's precision."""
         self.tick(TICKS - 1)
-        self.keepalive.heard = True
+        self.heard = True
         self.tick(TICKS)
         self.assertEqual(self.told, [])
         self.tick()
@@ -57,7 +58,7 @@ class KeepaliveTests(SynchronousTestCase):
     def test_answered(self) -> None:
         """An answer in time keeps the connection, and the watch goes on."""
         self.tick(TICKS)
-        self.keepalive.heard = True
+        self.heard = True
         self.clock.advance(ANSWER_TIMEOUT)
         self.assertEqual(self.told, ["ping"])
         self.tick(TICKS)
@@ -75,12 +76,12 @@ class KeepaliveTests(SynchronousTestCase):
     def test_stopped_while_waiting(self) -> None:
         """A watch that is stopped waits for no answer either."""
         self.tick(TICKS)
-        self.keepalive.stop()
+        self.keepalive.stop(self)
         self.clock.advance(ANSWER_TIMEOUT)
         self.assertEqual(self.told, ["ping"])
 
     def test_off(self) -> None:
         """An idle time of 0 watches nothing."""
-        self.keepalive.stop()
-        self.make(0.0).start()
+        self.keepalive.stop(self)
+        Keepalive(self.clock, 0.0).start(self)
         self.assertEqual(self.clock.getDelayedCalls(), [])

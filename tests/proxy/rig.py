@@ -13,7 +13,7 @@ from konnect.proxy.client_window import ClientWindows
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.frontend_connect import ConnectFactory, ConnectProtocol
 from konnect.proxy.frontend_grpc import LINGER as STREAM_LINGER
-from konnect.proxy.frontend_grpc import ProxyStream
+from konnect.proxy.frontend_grpc import GrpcFrontend
 from konnect.proxy.link import AgentLink
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
@@ -84,9 +84,7 @@ class Client:
 
     def __init__(self, case: ProxyTestCase) -> None:
         self.stream = FakeStream()
-        self.proxy = ProxyStream(
-            self.stream, case.switchboard, case.ledger, case.clock, case.windows
-        )
+        self.proxy = case.frontend.accept(self.stream, ())
         self.stream.listener = self.proxy
         self.gone = False
 
@@ -140,6 +138,7 @@ class ProxyTestCase(SynchronousTestCase):
             dial_timeout=self.dial_timeout,
             buffer_limit=self.buffer_limit,
         )
+        self.frontend = GrpcFrontend(self.switchboard, self.ledger, self.clock, self.windows)
         self.factory = ConnectFactory(self.switchboard, self.ledger, self.clock)
         self.agents: list[Agent] = []
         self.clients: list[Client] = []

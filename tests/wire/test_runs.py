@@ -62,7 +62,7 @@ class RunTests(MemoTestCase):
         plain = Server(None)
         plain.hear(*pieces)
         plain.serve()
-        mine, right = server.wire._streams, plain.wire._streams
+        mine, right = server.wire.streams, plain.wire.streams
         self.assertEqual((mine.granted, mine.windows.out), (right.granted, right.windows.out))
         self.assertEqual(server.wire.overhead.count, plain.wire.overhead.count)
 

@@ -136,7 +136,7 @@ class PacketInlet:
         """Go on where the last piece ended: the data to read on in, from where, and what is given
         back so far."""
         size = len(data)
-        if self.error is not None:
+        if self.error is not None or not size:  # an empty frame is nothing to pass on
             return data, size, size
         self.midway = False
         if self._left:

@@ -76,6 +76,7 @@ class PacketFramesTests(SynchronousTestCase):
     @given(st.lists(FRAMES, max_size=10))
     @example([frame(framed(b"\x08\x04\x22" + b"\xff" * 6))])
     @example([frame(framed(b"\x08\x04\x22\x05\x08\x01\x1a\x81\x00"))])
+    @example([frame(framed(data_packet.build(1, b"abc"))[:-1]), frame(b""), frame(b"c")])
     def test_as_byte_by_byte(self, sent: list[bytes]) -> None:
         """What comes at once is told as what comes byte by byte, which is never taken as frames."""
         whole, pieces = Listening(), Listening()

@@ -13,6 +13,7 @@ from twisted.internet.error import ConnectError
 
 from konnect.agent.gotext import dial_error_text, is_timeout, timeout_text
 from konnect.agent.places import Place
+from konnect.net.deadlines import Deadlines
 
 
 class DialError(Exception):
@@ -69,12 +70,16 @@ class Means:
     :param timeout: seconds for a whole dial, lookup included.
     """
 
-    __slots__ = ("clock", "reach", "reactor", "timeout")
+    __slots__ = ("clock", "limits", "reach", "reactor", "timeout")
 
     def __init__(self, reactor: Any, clock: Any, timeout: float, reach: Reach) -> None:
         self.reactor = reactor
         self.clock = clock
         self.timeout = timeout
+        self.limits: Deadlines[AddressDial] = Deadlines(
+            clock, timeout, AddressDial.expired, lasting=True
+        )
+        """Of dials of one address, as nearly all are: an entry each, and no timer."""
         self.reach = reach
 
 
@@ -93,12 +98,13 @@ def silence(place: Place, ip: str) -> DialError:
 class AddressDial:
     """A dial of an IP address on its way. It begins when it is made."""
 
-    __slots__ = ("_asker", "_attempt", "_deadline", "_place")
+    __slots__ = ("_asker", "_attempt", "_limits", "_place")
 
     def __init__(self, means: Means, place: Place, make: Make, asker: Asker) -> None:
         self._asker: Asker | None = asker
         self._place = place
-        self._deadline = means.clock.callLater(means.timeout, self._expired)
+        limits = self._limits = means.limits
+        limits.set(self)
         self._attempt = means.reach(place.ip, place.port, make, self)
 
     def connected(self, protocol: Any) -> None:
@@ -106,17 +112,18 @@ class AddressDial:
         asker = self._asker
         if asker is not None:
             self._asker = None
-            self._deadline.cancel()
+            self._limits.drop(self)
             asker.reached(protocol)
 
     def failed(self, error: Exception) -> None:
         """See `Taker`."""
         asker, self._asker = self._asker, None
         if asker is not None:
-            self._deadline.cancel()
+            self._limits.drop(self)
             asker.unreached(connect_error(self._place, self._place.ip, error))
 
-    def _expired(self) -> None:
+    def expired(self) -> None:
+        """The time is over."""
         asker, self._asker = self._asker, None
         if asker is not None:
             self._attempt.cancel()
@@ -126,5 +133,5 @@ class AddressDial:
         """See `Cancellable`."""
         if self._asker is not None:
             self._asker = None
-            self._deadline.cancel()
+            self._limits.drop(self)
             self._attempt.cancel()

@@ -58,11 +58,14 @@ class Deadlines(Generic[T]):
         if self._call is None:
             self._call = clock.callLater(self._seconds, self._look)
 
-    def drop(self, owner: T) -> None:
-        """Forget it; harmless when there is none."""
+    def drop(self, owner: T) -> bool:
+        """Forget it; whether there was one."""
         times = self._times
-        if times.pop(owner, None) is not None and not times and not self._lasting:
+        if times.pop(owner, None) is None:
+            return False
+        if not times and not self._lasting:
             self._rest()
+        return True
 
     def _rest(self) -> None:
         """No more limits are expected: leave no idle delayed call."""

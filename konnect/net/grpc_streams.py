@@ -90,7 +90,8 @@ class StreamTable(Protocol):
     # -- sending
 
     def _send(self, stream: GrpcStream, head: bytes, payload: bytes | memoryview) -> bool:
-        if not self._blocked and self._closing is None:
+        blocked = self._blocked
+        if not blocked and self._closing is None:
             size = len(payload)
             before = self._direct(stream.id, head, size)
             if before is None:
@@ -101,17 +102,15 @@ class StreamTable(Protocol):
                     transport.write(before + payload)
                 else:
                     transport.writeSequence((before, payload))
-                return self._has_room(stream)
+                if self._blocked:  # by what has been written
+                    self._waiting[stream] = None
+                    return False
+                return True
         wire = self._wire
         wire.send_message(stream.id, head + payload)
         if not self._receiving:
             self._flush()
         return wire.writable(stream.id)
-
-    def _has_room(self, stream: GrpcStream) -> bool:
-        if self._blocked:
-            self._waiting[stream] = None
-        return not self._blocked
 
     def _cut_through(self, stream: GrpcStream, sink: PacketSink) -> None:
         inlet = PacketInlet(sink, self._wire.limits.max_message)

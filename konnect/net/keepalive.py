@@ -57,8 +57,8 @@ class Keepalive:
 
     def stop(self, connection: Watched) -> None:
         """Watch it no more; no delayed call is left."""
-        self._ticks.drop(connection)
-        self._answers.drop(connection)
+        if not self._ticks.drop(connection):
+            self._answers.drop(connection)
 
     def tick(self, connection: Watched) -> None:
         """A quarter of the idle time is over."""

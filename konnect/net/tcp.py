@@ -65,7 +65,7 @@ def give_up_after(transport: Any, seconds: float) -> None:
     The kernel's own limit is some 15 minutes. Only for peers that always read: a receive window
     that stays shut is no acknowledgement either.
     """
-    sock = _tcp_socket(transport)
+    sock = _tcp_socket(transport) if hasattr(transport, "setTcpNoDelay") else None
     if sock is not None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
 

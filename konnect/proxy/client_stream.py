@@ -22,15 +22,17 @@ class ClientStream:
     :param windows: what the windows of all streams share.
     """
 
+    # Most streams change none of these.
+    _window: ClientWindow | None = None
+    _part = INITIAL // PART
+    _owed = 0
+    _paused: frozenset[StreamEnd] = frozenset()
+    _blocked: tuple[StreamEnd, ...] = ()
+
     def __init__(self, stream: GrpcStream, ledger: Ledger, windows: ClientWindows) -> None:
         self._stream = stream
         self._ledger = ledger
         self._windows = windows
-        self._window: ClientWindow | None = None
-        self._part = INITIAL // PART
-        self._owed = 0
-        self._paused: set[StreamEnd] = set()
-        self._blocked: list[StreamEnd] = []
 
     # -- the window
 
@@ -52,12 +54,12 @@ class ClientStream:
     def pause(self, end: StreamEnd) -> None:
         """A tunnel takes no more: the stream's window stays shut."""
         self._ledger.full_receive_channels["Proxy"] += not self._paused
-        self._paused.add(end)
+        self._paused |= {end}
 
     def resume(self, end: StreamEnd) -> None:
         """Undo `pause`."""
         if end in self._paused:
-            self._paused.remove(end)
+            self._paused -= {end}
             self._ledger.full_receive_channels["Proxy"] -= not self._paused
         if not self._paused and self._owed >= self._part:
             back = self._give_back()
@@ -81,11 +83,11 @@ class ClientStream:
             self._ledger.packets["to_client", "DATA"] += 1
             room = stream.send_data(data_packet.head(end.head, len(piece)), piece)
         if not room and end not in self._blocked:
-            self._blocked.append(end)
+            self._blocked += (end,)
         return room
 
     def writable(self) -> None:
-        blocked, self._blocked = self._blocked, []
+        blocked, self._blocked = self._blocked, ()
         for end in blocked:
             end.writable()
 

@@ -214,11 +214,11 @@ class ProxyStream(ClientStream):
         here)."""
         del self._dials[end.random]
         far = end.other
-        connect_id = far.connect_id if isinstance(far, LinkEnd) else 1
+        connect_id, head = (far.connect_id, far.head) if isinstance(far, LinkEnd) else (1, b"")
         while connect_id in self._open or connect_id in self._closed_ids:
-            connect_id += 1 << 32
+            connect_id, head = connect_id + (1 << 32), b""
         end.connect_id = connect_id
-        end.head = data_packet.middle(connect_id)
+        end.head = head or data_packet.middle(connect_id)
         self._open[connect_id] = end
         self._dial_rsp(end.random, connect_id=connect_id)
 
@@ -274,7 +274,7 @@ class ProxyStream(ClientStream):
             end.drop()
             if end.tunnel is not None:
                 end.tunnel.close(reason)
-        self._blocked.clear()
+        self._blocked = ()
         if self._resting:
             self._stop_rest()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from konnect.wire import frames
 from konnect.wire.events import Event, MessageReceived, StreamEnded
-from konnect.wire.framing import PREFIX_SIZE
+from konnect.wire.framing import PREFIX_SIZE, Deframer
 from konnect.wire.overhead import TINY
 from konnect.wire.packet_frames import take
 from konnect.wire.reactions import Reactions, overflow
@@ -102,7 +102,9 @@ class Arrivals:
             windows.into -= charge
             if windows.into < 0:
                 raise overrun("connection")
-            self._claim(charge)
+            self._unclaimed += charge
+            if self._unclaimed >= self._worth_claiming:
+                self._claim()
             if stream is not None:
                 windows = stream.windows
                 windows.into -= charge
@@ -124,14 +126,12 @@ class Arrivals:
         if ended:
             self._show_h2(frames.end_of_data(stream_id))
 
-    def _claim(self, size: int) -> None:
-        """The connection's window lacks `size` bytes more."""
-        self._unclaimed += size
-        if self._unclaimed >= self._worth_claiming:
-            streams = self._streams
-            streams.open_window(0, self._unclaimed)
-            streams.windows.into += self._unclaimed
-            self._unclaimed = 0
+    def _claim(self) -> None:
+        """Let the peer have back what the connection's window lacks."""
+        streams = self._streams
+        streams.open_window(0, self._unclaimed)
+        streams.windows.into += self._unclaimed
+        self._unclaimed = 0
 
     def packets(self, data: bytes, view: memoryview, position: int, stream: Stream) -> int:
         """See `FrameSink`."""
@@ -147,7 +147,9 @@ class Arrivals:
         if charge:
             windows.into -= charge
             own.into -= charge
-            self._claim(charge)
+            self._unclaimed += charge
+            if self._unclaimed >= self._worth_claiming:
+                self._claim()
             if back and self._live.get(stream.id) is stream:
                 streams.give_back(stream, back)
         return position
@@ -155,6 +157,8 @@ class Arrivals:
     def _messages(self, stream_id: int, piece: memoryview, back: int) -> None:
         stream = self._live[stream_id]
         deframer = stream.deframer
+        if deframer is None:
+            deframer = stream.deframer = Deframer(self._streams.limits.max_message)
         half = self._half_window
         for payload in deframer.feed(piece):
             cost = PREFIX_SIZE + len(payload)

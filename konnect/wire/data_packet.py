@@ -108,6 +108,8 @@ def read_varint(data: bytes | memoryview, position: int, stop: int) -> tuple[int
     One that is too long, or does not end before `stop`, is no value at all: -1.
     """
     byte = data[position]
+    if byte > 0x7F and position + 1 < stop and data[position + 1] < 0x80:
+        return byte & 0x7F | data[position + 1] << 7, position + 2  # as nearly all here
     value = byte & 0x7F
     shift = 7
     while byte > 0x7F:

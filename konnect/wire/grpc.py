@@ -35,6 +35,7 @@ from konnect.wire.inlet import PacketInlet
 from konnect.wire.memo import OpeningMemo
 from konnect.wire.reactions import Reactions
 from konnect.wire.remembered import RememberedHttp2
+from konnect.wire.runs import BEGINNINGS
 from konnect.wire.splitter import FrameSplitter
 from konnect.wire.status import ErrorCode
 from konnect.wire.stream_calls import StreamCalls
@@ -106,8 +107,8 @@ class GrpcConnection(StreamCalls):
         arrivals.events = events
         remembered = self._remembered
         try:
-            if remembered is None:
-                self._splitter.split(data, arrivals)
+            if remembered is None or len(data) < 4 or data[3] not in BEGINNINGS:
+                self._splitter.split(data, arrivals)  # most reads: they begin with DATA
             else:
                 data = remembered.take_run(data, self._splitter, arrivals)
                 if data:

@@ -16,7 +16,7 @@ from konnect.wire.arrivals import Arrivals
 from konnect.wire.headers import HeaderBlock, RequestRead
 from konnect.wire.http2 import Http2Connection, Limits
 from konnect.wire.memo import LONGEST, OpeningMemo, Step, Told, tell
-from konnect.wire.runs import learn, worth_learning
+from konnect.wire.runs import learn
 from konnect.wire.splitter import FrameSplitter
 
 _PING_SIZE = frames.HEAD_SIZE + 8
@@ -91,8 +91,12 @@ class RememberedHttp2:
         raise NotImplementedError
 
     def take_run(self, data: bytes, splitter: FrameSplitter, arrivals: Arrivals) -> bytes:
-        """What is left of a read when the run at its beginning, if one is known there, has been
-        acted upon. For what is left, call `learn_run` when it has been read."""
+        """
+        What is left of a read when the run at its beginning, if one is known there, has been acted
+        upon. For what is left, call `learn_run` when it has been read.
+
+        Only for what may begin with a run (`konnect.wire.runs.BEGINNINGS`).
+        """
         self._read = None
         step = self._step
         if step is None or not splitter.between:
@@ -107,8 +111,7 @@ class RememberedHttp2:
                     splitter.skip_opening()
                     arrivals.run(run)
                     return data[size:]
-        if worth_learning(data):
-            self._read = step, data
+        self._read = step, data
         return data
 
     def learn_run(self) -> None:

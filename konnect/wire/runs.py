@@ -27,8 +27,8 @@ KEPT = 8
 LONGEST = 2048
 """Bytes of a run."""
 
-# What a run begins with: the fourth byte of the preface, or the type of a frame.
-_BEGINNINGS = frozenset({frames.PREFACE[3], frames.SETTINGS, frames.HEADERS})
+BEGINNINGS = frozenset({frames.PREFACE[3], frames.SETTINGS, frames.HEADERS})
+"""What the fourth byte of a read is that may begin with a run: the preface's, or a frame's type."""
 
 _NO_STREAM = bytes(4)
 
@@ -75,11 +75,6 @@ class Runs:
         """Remember one."""
         self._known = dict([(data, run), *self._known.items()][:KEPT])
         self.sizes = tuple(dict.fromkeys(map(len, self._known)))
-
-
-def worth_learning(data: bytes) -> bool:
-    """Whether what has been read may begin with a run."""
-    return len(data) > 3 and data[3] in _BEGINNINGS
 
 
 def learn(memo: OpeningMemo, step: Step, data: bytes) -> None:

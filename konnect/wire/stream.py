@@ -43,7 +43,8 @@ class Stream:
     ) -> None:
         self.id = stream_id
         self.windows = windows
-        self.deframer = Deframer(limits.max_message)
+        self.deframer: Deframer | None = None
+        """Made when something comes that no inlet takes."""
         self.inlet: PacketInlet | None = None
         """What takes the received bytes instead of the deframer."""
         self.next_inlet: PacketInlet | None = None
@@ -81,7 +82,7 @@ class Stream:
 
     def take_inlet(self, inlet: PacketInlet) -> None:
         """Use it from the next message on."""
-        if self.deframer.incomplete:
+        if self.deframer is not None and self.deframer.incomplete:
             self.next_inlet = inlet
         else:
             self.inlet, self.next_inlet = inlet, None
@@ -89,9 +90,11 @@ class Stream:
     @property
     def incomplete(self) -> bool:
         """Whether a message has begun and not ended."""
-        return self.deframer.incomplete or (self.inlet is not None and self.inlet.incomplete)
+        reading = self.deframer, self.inlet
+        return any(each is not None and each.incomplete for each in reading)
 
     @property
     def held(self) -> int:
         """Bytes kept of it."""
-        return self.deframer.received + (self.inlet.held if self.inlet is not None else 0)
+        received = self.deframer.received if self.deframer is not None else 0
+        return received + (self.inlet.held if self.inlet is not None else 0)

@@ -43,8 +43,8 @@ class DeadlinesTests(SynchronousTestCase):
             self.deadlines.set(owner)
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
         for owner in range(10_000):
-            self.deadlines.drop(owner)
-            self.deadlines.drop(owner)
+            self.assertTrue(self.deadlines.drop(owner))
+            self.assertFalse(self.deadlines.drop(owner))
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_dropped_and_set_by_one_that_is_over(self) -> None:

@@ -140,16 +140,20 @@ class Http2Tests(InteropTestCase):
 
     def ask(self, path: str, *flags: str) -> str:
         """The response head that curl got, over the unix socket with prior knowledge."""
-        done = curl(
-            *("--unix-socket", self.pair("grpc", "uds").proxy.uds),
-            *("--http2-prior-knowledge", "-D", "-", "-o", "/dev/null"),
-            *flags,
-            f"http://konnect{path}",
-        )
         # An answer that does not wait for the request's body is followed by RST_STREAM(NO_ERROR),
-        # as RFC 9113 section 8.1 has it: some versions of curl call that an error, if they see it
-        # before they have sent the body (92), and have printed the answer all the same.
-        self.assertIn(done.returncode, (0, 92), done.stderr)
+        # as RFC 9113 section 8.1 has it. Some versions of curl call that an error (92) if they see
+        # it before they have sent the body: mostly they have printed the answer all the same, and
+        # on a busy machine they may not have come to that.
+        for _ in range(5):
+            done = curl(
+                *("--unix-socket", self.pair("grpc", "uds").proxy.uds),
+                *("--http2-prior-knowledge", "-D", "-", "-o", "/dev/null"),
+                *flags,
+                f"http://konnect{path}",
+            )
+            self.assertIn(done.returncode, (0, 92), done.stderr)
+            if done.stdout or done.returncode == 0:
+                break
         return done.stdout.decode().lower()
 
     def test_unknown_method(self) -> None:

@@ -4,7 +4,8 @@ Names and ids come from peers, so every value is quoted (in text: unless it is h
 when it is long. What a field means is in docs/operations.md.
 
 The lines are put together by hand, since there is one for each tunnel: a JSON encoder takes three
-times as long as all the rest of an account.
+times as long as all the rest of an account. In text, what many of them have in common (links,
+destinations, clients of a unix socket, the second) is looked up as it was written before.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _string
 
 from twisted.logger import formatTime
 
-from konnect.tunnel.account import Account
+from konnect.tunnel.account import Account, Client
 
 Line = Callable[[float, str, Account], str]
 """From the time of the end (seconds since 1970), the word for the link's other side and the account
@@ -27,32 +29,31 @@ LOGGER = "konnect.tunnels"
 LONGEST = 256
 """Characters of one value."""
 
+TOO_LONG = LONGEST + 1
+"""Characters that show that a value is longer: no more are remembered."""
+
 _harmless = re.compile(r"[!#-<>-\[\]-~]+").fullmatch
 
 
 def text_line(at: float, side: str, account: Account) -> str:
     """With time and module before it, as Twisted's own lines have them."""
-    return f"{_local_time(int(at))} [{LOGGER}#info] {bare_line(at, side, account)}"
+    return _header(int(at)) + bare_line(at, side, account)
 
 
 def bare_line(at: float, side: str, account: Account) -> str:
     """Without anything before it."""
     client, link, link_peer, destination, opened, dial, seconds, out, back, reason, text = account
-    who = ""
-    if client is not None:
-        frontend, peer, name = client
-        user = f" user={_quoted(name)}" if name else ""
-        who = f" client={_quoted(peer)}{user} frontend={frontend}"
+    who = "" if client is None else _client(client)
     if link:
-        who += f" {side}={_quoted(link)} link={_quoted(link_peer)}"
-    if not opened:
+        who += _link(side, link[:TOO_LONG], link_peer)
+    if opened:
         return (
-            f"dial failed:{who} destination={_quoted(destination)} dial={dial:.6f}s"
-            f" reason={reason} error={_quoted(text)}\n"
+            f"tunnel ended:{who} destination={_quoted(destination[:TOO_LONG])} dial={dial:.6f}s"
+            f" duration={seconds:.6f}s to_destination={out} to_client={back} reason={reason}\n"
         )
     return (
-        f"tunnel ended:{who} destination={_quoted(destination)} dial={dial:.6f}s"
-        f" duration={seconds:.6f}s to_destination={out} to_client={back} reason={reason}\n"
+        f"dial failed:{who} destination={_quoted(destination[:TOO_LONG])} dial={dial:.6f}s"
+        f" reason={reason} error={_quoted(text[:TOO_LONG])}\n"
     )
 
 
@@ -88,24 +89,31 @@ def json_time(at: float) -> str:
     return f"{_utc(second)}.{int((at - second) * 1e6):06d}Z"
 
 
+@lru_cache(maxsize=1024)
 def _quoted(value: str) -> str:
     if len(value) > LONGEST:
         value = value[:LONGEST] + "..."
     return value if _harmless(value) else _string(value)
 
 
-def _each_second(text_of: Callable[[int], str]) -> Callable[[int], str]:
-    """Lines come many a second, and writing a date is slow: it is done once for each second."""
-    last, text = -1, ""
-
-    def cached(second: int) -> str:
-        nonlocal last, text
-        if second != last:
-            last, text = second, text_of(second)
-        return text
-
-    return cached
+@lru_cache(maxsize=64)
+def _client(client: Client) -> str:
+    frontend, peer, name = client
+    user = f" user={_quoted(name)}" if name else ""
+    return f" client={_quoted(peer)}{user} frontend={frontend}"
 
 
-_local_time = _each_second(lambda second: formatTime(float(second)))
-_utc = _each_second(lambda second: f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}")
+@lru_cache(maxsize=256)
+def _link(side: str, name: str, peer: str) -> str:
+    return f" {side}={_quoted(name)} link={_quoted(peer)}"
+
+
+# Lines come many a second, and writing a date is slow: it is done once for each second.
+@lru_cache(maxsize=1)
+def _header(second: int) -> str:
+    return f"{formatTime(float(second))} [{LOGGER}#info] "
+
+
+@lru_cache(maxsize=1)
+def _utc(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"

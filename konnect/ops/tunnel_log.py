@@ -8,7 +8,7 @@ them as one text. So a tunnel costs the log a few microseconds, and not the log'
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -35,10 +35,10 @@ class Accounts:
         self._side = side
         self._accounts = accounts
 
-    def lines(self, line: Line) -> Iterator[str]:
+    def lines(self, line: Line) -> list[str]:
         """A line for each."""
         side = self._side
-        return (line(at, side, account) for at, account in self._accounts)
+        return [line(at, side, account) for at, account in self._accounts]
 
     def __str__(self) -> str:
         return "".join(self.lines(bare_line)).rstrip("\n")

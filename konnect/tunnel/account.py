@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from konnect.tunnel.ends import End
+    from konnect.tunnel.reasons import Reason
     from konnect.tunnel.tunnel import Tunnel
 
 
@@ -43,24 +47,45 @@ class Account(NamedTuple):
     """What the asker was told of a failed dial."""
 
 
-def account_of(tunnel: Tunnel, now: float, text: str = "") -> Account:
-    """The account of `tunnel`, which is ending: its reason is set, its ends are still there."""
-    near, far, via = tunnel.near, tunnel.far, tunnel.via
-    opened = far is not None
-    carried = near.carried() if near is not None else None
-    if carried is None and far is not None:
-        carried = far.carried()
-    to_destination, to_client = carried or (0, 0)
+# What `Account(...)` does, without its call in Python: one is made for each tunnel.
+_account: Callable[[tuple[Any, ...]], Account] = partial(tuple.__new__, Account)
+
+
+def account_of(tunnel: Tunnel, near: End, far: End, now: float) -> Account:
+    """The account of an open `tunnel` between these ends, which is ending: its reason is set."""
+    via = tunnel.via
+    to_destination, to_client = near.carried() or far.carried() or (0, 0)
+    opened_at = tunnel.opened_at
+    return _account(
+        (
+            near.client,
+            "" if via is None else via.name,
+            "" if via is None else via.peer,
+            tunnel.address,
+            True,
+            opened_at - tunnel.started,
+            now - opened_at,
+            to_destination,
+            to_client,
+            "" if tunnel.reason is None else tunnel.reason.label,
+            "",
+        )
+    )
+
+
+def account_of_dial(tunnel: Tunnel, reason: Reason, now: float, text: str) -> Account:
+    """The account of a `tunnel` that never opened and is ending: its near end is still there."""
+    near, via = tunnel.near, tunnel.via
     return Account(
         near.client if near is not None else None,
         via.name if via is not None else "",
         via.peer if via is not None else "",
         tunnel.address,
-        opened,
-        (tunnel.opened_at if opened else now) - tunnel.started,
-        now - tunnel.opened_at if opened else 0.0,
-        to_destination,
-        to_client,
-        tunnel.reason.label if tunnel.reason is not None else "",
+        False,
+        now - tunnel.started,
+        0.0,
+        0,
+        0,
+        reason.label,
         text,
     )

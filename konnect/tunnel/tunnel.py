@@ -19,7 +19,7 @@ from __future__ import annotations
 import enum
 from typing import Protocol
 
-from konnect.tunnel.account import account_of
+from konnect.tunnel.account import account_of, account_of_dial
 from konnect.tunnel.ends import End
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
@@ -139,28 +139,27 @@ class Tunnel:
         ledger.closed_by_reason[reason.label] += 1
         now = ledger.now()
         ledger.connection_seconds.observe(now - self.opened_at)
-        if ledger.account is not None:
-            ledger.account(account_of(self, now))
         near, far = self.near, self.far
-        self.near = self.far = self.first = None
         assert near is not None and far is not None
-        for end in (near, far):
-            end.tunnel = end.other = None
+        if ledger.account is not None:
+            ledger.account(account_of(self, near, far, now))
+        self.near = self.far = self.first = None
+        near.tunnel = near.other = far.tunnel = far.other = None
         near.close(reason)
         far.close(reason)
 
     def _end_dial(self, reason: Reason, text: str = "") -> End:
         self.state = State.CLOSED
         self.reason = reason
-        if self._ledger.account is not None:
-            self._ledger.account(account_of(self, self._ledger.now(), text or reason.text))
+        ledger = self._ledger
+        if ledger.account is not None:
+            ledger.account(account_of_dial(self, reason, ledger.now(), text or reason.text))
         near, self.near = self.near, None
         assert near is not None
         near.tunnel = None
         dial, self.dial = self.dial, None
         if dial is not None:
             dial.cancel()
-        ledger = self._ledger
         ledger.pending_dials -= 1
         ledger.failed_by_reason[reason.label] += 1
         if reason.dial_failure is not None:

@@ -73,6 +73,20 @@ class TextTests(SynchronousTestCase):
         line = bare_line(AT, "agent", TUNNEL._replace(destination="x" * 100_000))
         self.assertIn(f" destination={'x' * LONGEST}... dial=", line)
 
+    def test_remembered(self) -> None:
+        """What is looked up as it was written before is what this account has, to its last
+        character; beyond what is shown, nothing of it is kept."""
+        whole, longer = "x" * LONGEST, "x" * LONGEST + "y"
+        for name, shown in ((whole, whole), (longer, whole + "..."), (whole, whole)):
+            account = DIAL._replace(link=name, destination=name, text=name)
+            line = bare_line(AT, "agent", account)
+            for field in (f" agent={shown} link=", f" destination={shown} dial=", f"={shown}\n"):
+                self.assertIn(field, line)
+        for side, client in (("agent", ("grpc", "a", "b")), ("proxy", ("grpc", "a", ""))):
+            line = bare_line(AT, side, TUNNEL._replace(client=Client(*client)))
+            user = " user=b" if client[2] else ""
+            self.assertIn(f": client=a{user} frontend=grpc {side}=node-a link=", line)
+
     def test_header(self) -> None:
         """The time is the end's, in the zone of the machine, as Twisted writes it."""
         zone = os.environ.get("TZ")

@@ -40,6 +40,9 @@ class DestinationEnd(SocketEnd):
 
     __slots__ = ("_destinations",)
 
+    ended_reason = Reason.DESTINATION_CLOSED
+    lost_reason = Reason.DESTINATION_LOST
+
     def __init__(self, destinations: Destinations) -> None:
         self._destinations = destinations
 
@@ -48,15 +51,7 @@ class DestinationEnd(SocketEnd):
     def makeConnection(self, transport: Any) -> None:
         """See IProtocol."""
         common = self._destinations
-        SocketEnd.__init__(
-            self,
-            transport,
-            common.ledger,
-            common.clock,
-            ended_reason=Reason.DESTINATION_CLOSED,
-            lost_reason=Reason.DESTINATION_LOST,
-            linger=common.linger,
-        )
+        SocketEnd.__init__(self, transport, common.ledger, common.clock, common.linger)
         common.ledger.open_endpoint_connections += 1
         common.open.add(self)
         # As `attach` does: its tunnel is opened next.

@@ -25,7 +25,7 @@ from konnect.tunnel.reasons import Reason, classify, from_label
 from konnect.tunnel.tunnel import Tunnel
 from konnect.tunnel.waiting import Holder
 from konnect.wire import packets
-from konnect.wire.packets import MalformedPacket, Packet, PacketType
+from konnect.wire.packets import CLOSE_RSP, DIAL_RSP, MalformedPacket, Packet, PacketType
 
 log = make_logger(__name__)
 
@@ -51,11 +51,11 @@ class DialledEnd(LinkEnd):
         del link.dials[self.random]
         link.ends[self.connect_id] = self
         answer = packets.dial_rsp(self.random, connect_id=self.connect_id)
-        link.send(PacketType.DIAL_RSP, answer)
+        link.send(DIAL_RSP, answer)
 
     def failed(self, reason: Reason, text: str) -> None:
         del self.link.dials[self.random]
-        self.link.send(PacketType.DIAL_RSP, packets.dial_rsp(self.random, error=text))
+        self.link.send(DIAL_RSP, packets.dial_rsp(self.random, error=text))
 
     def carried(self) -> tuple[int, int]:
         # What an agent is given from its link goes to the destination.
@@ -187,7 +187,7 @@ class ProxyLink(Link):
     def _refuse(self, random: int, address: str, why: str) -> None:
         """Do not even begin a dial."""
         log.warn("refused a dial to {address}: {why}", address=address, why=why)
-        self.send(PacketType.DIAL_RSP, packets.dial_rsp(random, error=why))
+        self.send(DIAL_RSP, packets.dial_rsp(random, error=why))
 
     def _close_req(self, packet: Packet) -> None:
         request = packet.closeRequest
@@ -263,9 +263,9 @@ class ProxyLink(Link):
     def close_end(self, end: LinkEnd, reason: Reason) -> None:
         if self.ends.pop(end.connect_id, None) is not None:
             told = reason.label if self.half_close else ""
-            self.send(PacketType.CLOSE_RSP, packets.close_rsp(end.connect_id, told))
+            self.send(CLOSE_RSP, packets.close_rsp(end.connect_id, told))
         elif self.dials.get(end.random) is end:
             del self.dials[end.random]  # it was given up
 
     def _close_rsp(self, connect_id: int, error: str) -> None:
-        self.send(PacketType.CLOSE_RSP, packets.close_rsp(connect_id, error))
+        self.send(CLOSE_RSP, packets.close_rsp(connect_id, error))

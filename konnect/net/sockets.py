@@ -28,7 +28,7 @@ from konnect.tunnel.backlog import Backlog
 from konnect.tunnel.ends import Bytes, End
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
-from konnect.tunnel.tunnel import State
+from konnect.tunnel.tunnel import DIALING
 
 FEED = 65536
 """Bytes of the backlog given to the transport at a time."""
@@ -48,8 +48,7 @@ class SocketEnd(End):
     """
     The end at `transport`; its protocol calls `received`, `read_ended` and `lost`.
 
-    :param ended_reason: the tunnel's reason when this socket's peer closes.
-    :param lost_reason: the tunnel's reason when the socket breaks.
+    Subclasses say who the peer is.
     """
 
     __slots__ = (
@@ -64,27 +63,21 @@ class SocketEnd(End):
         "_read_ended",
         "_takes_views",
         "_watch_call",
-        "ended_reason",
-        "lost_reason",
         "transport",
     )
 
+    ended_reason: Reason
+    """The tunnel's reason when this socket's peer closes."""
+    lost_reason: Reason
+    """The tunnel's reason when the socket breaks."""
+
     def __init__(
-        self,
-        transport: Any,
-        ledger: Ledger,
-        clock: IReactorTime,
-        *,
-        ended_reason: Reason,
-        lost_reason: Reason,
-        linger: float = LINGER,
+        self, transport: Any, ledger: Ledger, clock: IReactorTime, linger: float = LINGER
     ) -> None:
         # What End does, without a call: one is made for each tunnel.
         self.tunnel = self.other = self.client = None
         self.transport = transport
         self._takes_views = getattr(transport, "takes_views", False)
-        self.ended_reason = ended_reason
-        self.lost_reason = lost_reason
         self._clock = clock
         self._backlog = Backlog(ledger)
         self._full = False
@@ -156,7 +149,7 @@ class SocketEnd(End):
         tunnel = self.tunnel
         if tunnel is None or not (self._paused or self._read_ended):
             return
-        if tunnel.state is State.DIALING:
+        if tunnel.state is DIALING:
             if broken(self.transport) or hung_up(self.transport):
                 tunnel.close(Reason.CLIENT_LEFT)
             else:

@@ -28,17 +28,13 @@ class ConnectEnd(SocketEnd):
 
     __slots__ = ("_early", "_early_size", "_hold", "ended_early", "protocol")
 
+    ended_reason = Reason.CLIENT_CLOSED
+    lost_reason = Reason.CLIENT_LOST
+
     def __init__(
         self, protocol: ConnectProtocol, transport: Any, clock: IReactorTime, linger: float
     ) -> None:
-        super().__init__(
-            transport,
-            protocol.ledger,
-            clock,
-            ended_reason=Reason.CLIENT_CLOSED,
-            lost_reason=Reason.CLIENT_LOST,
-            linger=linger,
-        )
+        super().__init__(transport, protocol.ledger, clock, linger)
         self.protocol: ConnectProtocol | None = protocol
         self.ended_early = False
         self._hold = Hold(clock)

@@ -31,7 +31,7 @@ from konnect.proxy.dialing import Switchboard
 from konnect.tunnel.account import Client
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
-from konnect.tunnel.tunnel import State
+from konnect.tunnel.tunnel import DIALING
 from konnect.tunnel.waiting import BACKLOGS, MESSAGES, TRANSPORTS
 from konnect.wire import packets
 from konnect.wire.connect import ConnectRequest, HeadReader, Refused, error_response
@@ -99,7 +99,7 @@ class ConnectProtocol(Protocol):
             return
         if self._head is not None:
             self._read_head(data)
-        elif end.tunnel is not None and end.tunnel.state is State.DIALING:
+        elif end.tunnel is not None and end.tunnel.state is DIALING:
             end.keep_early(data)
         else:
             end.received(data)
@@ -157,7 +157,7 @@ class ConnectProtocol(Protocol):
         if end is None:
             return
         tunnel = end.tunnel
-        if tunnel is None or tunnel.state is not State.DIALING:
+        if tunnel is None or tunnel.state is not DIALING:
             end.read_ended()
             end.limit_answer()
         elif end.has_early and can_half_close(end.transport) and not hung_up(end.transport):
@@ -186,7 +186,7 @@ class ConnectProtocol(Protocol):
         if end is None:
             return
         tunnel = end.tunnel
-        if tunnel is not None and tunnel.state is State.DIALING:
+        if tunnel is not None and tunnel.state is DIALING:
             end.transport = None
             tunnel.close(Reason.CLIENT_LEFT)
         end.lost(clean)

@@ -23,7 +23,7 @@ from konnect.tunnel.reasons import Reason, classify, from_label
 from konnect.tunnel.recent import RecentIds
 from konnect.wire import packets
 from konnect.wire.metadata import AgentHello
-from konnect.wire.packets import MalformedPacket, Packet, PacketType
+from konnect.wire.packets import CLOSE_REQ, DIAL_REQ, MalformedPacket, Packet, PacketType
 from konnect.wire.status import Status
 
 log = make_logger(__name__)
@@ -88,7 +88,7 @@ class AgentLink(Link):
         """Send a dial's DIAL_REQ; the answer is told to the dial."""
         self.dials[dial.random] = dial
         dial.tunnel.via = self
-        self.send(PacketType.DIAL_REQ, dial.payload)
+        self.send(DIAL_REQ, dial.payload)
 
     def withdraw(self, dial: PendingDial) -> None:
         """The dial is wanted no more (DIAL_CLS)."""
@@ -97,7 +97,7 @@ class AgentLink(Link):
 
     def probe(self, random: int) -> None:
         """Ask for what no agent can dial, to hear whether this one answers."""
-        self.send(PacketType.DIAL_REQ, packets.dial_req("tcp", PROBE_ADDRESS, random))
+        self.send(DIAL_REQ, packets.dial_req("tcp", PROBE_ADDRESS, random))
 
     def announce_end(self) -> None:
         """Tell a konnect agent that this proxy is going, so that it looks for another while its
@@ -240,4 +240,4 @@ class AgentLink(Link):
 
     def _send_close(self, connect_id: int, error: str = "") -> None:
         self._closing.add(connect_id)
-        self.send(PacketType.CLOSE_REQ, packets.close_req(connect_id, error))
+        self.send(CLOSE_REQ, packets.close_req(connect_id, error))

@@ -26,7 +26,7 @@ from konnect.wire import data_packet, packets
 from konnect.wire.features import Features, common
 from konnect.wire.frames import SMALLEST_LIMIT
 from konnect.wire.http2 import Limits
-from konnect.wire.packets import MalformedPacket, Packet, PacketType
+from konnect.wire.packets import CREDIT, DATA, HALF_CLOSE, MalformedPacket, Packet, PacketType
 
 if TYPE_CHECKING:
     from konnect.tunnel.ledger import Ledger
@@ -95,8 +95,10 @@ class Link:
         self.receive_credit = self.window = 0
         """What is announced for each tunnel, and what each has of it now (`tunnel.window`)."""
         self.half_close = False
-        self._outward = outward
         self._inward = inward
+        # Keys of the ledger's counts, made once.
+        self._came = {kind: (inward, name) for kind, name in packets.NAMES.items()}
+        self._went = {kind: (outward, name) for kind, name in packets.NAMES.items()}
         self._data_in = (inward, "DATA")
         self._data_out = (outward, "DATA")
         self._carries = carries
@@ -127,16 +129,17 @@ class Link:
             self.ledger.malformed_packets += 1
             self.malformed(error)
             return cost
-        kind = int(packet.type)
-        if kind == PacketType.DATA:
+        kind: int = packet.type
+        if kind == DATA:
             return self.data(packet.data.connectID, packet.data.data, cost)
-        self.ledger.packets[self._inward, packets.type_name(kind)] += 1
+        key = self._came.get(kind) or (self._inward, packets.type_name(kind))
+        self.ledger.packets[key] += 1
         handler = self.handlers.get(kind)
         if handler is not None:
             handler(self, packet)
-        elif kind == PacketType.CREDIT and self.send_credit:
+        elif kind == CREDIT and self.send_credit:
             window.credited(self, packet.credit.connectID, packet.credit.increment)
-        elif kind == PacketType.HALF_CLOSE and self.half_close:
+        elif kind == HALF_CLOSE and self.half_close:
             end = self.ends.get(packet.halfClose.connectID)
             if end is not None:
                 end.half_close_received = True
@@ -172,17 +175,17 @@ class Link:
     def send(self, kind: PacketType, packet: bytes) -> None:
         """Send a control packet; it never waits for room."""
         if not self.lost:
-            self.ledger.packets[self._outward, packets.NAMES[kind]] += 1
+            self.ledger.packets[self._went[kind]] += 1
             self.stream.send(packet)
 
     def send_credit_packet(self, end: LinkEnd, increment: int) -> None:
         """Allow the peer `increment` more bytes of a tunnel."""
-        self.send(PacketType.CREDIT, packets.credit(end.connect_id, increment))
+        self.send(CREDIT, packets.credit(end.connect_id, increment))
 
     def send_half_close(self, end: LinkEnd) -> None:
         """Tell the peer that a tunnel's direction has ended."""
         end.half_close_sent = True
-        self.send(PacketType.HALF_CLOSE, packets.half_close(end.connect_id))
+        self.send(HALF_CLOSE, packets.half_close(end.connect_id))
 
     def send_data(self, end: LinkEnd, data: Bytes) -> None:
         """Send a tunnel's bytes as DATA, each in a frame; pause the tunnel when it is enough."""

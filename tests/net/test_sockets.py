@@ -33,6 +33,13 @@ class EndProtocol(Protocol):
         self.end.lost(isinstance(reason.value, ConnectionDone))
 
 
+class DestinationSocket(SocketEnd):
+    """The socket of a destination."""
+
+    ended_reason = Reason.DESTINATION_CLOSED
+    lost_reason = Reason.DESTINATION_LOST
+
+
 class SocketTestCase(SynchronousTestCase):
     """A tunnel whose far end is a socket; the near end takes notes."""
 
@@ -44,13 +51,7 @@ class SocketTestCase(SynchronousTestCase):
         self.socket = FakeSocket(tls=self.tls, limit=10)
         protocol = EndProtocol()
         self.socket.connect(protocol)
-        self.end = protocol.end = SocketEnd(
-            self.socket,
-            self.ledger,
-            self.clock,
-            ended_reason=Reason.DESTINATION_CLOSED,
-            lost_reason=Reason.DESTINATION_LOST,
-        )
+        self.end = protocol.end = DestinationSocket(self.socket, self.ledger, self.clock)
         self.end.attach()
         self.near = FakeEnd()
         self.tunnel = Tunnel(self.ledger, self.near, "host:80")

@@ -47,9 +47,10 @@ def hung_up(transport: Any) -> bool:
     """
     Whether the peer of a unix socket has closed it whole, and not only its sending side.
 
-    TCP cannot tell the two apart (both are a FIN) until something is sent.
+    TCP cannot tell the two apart (both are a FIN) until something is sent. The hub's transports
+    know it from the event by which they saw the end, mostly; else the kernel is asked.
     """
-    return bool(_condition(transport) & select.POLLHUP)
+    return getattr(transport, "hung_up", False) or bool(_condition(transport) & select.POLLHUP)
 
 
 def ended_whole(transport: Any) -> bool:
@@ -74,7 +75,8 @@ def _condition(transport: Any, asked: int = 0) -> int:
     try:
         poll = select.poll()
         poll.register(transport.fileno(), asked)
-        return sum(event for _, event in poll.poll(0))
+        found = poll.poll(0)
+        return found[0][1] if found else 0
     except (AttributeError, OSError, TypeError, ValueError):
         return 0
 

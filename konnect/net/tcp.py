@@ -22,7 +22,7 @@ ListenConfig. (The kernel's own are two hours and 75 seconds.) After nine probes
 the kernel's own number, the connection is over."""
 
 
-def be_prompt(sock: socket.socket) -> None:
+def be_prompt(sock: socket.SocketType) -> None:
     """
     Switch delays off on a TCP socket, or on a listener for all that it accepts: TCP_NODELAY, and
     TCP_NOTSENT_LOWAT, which keeps what waits in the kernel short.
@@ -33,7 +33,7 @@ def be_prompt(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT)
 
 
-def be_watchful(sock: socket.socket) -> None:
+def be_watchful(sock: socket.SocketType) -> None:
     """Switch keepalive on for a TCP socket, or on a listener for all that it accepts."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, QUIET)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, QUIET)

@@ -9,12 +9,12 @@ dial's one limit.
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from konnect.log import make_logger
+from konnect.proxy.randoms import randoms
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import Tunnel
 from konnect.wire.packets import Packet
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from konnect.proxy.link import AgentLink
 
 log = make_logger(__name__)
+
+_randoms = randoms()
 
 ANSWER_WITHIN = 6.0
 """The usual seconds without an answer after which a link is doubted. Agents, upstream's too, give a
@@ -59,7 +61,7 @@ class PendingDial:
         """`request` is a DIAL_REQ. Its `random` is replaced by one of our own; what else is in it,
         also fields that we do not know, goes on as it is."""
         self.tunnel = tunnel
-        self.random = request.dialRequest.random = secrets.randbits(63)
+        self.random = request.dialRequest.random = next(_randoms)
         """Unpredictable, and in the tables of the asked links only: no other agent can answer."""
         self.payload = request.SerializeToString()
         self._dials = dials

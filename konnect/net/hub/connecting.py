@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from twisted.internet.error import ConnectBindError, ConnectError, TimeoutError, getConnectError
 
-from konnect.net.hub.facts import resolved
+from konnect.net.hub.facts import Socket, resolved
 from konnect.net.hub.loop import BROKEN, OUT, Hub
 from konnect.net.tcp import be_watchful
 
@@ -54,14 +54,14 @@ class Attempt:
         self._taker: Taker | None = taker
         self._outcome: Exception | None = None
         self._timeout_call: Any = None
-        self._sock: socket.socket | None = None
+        self._sock: Socket | None = None
         self.fd = -1
         self.mask = 0
         if wrong is not None:
             self._later(wrong)
             return
         try:
-            sock = self._sock = socket.socket(family, _KIND)
+            sock = self._sock = Socket(family, _KIND)
             if family != socket.AF_UNIX:
                 be_watchful(sock)
             if local is not None:
@@ -134,7 +134,7 @@ class Attempt:
         self._outcome = TimeoutError()
         self._hub.flush_later(self)
 
-    def _succeed(self, sock: socket.socket, taker: Taker) -> None:
+    def _succeed(self, sock: Socket, taker: Taker) -> None:
         """It is connected, and no longer this attempt's."""
         if self._timeout_call is not None:
             self._stop_timeout()

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from konnect.net.hub.connecting import Attempt, Taker
-from konnect.net.hub.facts import resolved
+from konnect.net.hub.facts import Socket, resolved
 from konnect.net.hub.loop import Hub
 from konnect.net.hub.reactor import HubReactor
 from konnect.net.hub.transport import StreamTransport
@@ -44,7 +44,7 @@ class AddressAttempt(Attempt):
         family, name = self._peer
         super().__init__(hub, family, name, taker, wrong=wrong)
 
-    def _succeed(self, sock: socket.socket, taker: Taker) -> None:
+    def _succeed(self, sock: Socket, taker: Taker) -> None:
         # There is no timeout to stop.
         try:
             protocol = self._make()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, execute
@@ -17,7 +16,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
-from konnect.net.hub.facts import address_of
+from konnect.net.hub.facts import Socket, address_of
 from konnect.net.hub.loop import Hub
 from konnect.net.hub.ports import TcpPort
 from konnect.net.hub.reactor import HubReactor
@@ -104,7 +103,7 @@ def _built(factory: IProtocolFactory, peer: tuple[int, Any]) -> Any:
     return protocol
 
 
-def _close(hub: Hub, sock: socket.socket, peer: tuple[int, Any]) -> None:
+def _close(hub: Hub, sock: Socket, peer: tuple[int, Any]) -> None:
     """Close a socket that the hub may still serve."""
     StreamTransport(hub, sock, None, peer).discard()
 

@@ -26,7 +26,8 @@ from konnect.log import make_logger
 
 log = make_logger(__name__)
 
-IN, OUT, BROKEN = select.EPOLLIN, select.EPOLLOUT, select.EPOLLERR | select.EPOLLHUP
+IN, OUT, HUNG_UP = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP
+BROKEN = select.EPOLLERR | HUNG_UP
 
 TURNS = 8
 """Polls before the stock reactor goes on."""

@@ -19,7 +19,7 @@ from twisted.python.lockfile import FilesystemLock
 from zope.interface import implementer
 
 from konnect.log import make_logger
-from konnect.net.hub.facts import address_of, resolved
+from konnect.net.hub.facts import Socket, address_of, resolved
 from konnect.net.hub.loop import IN, Hub
 from konnect.net.hub.tls import TlsTransport
 from konnect.net.hub.transport import StreamTransport
@@ -99,12 +99,14 @@ class Port:
 
     def handle(self, events: int) -> None:
         """Accept what waits, up to a batch."""
-        sock = self._sock
+        sock: Any = self._sock
         for _ in range(BATCH):
             if sock is None or self.mask == 0:
                 return
             try:
-                accepted, peer = sock.accept()
+                # As `accept` does it, for a `Socket`.
+                descriptor, peer = sock._accept()
+                accepted = Socket(self._family, socket.SOCK_STREAM, 0, descriptor)
             except BlockingIOError:
                 return
             except OSError as error:
@@ -120,7 +122,7 @@ class Port:
                 accepted.close()
                 self._hub.complain(error)
 
-    def _connected(self, accepted: socket.socket, peer: Any) -> None:
+    def _connected(self, accepted: Socket, peer: Any) -> None:
         address = (self._family, peer)
         known = address_of(*address)
         protocol = self.factory.buildProtocol(known)

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementer, providedBy
 
 from konnect.net.hub.connecting import Attempt
-from konnect.net.hub.facts import address_of, resolved
+from konnect.net.hub.facts import Socket, address_of, resolved
 from konnect.net.hub.loop import hub_of
 from konnect.net.hub.ports import TcpPort, UnixPort
 from konnect.net.hub.transport import DONE, StreamTransport
@@ -138,7 +138,7 @@ class Connector:
         """Where to."""
         return address_of(*self._address)
 
-    def connected(self, sock: socket.socket) -> None:
+    def connected(self, sock: Socket) -> None:
         """See `konnect.net.hub.connecting.Taker`."""
         self._attempt = None
         hub = self._hub

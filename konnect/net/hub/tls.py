@@ -9,7 +9,6 @@ that knows half-close. Twisted's would send a bare FIN, which is a truncation.
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 from OpenSSL import SSL
@@ -21,6 +20,7 @@ from twisted.internet.interfaces import (
 )
 from zope.interface import implementer
 
+from konnect.net.hub.facts import Socket
 from konnect.net.hub.loop import IN, OUT, Hub
 from konnect.net.hub.tls_records import TlsRecords
 from konnect.net.hub.transport import DONE
@@ -39,13 +39,14 @@ class TlsTransport(TlsRecords):
     def __init__(
         self,
         hub: Hub,
-        sock: socket.socket,
+        sock: Socket,
         protocol: Any,
         peer: tuple[int, Any],
         tls: ServerTls | ClientTls,
         **more: Any,
     ) -> None:
-        ssl = SSL.Connection(tls.context, sock)
+        plain: Any = sock  # pyOpenSSL asks it for its descriptor only
+        ssl = SSL.Connection(tls.context, plain)
         super().__init__(hub, sock, protocol, peer, ssl, **more)
         self._calls_first = isinstance(tls, ClientTls)
         if isinstance(tls, ClientTls):

@@ -9,12 +9,12 @@ It neither begins a connection nor ends one: `konnect.net.hub.tls` does.
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 from OpenSSL import SSL
 from twisted.python.failure import Failure
 
+from konnect.net.hub.facts import Socket
 from konnect.net.hub.loop import Hub
 from konnect.net.hub.output import Chunk
 from konnect.net.hub.transport import LOST, StreamTransport
@@ -41,7 +41,7 @@ class TlsRecords(StreamTransport):
     def __init__(
         self,
         hub: Hub,
-        sock: socket.socket,
+        sock: Socket,
         protocol: Any,
         peer: tuple[int, Any],
         ssl: SSL.Connection,
@@ -54,7 +54,7 @@ class TlsRecords(StreamTransport):
 
     # -- reading
 
-    def _read(self) -> None:
+    def _read(self, events: int) -> None:
         data, end = self._records()
         if data:
             self.protocol.dataReceived(data)
@@ -89,9 +89,9 @@ class TlsRecords(StreamTransport):
         if data:
             self.protocol.dataReceived(data)
 
-    def _read_ended(self) -> None:
+    def _read_ended(self, events: int) -> None:
         # A hang-up without anything left to read: OpenSSL knows whether close_notify came before.
-        self._read()
+        self._read(events)
 
     def resumeProducing(self) -> None:
         """Read on."""

@@ -28,8 +28,8 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from konnect.net.hub.facts import SocketFacts
-from konnect.net.hub.loop import BROKEN, IN, OUT, Hub
+from konnect.net.hub.facts import Socket, SocketFacts
+from konnect.net.hub.loop import BROKEN, HUNG_UP, IN, OUT, Hub
 
 DONE = Failure(main.CONNECTION_DONE)
 LOST = Failure(main.CONNECTION_LOST)
@@ -58,12 +58,12 @@ class StreamTransport(SocketFacts):
     :param on_lost: called with the reason when everything is over, after the protocol.
     """
 
-    __slots__ = ("_on_lost", "_read_closed", "_reading")
+    __slots__ = ("_on_lost", "_read_closed", "_reading", "hung_up")
 
     def __init__(
         self,
         hub: Hub,
-        sock: socket.socket,
+        sock: Socket,
         protocol: Any,
         peer: tuple[int, Any],
         *,
@@ -74,6 +74,8 @@ class StreamTransport(SocketFacts):
         self._on_lost = on_lost
         self._reading = True
         self._read_closed = False
+        self.hung_up = False
+        """Whether the event that the end was read after said that the peer is gone as a whole."""
 
     def begin(self) -> None:
         """
@@ -89,7 +91,7 @@ class StreamTransport(SocketFacts):
         except BaseException as error:
             self._hub.contain(self, error)
 
-    def detach(self) -> tuple[socket.socket, tuple[int, Any]]:
+    def detach(self) -> tuple[Socket, tuple[int, Any]]:
         """
         The socket and its peer, for another transport that takes its place on the hub.
 
@@ -115,18 +117,18 @@ class StreamTransport(SocketFacts):
             return
         if events & IN:
             if self.mask & IN:
-                self._read()
+                self._read(events)
         elif events & BROKEN:
             # As Twisted's reactors judge a hang-up with nothing left to read.
             if self.mask & IN:
-                self._read_ended()
+                self._read_ended(events)
             else:
                 self._lose(LOST)
             return
         if events & OUT and self.mask & OUT:
             self._writable()
 
-    def _read(self) -> None:
+    def _read(self, events: int) -> None:
         scratch = self._hub.scratch
         try:
             count = self._sock.recv_into(scratch)  # type: ignore[union-attr]
@@ -138,7 +140,7 @@ class StreamTransport(SocketFacts):
         if count:
             self.protocol.dataReceived(bytes(scratch[:count]))
         else:
-            self._read_ended()
+            self._read_ended(events)
 
     def _read_rest(self) -> None:
         try:
@@ -148,9 +150,10 @@ class StreamTransport(SocketFacts):
         if data:
             self.protocol.dataReceived(data)
 
-    def _read_ended(self) -> None:
+    def _read_ended(self, events: int) -> None:
         """The peer will send no more."""
         self._read_closed = True
+        self.hung_up = bool(events & HUNG_UP)
         self._hub.want(self, self.mask & ~IN)
         protocol: Any = IHalfCloseableProtocol(self.protocol, None)
         if protocol is not None:

@@ -13,6 +13,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 
+from konnect.net.closing import hung_up
 from konnect.net.hub.transport import StreamTransport
 from tests.functional.waiting import turns, until
 from tests.net.hub.cases import TransportCase
@@ -242,6 +243,31 @@ class Streams:
         protocol.wire.loseConnection()
         self.assertEqual(await self.lost(protocol), ConnectionDone)
         self.assertEqual(protocol.calls, ["readConnectionLost", "connectionLost"])
+
+    async def test_half_closed_then_gone(self) -> None:
+        """A unix peer that has closed only its sending side is not taken for one that is gone; it
+        is seen to be gone when it is."""
+        protocol, remote = await self.accepted(HalfRecorder)
+        remote.sock.shutdown(socket.SHUT_WR)
+        await until(lambda: protocol.calls, "the end of reading")
+        self.assertFalse(hung_up(protocol.wire))
+        remote.close()
+        if self.unix:
+            await until(lambda: hung_up(protocol.wire), "the whole end")
+        protocol.wire.loseConnection()
+        await self.lost(protocol)
+
+    async def test_gone(self) -> None:
+        """A unix peer that has closed as a whole is known to be gone; the hub's transport knows it
+        by itself. TCP cannot say so."""
+        protocol, remote = await self.accepted(HalfRecorder)
+        remote.close()
+        await until(lambda: protocol.calls, "the end of reading")
+        self.assertEqual(hung_up(protocol.wire), self.unix)
+        if self.hub:
+            self.assertEqual(protocol.wire.hung_up, self.unix)
+        protocol.wire.loseConnection()
+        await self.lost(protocol)
 
     async def test_half_close_by_us(self) -> None:
         """loseWriteConnection sends everything and then the end, and reading goes on."""

@@ -122,12 +122,11 @@ class Hub:
         if mask == before:
             return
         channel.mask = mask
-        epoll = self._epoll
-        assert epoll is not None
-        if before and mask:
-            epoll.modify(channel.fd, mask)
-        elif mask:
+        epoll: Any = self._epoll
+        if not before:
             epoll.register(channel.fd, mask)
+        elif mask:
+            epoll.modify(channel.fd, mask)
         else:
             epoll.unregister(channel.fd)
 
@@ -135,7 +134,8 @@ class Hub:
         """Forget a channel; call it before the descriptor is closed."""
         if self._channels.get(channel.fd) is not channel:
             return
-        self.want(channel, 0)
+        if channel.mask:
+            self.want(channel, 0)
         del self._channels[channel.fd]
         self._fresh.discard(channel.fd)
         if not self._channels and not self._in_turn:

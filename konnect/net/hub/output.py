@@ -41,6 +41,7 @@ class Output:
         "_finishing",
         "_hub",
         "_last_read",
+        "_open",
         "_paused",
         "_producer",
         "_queue",
@@ -61,9 +62,8 @@ class Output:
         self._hub = hub
         self.fd = fd
         self.mask = 0
-        self.connected = False
-        self.disconnected = False
-        self.disconnecting = False
+        self.connected = self.disconnected = self.disconnecting = False
+        self._open = False  # bytes are taken: connected, not over, nor closed for writing
         # A list, since an empty deque takes 760 bytes, which every idle tunnel would have twice.
         self._queue: list[Chunk] = []
         self._queued = 0
@@ -75,8 +75,7 @@ class Output:
         self._end: Failure | None = None  # why the connection is over, before it is told
         self._last_read = False
         self._producer: Any = None
-        self._streaming = False
-        self._paused = False
+        self._streaming = self._paused = False
 
     # -- ITransport and IConsumer
 
@@ -87,7 +86,7 @@ class Output:
         """Send `data`, now, at the end of the turn or when the kernel takes it."""
         if not isinstance(data, Chunk):
             raise TypeError("data must be bytes")
-        if not data or not self.connected or self._write_closed or self._end is not None:
+        if not data or not self._open:
             return
         # A copy of bytes is no copy.
         self._queue.append(bytes(data) if self._blocked else data)
@@ -102,7 +101,7 @@ class Output:
 
     def writeSequence(self, data: Iterable[Chunk]) -> None:
         """`write` the pieces as one."""
-        if not self.connected or self._write_closed or self._end is not None:
+        if not self._open:
             return
         for piece in data:
             if piece:
@@ -111,14 +110,18 @@ class Output:
         self._written()
 
     def _written(self) -> None:
+        if self._queued < GATHER and not self._blocked and not self._attentive:
+            # As a rule; and since GATHER is no more than HIGH, nobody is to be paused.
+            if not self._due:
+                self._due = True
+                self._hub.flush_later(self)
+            return
         if not self._blocked:
             if self._attentive:
                 self.startWriting()
                 self._own()
-            elif self._queued >= GATHER:
+            else:
                 self._transmit()
-            elif not self._due:
-                self._flush_later()
         if self._queued > HIGH and self._streaming and not self._paused:
             self._paused = True
             self._producer.pauseProducing()
@@ -134,8 +137,7 @@ class Output:
         """See IConsumer."""
         if self._producer is not None:
             raise RuntimeError(
-                f"Cannot register producer {producer}, because producer {self._producer} was"
-                " never unregistered."
+                f"cannot register {producer}: {self._producer} was never unregistered"
             )
         if self.disconnected:
             producer.stopProducing()
@@ -176,7 +178,7 @@ class Output:
 
     def loseWriteConnection(self) -> None:
         """Close the sending direction when everything written is sent."""
-        if not self.connected or self._write_closed or self._end is not None:
+        if not self._open:
             return
         self._finishing = self._attentive = True
         self._flush_later()
@@ -245,10 +247,12 @@ class Output:
         if self._end is not None or not self.connected:
             return
         self._end = reason
+        self._open = False
         self._last_read = last_read and bool(self.mask & IN)
         self._queue.clear()
         self._queued = 0
-        self._hub.want(self, 0)
+        if self.mask:
+            self._hub.want(self, 0)
         self._flush_later()
 
     def _forget_producer(self) -> Any:

@@ -137,6 +137,20 @@ class TlsTransport(TlsRecords):
         else:
             super().loseConnection()
 
+    # After `loseConnection`, as with Twisted's, only what a registered producer gives is taken.
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """See IConsumer."""
+        if self.disconnecting and self.connected and self._end is None:
+            self._open = not self._write_closed
+        super().registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """See IConsumer."""
+        super().unregisterProducer()
+        if self.disconnecting:
+            self._open = False
+
     def loseWriteConnection(self) -> None:
         """Send what is queued, then close_notify; reading goes on."""
         if self._established:
@@ -166,7 +180,8 @@ class TlsTransport(TlsRecords):
         return not self._read_closed
 
     def _stop_for_close(self) -> None:
-        """The peer's close_notify is still to be read."""
+        """The peer's close_notify is still to be read, and a producer's rest to be taken."""
+        self._open = self._producer is not None
 
     def _emptied(self) -> None:
         streams = self._producer is not None and self._streaming
@@ -185,7 +200,7 @@ class TlsTransport(TlsRecords):
 
     def _finish_writing(self) -> None:
         if self._notify():
-            self._write_closed = True
+            self._write_closed, self._open = True, False
             self._tell_write_closed()
 
     def _notify(self) -> bool:

@@ -109,12 +109,6 @@ class TlsRecords(StreamTransport):
 
     # -- writing
 
-    def write(self, data: Chunk) -> None:
-        """Send `data`; after `loseConnection` only what a registered producer still gives."""
-        if self.disconnecting and self._producer is None:
-            return
-        super().write(data)
-
     def _send(self) -> bool:
         ssl = self._ssl
         assert ssl is not None

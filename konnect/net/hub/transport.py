@@ -75,16 +75,12 @@ class StreamTransport(SocketFacts):
         self._reading = True
         self._read_closed = False
         self.hung_up = False
-        """Whether the event that the end was read after said that the peer is gone as a whole."""
+        """Whether the event of the read side's end said that the peer is gone as a whole."""
 
     def begin(self) -> None:
-        """
-        Serve the socket, and tell the protocol of its transport.
-
-        What that raises is logged and ends the connection; then `connected` is false, or is about
-        to be.
-        """
-        self.connected = True
+        """Serve the socket, and tell the protocol of its transport. What that raises is logged and
+        ends the connection; then `connected` is false, or is about to be."""
+        self.connected = self._open = True
         self._hub.add(self, IN)
         try:
             self.protocol.makeConnection(self)
@@ -100,7 +96,7 @@ class StreamTransport(SocketFacts):
         sock, self._sock = self._sock, None
         if sock is None or self._end is not None:
             raise main.CONNECTION_LOST
-        self.connected, self.disconnected = False, True
+        self.connected, self._open, self.disconnected = False, False, True
         self.protocol = self._on_lost = None
         return sock, self._address
 
@@ -164,15 +160,23 @@ class StreamTransport(SocketFacts):
     def _send(self) -> bool:
         queue = self._queue
         sock: Any = self._sock
+        if len(queue) == 1:
+            try:
+                sent = sock.send(queue[0])
+            except BlockingIOError:
+                return False
+            if sent == self._queued:
+                queue.clear()
+                self._queued = 0
+                return True
+            self._queued -= sent
+            queue[0] = memoryview(queue[0])[sent:]
+            return False
         for _ in range(SENDS):
             try:
-                if len(queue) == 1:
-                    sent = sock.send(queue[0])
-                    full = True
-                else:
-                    pieces = queue[:PIECES]
-                    sent = sock.sendmsg(pieces)
-                    full = sent < sum(map(len, pieces))
+                pieces = queue[:PIECES]
+                sent = sock.sendmsg(pieces)
+                full = sent < sum(map(len, pieces))
             except BlockingIOError:
                 return False
             self._queued -= sent
@@ -214,13 +218,14 @@ class StreamTransport(SocketFacts):
             super().loseConnection()
 
     def _stop_for_close(self) -> None:
-        self._hub.want(self, self.mask & ~IN)
+        if self.mask & IN:
+            self._hub.want(self, self.mask & ~IN)
 
     def _finish_connection(self) -> None:
         self._lose(DONE)
 
     def _finish_writing(self) -> None:
-        self._write_closed = True
+        self._write_closed, self._open = True, False
         try:
             self._sock.shutdown(socket.SHUT_WR)  # type: ignore[union-attr]
         except OSError:
@@ -235,7 +240,7 @@ class StreamTransport(SocketFacts):
     def _lose(self, reason: Failure) -> None:
         if not self.connected:
             return
-        self.connected, self.disconnected = False, True
+        self.connected, self._open, self.disconnected = False, False, True
         self._end = reason
         self._queue.clear()
         self._queued = 0
@@ -284,7 +289,7 @@ class StreamTransport(SocketFacts):
     def resumeProducing(self) -> None:
         """Read on."""
         self._reading = True
-        if self.connected and self._end is None and self._may_read():
+        if not self.mask & IN and self.connected and self._end is None and self._may_read():
             self._hub.want(self, self.mask | IN)
 
     def _may_read(self) -> bool:

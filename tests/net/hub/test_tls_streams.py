@@ -196,10 +196,11 @@ class TlsStreams:
         await until(lambda: len(protocol.received) == 40000, "it is read")
 
     async def test_lose_connection(self) -> None:
-        """Closing sends everything, then close_notify, and ends cleanly with the peer's."""
+        """Closing sends all that was written, close_notify, and ends cleanly with the peer's."""
         protocol, remote = await self.secured()
         protocol.wire.write(MEGABYTES)
         protocol.wire.loseConnection()
+        protocol.wire.write(b"dropped")
         self.assertTrue(protocol.wire.disconnecting)
         self.assertTrue(await remote.hear(len(MEGABYTES)) == MEGABYTES)
         self.assertEqual(await remote.end(), "end")

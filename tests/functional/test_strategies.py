@@ -62,11 +62,16 @@ class StrategyTests(FunctionalTestCase):
         """With leastLoaded, tunnels are even over agents, also when one comes late."""
         proxy = self.proxy(proxy_strategies="default,leastLoaded")
         agents = [await self._agent(proxy, "") for _ in range(2)]
+        first = proxy.service.registry.links()
+        await until(lambda: not any(link.fresh for link in first), "the links are settled")
         destination = self.destination()
         dialer = self.dialer(proxy, GRPC_UNIX, shared=True)
         clients = [await self.dial(dialer, destination.port) for _ in range(8)]
         self.assertEqual([agent.live for agent in agents], [4, 4])
         late = await self._agent(proxy, "")
+        # Settled links go before fresh ones, however many tunnels they carry.
+        links = proxy.service.registry.links()
+        await until(lambda: not any(link.fresh for link in links), "the links are settled")
         clients += [await self.dial(dialer, destination.port) for _ in range(4)]
         self.assertEqual([agent.live for agent in (*agents, late)], [4, 4, 4])
         for client in clients:

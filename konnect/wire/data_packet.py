@@ -19,8 +19,10 @@ _MASK = 2**64 - 1
 
 def varint(value: int) -> bytes:
     """Protobuf's base 128 encoding; negative int64 values are ten bytes."""
-    if 0 <= value < 0x80:
-        return bytes((value,))
+    if 0 <= value < 0x4000:
+        if value < 0x80:
+            return bytes((value,))
+        return bytes((value & 0x7F | 0x80, value >> 7))
     value &= _MASK
     encoded = bytearray()
     while value > 0x7F:

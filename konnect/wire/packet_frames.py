@@ -75,7 +75,14 @@ def take(
                 connect_id = data[at + 1]
                 at += 2
                 if connect_id > 0x7F:
-                    connect_id, at = read_varint(data, at - 1, stop)
+                    # Up to two million without a call; `inner` says that so many bytes are there.
+                    connect_id += (data[at] - 1) << 7
+                    at += 1
+                    if connect_id > 0x3FFF:
+                        connect_id += (data[at] - 1) << 14
+                        at += 1
+                        if connect_id > 0x1FFFFF:
+                            connect_id, at = read_varint(data, at - 3, stop)
                 if at + 2 < stop and data[at] == BYTES:
                     length = data[at + 1]
                     at += 2

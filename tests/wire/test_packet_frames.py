@@ -77,6 +77,9 @@ class PacketFramesTests(SynchronousTestCase):
     @example([frame(framed(b"\x08\x04\x22" + b"\xff" * 6))])
     @example([frame(framed(b"\x08\x04\x22\x05\x08\x01\x1a\x81\x00"))])
     @example([frame(framed(data_packet.build(1, b"abc"))[:-1]), frame(b""), frame(b"c")])
+    @example([frame(framed(data_packet.build(1 << bits, b"x"))) for bits in range(0, 63, 7)])
+    @example([frame(framed(data_packet.build((1 << bits) - 1, b"x"))) for bits in range(7, 64, 7)])
+    @example([frame(framed(b"\x08\x04\x22\x08\x08\x81\x80\x80\x00\x1a\x01x"))])
     def test_as_byte_by_byte(self, sent: list[bytes]) -> None:
         """What comes at once is told as what comes byte by byte, which is never taken as frames."""
         whole, pieces = Listening(), Listening()

@@ -260,6 +260,7 @@ class SocketEnd(End):
             self._watch_call = None
         self.transport = None
         self._read_ended = True
-        self._backlog.drop()
+        if self._backlog.size:
+            self._backlog.drop()
         if self.tunnel is not None:
             self.tunnel.close(self.ended_reason if clean else self.lost_reason)

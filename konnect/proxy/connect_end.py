@@ -59,6 +59,9 @@ class ConnectEnd(SocketEnd):
             self.pause()
 
     def opened(self) -> None:
+        if self.protocol is not None:
+            # What the client says is the tunnel's from now on.
+            self.protocol.dataReceived = self.received  # type: ignore[method-assign]
         self.transport.write(ESTABLISHED)
         self.attach()
         early, self._early = self._early, []
@@ -78,7 +81,11 @@ class ConnectEnd(SocketEnd):
     def received(self, data: bytes) -> None:
         if not self._hold.over:
             self._hold.release()
-        super().received(data)
+        other = self.other
+        if other is not None:
+            other.write(data)
+        else:
+            super().received(data)
 
     def read_ended(self) -> None:
         if not self._hold.over:
@@ -93,7 +100,10 @@ class ConnectEnd(SocketEnd):
 
     def write(self, data: Bytes) -> None:
         if self._hold.over:
-            super().write(data)
+            if self._takes_views and not self._full:
+                self.transport.write(data)
+            else:
+                super().write(data)
         elif self.other is not None:
             # The source stands still, so what is held is bounded by what was on its way.
             self.other.pause()
@@ -112,12 +122,14 @@ class ConnectEnd(SocketEnd):
             self._hold.after(super().finish)
 
     def close(self, reason: Reason) -> None:
-        if self._hold.empty:
-            self._hold.drop()
-            super().close(reason)
-        else:
-            close = super().close
-            self._hold.after(lambda: close(reason))
+        hold = self._hold
+        if not hold.over:
+            if not hold.empty:
+                close = super().close
+                hold.after(lambda: close(reason))
+                return
+            hold.drop()
+        super().close(reason)
 
     def lost(self, clean: bool) -> None:
         self._hold.drop()

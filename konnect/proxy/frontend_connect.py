@@ -94,6 +94,7 @@ class ConnectProtocol(Protocol):
             self._end.abort()
 
     def dataReceived(self, data: bytes) -> None:
+        # Until the tunnel is open: see `ConnectEnd.opened`.
         end = self._end
         if end is None:
             return
@@ -174,7 +175,8 @@ class ConnectProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         owner = self._owner
         owner.connections.discard(self)
-        self._stop_watch()
+        if self._head is not None:
+            self._stop_watch()
         if self._counted:
             owner.ledger.http_connections -= 1
         clean = isinstance(reason.value, ConnectionDone)

@@ -61,7 +61,8 @@ class Hold:
         """The client is gone: forget what was kept."""
         if self._kept is not None:
             self._kept.clear()
-        self.release()
+        if not self.over:
+            self.release()
 
     def _expired(self) -> None:
         self._call = None

@@ -73,7 +73,8 @@ class PendingDial:
     def begin(self, link: AgentLink) -> None:
         """Ask the first link."""
         dials = self._dials
-        self._limit = dials.clock.callLater(self._patience, self._late)
+        patience = self._patience if dials.dial_timeout else dials.answer_timeout
+        self._limit = dials.clock.callLater(patience, self._late)
         self.tunnel.dial = self
         self._links[link] = dials.clock.seconds()
         link.ask(self)

@@ -74,7 +74,9 @@ class Pool(Generic[L]):
 
     def __iter__(self) -> Iterator[L]:
         agents = self._agents
-        if agents:
+        if len(agents) == 1 and len(agents[0]) == 1:
+            yield agents[0][0]
+        elif agents:
             start = int(random() * len(agents))
             for number in range(start, start + len(agents)):
                 links = agents[number % len(agents)]

@@ -15,6 +15,8 @@ log = make_logger(__name__)
 
 Address = IPv4Address | IPv6Address | UNIXAddress
 
+_NAMELESS = UNIXAddress(None)  # which is what clients of unix sockets are
+
 
 Socket = socket.SocketType
 """What `socket.socket` is a subclass of: for all that we call it has the same methods without calls
@@ -24,7 +26,7 @@ in Python (110 opcodes and 9 calls for one that is accepted and closed)."""
 def address_of(family: int, name: Any) -> Address:
     """`name` is what accept, getsockname and getpeername give for a socket of this family."""
     if family == socket.AF_UNIX:
-        return UNIXAddress(name or None)
+        return UNIXAddress(name) if name else _NAMELESS
     if family == socket.AF_INET6:
         host = name[0]
         if len(name) > 3 and name[3]:

@@ -134,6 +134,11 @@ class TlsRecords(StreamTransport):
         """The next bytes of the queue for OpenSSL: small pieces joined to one full record, since
         every record costs its encryption's start and a call; a large rest as it is."""
         queue = self._queue
+        if self._queued <= RECORD:
+            # All that there is, as a rule: nothing of it waits in `_sending`, or this is not asked.
+            record = queue[0] if len(queue) == 1 else b"".join(queue)
+            queue.clear()
+            return record
         piece = queue.pop(0)
         size = len(piece)
         if size >= RECORD or not queue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from twisted.application.service import Service
@@ -49,7 +50,7 @@ class AgentService(Service):
         self.config = config
         self._reactor = reactor
         self._timers = Timers(reactor)
-        self.ledger = Ledger(reactor.seconds, agent=True)
+        self.ledger = Ledger(time.monotonic, agent=True)
         self.renewal = make_renewal(self.ledger, reactor, config.tls_reload_interval)
         self.listeners = Listeners(reactor)
         self._tunnel_log = self.ledger.account = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,7 +53,7 @@ class ProxyService(Service):
         self._reactor = reactor
         self._timers = Timers(reactor)
         self._data_reactor = data_reactor(config.transport, reactor)
-        self.ledger = Ledger(reactor.seconds)
+        self.ledger = Ledger(time.monotonic)
         self.registry: Registry[AgentLink] = make_registry(config.strategies)
         self.waiting = Waiting(self.ledger, self.connections)
         self._windows = ClientWindows(self.ledger.now, config.buffer_limit)

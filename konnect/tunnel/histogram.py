@@ -19,6 +19,7 @@ class Histogram:
 
     def observe(self, seconds: float) -> None:
         """Count one observation (negative ones, from a clock set back, count as 0)."""
-        seconds = max(seconds, 0.0)
+        if seconds < 0:
+            seconds = 0.0
         self.counts[bisect_left(self.bounds, seconds)] += 1
         self.sum += seconds

@@ -207,10 +207,6 @@ class Link:
         """The stream has room again."""
         self._parking.writable()
 
-    def directed(self, sent: int, got: int) -> tuple[int, int]:
-        """What an end has sent and got here, as bytes to the destination and to the client."""
-        return (sent, got) if self._carries == "to_destination" else (got, sent)
-
     # -- the end of the link
 
     def end_all(self, reason: Reason) -> None:

@@ -70,7 +70,11 @@ def take(
         if tag == TYPE_AND_TAG and size > 8:
             at = position + HEADS_SIZE
             if inner > 0x7F:
-                inner, at = read_varint(data, at - 1, stop)
+                # Two bytes, as `data_packet.read_varint` reads them.
+                inner += (data[at] - 1) << 7
+                at += 1
+                if inner > 0x3FFF:
+                    inner, at = read_varint(data, at - 2, stop)
             if at + inner == stop and inner > 4 and data[at] == CONNECT_ID:
                 connect_id = data[at + 1]
                 at += 2
@@ -87,7 +91,10 @@ def take(
                     length = data[at + 1]
                     at += 2
                     if length > 0x7F:
-                        length, at = read_varint(data, at - 1, stop)
+                        length += (data[at] - 1) << 7
+                        at += 1
+                        if length > 0x3FFF:
+                            length, at = read_varint(data, at - 2, stop)
                     if at + length == stop and length and connect_id > 0:
                         payload = data[at:stop] if length <= COPIED else view[at:stop]
                         back += give(connect_id, payload, cost)

@@ -151,7 +151,9 @@ class Output:
 
     def unregisterProducer(self) -> None:
         """See IConsumer."""
-        self._forget_producer()
+        if self._producer is not None:
+            self._producer = None
+            self._streaming = self._paused = False
         self._attentive = self.disconnecting or self._finishing
         if self.connected and self.disconnecting:
             self._flush_later()
@@ -254,11 +256,6 @@ class Output:
         if self.mask:
             self._hub.want(self, 0)
         self._flush_later()
-
-    def _forget_producer(self) -> Any:
-        producer, self._producer = self._producer, None
-        self._streaming = self._paused = False
-        return producer
 
     # -- what subclasses say
 

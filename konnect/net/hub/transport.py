@@ -244,7 +244,7 @@ class StreamTransport(SocketFacts):
         self._end = reason
         self._queue.clear()
         self._queued = 0
-        producer = self._forget_producer()
+        producer, self._producer = self._producer, None
         protocol, self.protocol = self.protocol, None
         on_lost, self._on_lost = self._on_lost, None
         self._close_socket(orderly=not isinstance(reason.value, ConnectionAborted))

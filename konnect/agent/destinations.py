@@ -10,6 +10,7 @@ from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from konnect.net.deadlines import deadlines_of
 from konnect.net.sockets import SocketEnd
 from konnect.net.unwritten import unwritten
 from konnect.tunnel.ledger import Ledger
@@ -21,13 +22,13 @@ class Destinations:
     """
     What the ends of one link's destinations have in common.
 
-    :param linger: see `konnect.net.sockets.SocketEnd`.
+    :param linger: seconds that a closed tunnel's socket may take.
     """
 
     def __init__(self, ledger: Ledger, clock: IReactorTime, linger: float) -> None:
         self.ledger = ledger
         self.clock = clock
-        self.linger = linger
+        self.lingering = deadlines_of(clock, linger, SocketEnd.lingered)
         self.open: set[DestinationEnd] = set()
 
 
@@ -51,7 +52,7 @@ class DestinationEnd(SocketEnd):
     def makeConnection(self, transport: Any) -> None:
         """See IProtocol."""
         common = self._destinations
-        SocketEnd.__init__(self, transport, common.ledger, common.clock, common.linger)
+        SocketEnd.__init__(self, transport, common.ledger, common.clock, common.lingering)
         common.ledger.open_endpoint_connections += 1
         common.open.add(self)
         # As `attach` does: its tunnel is opened next.

@@ -89,3 +89,19 @@ class Deadlines(Generic[T]):
             if times and self._call is None:
                 left = next(iter(times.values())) - clock.seconds()
                 self._call = clock.callLater(max(left, 0), self._look)
+
+
+def deadlines_of(
+    clock: IReactorTime, seconds: float, due: Callable[[Any], object]
+) -> Deadlines[Any]:
+    """
+    The clock's own limits of one length and kind, for who comes and goes: where the clock is
+    `Timers`, all who ask get the same ones. `due` is a function, or a method of a class.
+    """
+    if not isinstance(clock, Timers):
+        return Deadlines(clock, seconds, due)
+    key = seconds, due
+    found: Deadlines[Any] | None = clock.shared.get(key)
+    if found is None:
+        found = clock.shared[key] = Deadlines(clock, seconds, due, lasting=True)
+    return found

@@ -23,6 +23,7 @@ from konnect.net.closing import (
     ended_whole,
     hung_up,
 )
+from konnect.net.deadlines import Deadlines
 from konnect.net.tcp import tune
 from konnect.tunnel.backlog import Backlog
 from konnect.tunnel.ends import Bytes, End
@@ -49,6 +50,8 @@ class SocketEnd(End):
     The end at `transport`; its protocol calls `received`, `read_ended` and `lost`.
 
     Subclasses say who the peer is.
+
+    :param lingering: limits how long a closed tunnel's socket may take; `due` is `lingered`.
     """
 
     __slots__ = (
@@ -57,8 +60,8 @@ class SocketEnd(End):
         "_clock",
         "_discarded",
         "_full",
-        "_linger",
-        "_linger_call",
+        "_limited",
+        "_lingering",
         "_paused",
         "_read_ended",
         "_takes_views",
@@ -72,7 +75,11 @@ class SocketEnd(End):
     """The tunnel's reason when the socket breaks."""
 
     def __init__(
-        self, transport: Any, ledger: Ledger, clock: IReactorTime, linger: float = LINGER
+        self,
+        transport: Any,
+        ledger: Ledger,
+        clock: IReactorTime,
+        lingering: Deadlines[SocketEnd],
     ) -> None:
         # What End does, without a call: one is made for each tunnel.
         self.tunnel = self.other = self.client = None
@@ -81,8 +88,8 @@ class SocketEnd(End):
         self._clock = clock
         self._backlog = Backlog(ledger)
         self._full = False
-        self._linger = linger
-        self._linger_call: Any = None
+        self._lingering = lingering
+        self._limited = False
         self._abort_when_sent: AbortWhenSent | None = None
         self._read_ended = False
         self._paused = False
@@ -178,7 +185,7 @@ class SocketEnd(End):
         if transport is None or self._abort_when_sent is not None:
             return
         self._flush()
-        self._limit(self._abort)
+        self._limit()
         if reason.abortive:
             self._abort_when_sent = AbortWhenSent(transport, self._clock, self.abort)
             self._abort_when_sent.start()
@@ -197,14 +204,17 @@ class SocketEnd(End):
         while self._backlog.size:
             self.transport.write(self._backlog.take(FEED))
 
-    def _limit(self, then: Any) -> None:
-        if self._linger_call is not None:
-            self._linger_call.cancel()
-        self._linger_call = self._clock.callLater(self._linger, then)
+    def _limit(self) -> None:
+        self._limited = True
+        self._lingering.set(self)
 
-    def _abort(self) -> None:
-        self._linger_call = None
-        self.abort()
+    def lingered(self) -> None:
+        """The linger time is over: that of the answer, or of a tunnel that has ended."""
+        self._limited = False
+        if self.tunnel is not None:
+            self.tunnel.close(Reason.LINGER)
+        else:
+            self.abort()
 
     def abort(self) -> None:
         """Drop the socket at once, with whatever it still holds."""
@@ -214,13 +224,8 @@ class SocketEnd(End):
     def limit_close(self) -> None:
         """Our peer has sent its last byte and the other side cannot be told so (no half-close):
         give the answer the linger time to come."""
-        if self._linger_call is None:
-            self._limit(self._answer_late)
-
-    def _answer_late(self) -> None:
-        self._linger_call = None
-        if self.tunnel is not None:
-            self.tunnel.close(Reason.LINGER)
+        if not self._limited:
+            self._limit()
 
     # -- what the protocol tells
 
@@ -250,9 +255,9 @@ class SocketEnd(End):
 
     def lost(self, clean: bool) -> None:
         """The transport is gone."""
-        if self._linger_call is not None:
-            self._linger_call.cancel()
-            self._linger_call = None
+        if self._limited:
+            self._limited = False
+            self._lingering.drop(self)
         if self._abort_when_sent is not None:
             self._abort_when_sent.stop()
         if self._watch_call is not None:

@@ -117,6 +117,8 @@ class Timers:
         self._reactor = reactor
         self._queues: dict[float, _Queue] = {}
         self._on_rest: list[Callable[[], None]] = []
+        self.shared: dict[Any, Any] = {}
+        """See `konnect.net.deadlines.deadlines_of`."""
         self.resting = False
         """Nothing new is expected: leave no idle delayed call."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IReactorTime
 
+from konnect.net.deadlines import Deadlines
 from konnect.net.sockets import SocketEnd
 from konnect.proxy.hold import Hold
 from konnect.tunnel.ends import Bytes
@@ -32,9 +33,13 @@ class ConnectEnd(SocketEnd):
     lost_reason = Reason.CLIENT_LOST
 
     def __init__(
-        self, protocol: ConnectProtocol, transport: Any, clock: IReactorTime, linger: float
+        self,
+        protocol: ConnectProtocol,
+        transport: Any,
+        clock: IReactorTime,
+        lingering: Deadlines[SocketEnd],
     ) -> None:
-        super().__init__(transport, protocol.ledger, clock, linger)
+        super().__init__(transport, protocol.ledger, clock, lingering)
         self.protocol: ConnectProtocol | None = protocol
         self.ended_early = False
         self._hold = Hold(clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.interfaces import IReactorTime
 
 from konnect.log import make_logger
+from konnect.net.deadlines import deadlines_of
 from konnect.proxy.link import AgentLink
 from konnect.proxy.pending import ANSWER_WITHIN, PendingDial
 from konnect.tunnel.ends import End
@@ -48,7 +49,8 @@ class Switchboard:
         self._ledger = ledger
         self.clock = clock
         self.dial_timeout = dial_timeout
-        self.answer_timeout = answer_timeout
+        self.patience = min(answer_timeout, dial_timeout / 2) if dial_timeout else answer_timeout
+        self.limits = deadlines_of(clock, self.patience, PendingDial.late)
         self._buffer_limit = buffer_limit
         self._held = (waiting or Waiting(ledger, tuple)).total
         self.closing = False

@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from konnect.log import make_logger
 from konnect.net.closing import can_half_close, hung_up
+from konnect.net.deadlines import deadlines_of
 from konnect.net.diagnosis import explain, peer_address
 from konnect.net.floods import DEFAULT, Crowd, FloodLimits
 from konnect.net.sockets import LINGER
@@ -51,13 +52,12 @@ class ConnectProtocol(Protocol):
         self.ledger = factory.ledger
         self._end: ConnectEnd | None = None
         self._head: HeadReader | None = HeadReader(factory.floods.head)
-        self._head_limit: Any = None
         self._counted = False
         self._refused = 0
 
     def connectionMade(self) -> None:
         owner = self._owner
-        self._end = ConnectEnd(self, self.transport, owner.clock, owner.linger)
+        self._end = ConnectEnd(self, self.transport, owner.clock, owner.lingering)
         self._watch_head()
         owner.connections.add(self)
 
@@ -68,17 +68,15 @@ class ConnectProtocol(Protocol):
 
     def _watch_head(self) -> None:
         owner = self._owner
-        self._head_limit = owner.clock.callLater(owner.floods.head_timeout, self._head_late)
+        owner.heads.set(self)
         owner.crowd.enter(self)
 
     def _stop_watch(self) -> None:
-        if self._head_limit is not None:
-            self._head_limit.cancel()
-            self._head_limit = None
+        self._owner.heads.drop(self)
         self._owner.crowd.leave(self)
 
-    def _head_late(self) -> None:
-        self._head_limit = None
+    def head_late(self) -> None:
+        """The time for a whole request is over."""
         assert self._head is not None  # or the limit would be off
         slow = self._head.received > 0
         self._cut("sent no whole CONNECT request in time", "slow_head" if slow else "silent")
@@ -241,7 +239,9 @@ class ConnectFactory(Factory):
         self.switchboard = switchboard
         self.ledger = ledger
         self.clock = clock
-        self.linger = linger
+        self.lingering = deadlines_of(clock, linger, ConnectEnd.lingered)
+        self.heads = deadlines_of(clock, floods.head_timeout, ConnectProtocol.head_late)
+        """Limits of requests that have not come whole."""
         self.connections: set[ConnectProtocol] = set()
 
     def buildProtocol(self, addr: Any) -> ConnectProtocol:

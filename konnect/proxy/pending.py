@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from konnect.log import make_logger
+from konnect.net.deadlines import Deadlines
 from konnect.proxy.randoms import randoms
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import Tunnel
@@ -37,8 +38,10 @@ class Dials(Protocol):
     clock: IReactorTime
     dial_timeout: float
     """Seconds for a whole dial; 0: no limit."""
-    answer_timeout: float
+    patience: float
     """Seconds without an answer after which a link is doubted; at most half of the above."""
+    limits: Deadlines[PendingDial]
+    """Of that length."""
 
     def another(self, tunnel: Tunnel, tried: AgentLink, cause: str) -> AgentLink | None:
         """A link that may be asked instead of `tried`, if there is one; `cause` is counted."""
@@ -73,17 +76,10 @@ class PendingDial:
     def begin(self, link: AgentLink) -> None:
         """Ask the first link."""
         dials = self._dials
-        patience = self._patience if dials.dial_timeout else dials.answer_timeout
-        self._limit = dials.clock.callLater(patience, self._late)
+        dials.limits.set(self)
         self.tunnel.dial = self
         self._links[link] = dials.clock.seconds()
         link.ask(self)
-
-    @property
-    def _patience(self) -> float:
-        dials = self._dials
-        limit = dials.dial_timeout
-        return min(dials.answer_timeout, limit / 2) if limit else dials.answer_timeout
 
     # -- what a link says; it has taken the dial out of its table
 
@@ -106,6 +102,7 @@ class PendingDial:
 
     def cancel(self) -> None:
         """Forget the dial and tell the agents (DIAL_CLS); a late answer is closed on arrival."""
+        self._dials.limits.drop(self)
         if self._limit is not None:
             self._limit.cancel()
             self._limit = None
@@ -115,19 +112,17 @@ class PendingDial:
 
     # -- time
 
-    def _late(self) -> None:
+    def late(self) -> None:
         """Nobody has answered for as long as an agent may take."""
         dials = self._dials
         silent = self._blame()
         if silent is not None:
             self._try_again(silent, "unanswered")
         if dials.dial_timeout:
-            rest = dials.dial_timeout - self._patience
+            rest = dials.dial_timeout - dials.patience
             self._limit = dials.clock.callLater(rest, self._expired)
         elif any(asked is not None for asked in self._links.values()):
-            self._limit = dials.clock.callLater(self._patience, self._late)
-        else:
-            self._limit = None
+            dials.limits.set(self)
 
     def _expired(self) -> None:
         """Nobody has answered for as long as the dial may take."""
@@ -144,7 +139,7 @@ class PendingDial:
         """Let the silent links know, each once; returns one of them. Those that were asked only
         just now are not meant."""
         silent = None
-        long_ago = self._dials.clock.seconds() - self._patience / 2
+        long_ago = self._dials.clock.seconds() - self._dials.patience / 2
         for link, asked in self._links.items():
             if asked is not None and asked < long_ago:
                 silent = link

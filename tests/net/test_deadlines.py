@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.net.deadlines import Deadlines
+from konnect.net.deadlines import Deadlines, deadlines_of
 from konnect.net.timers import Timers
 
 
@@ -102,3 +102,30 @@ class DeadlinesTests(SynchronousTestCase):
         lasting.set(5)
         lasting.drop(5)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class SharedTests(SynchronousTestCase):
+    """The limits that a clock keeps for who comes and goes."""
+
+    def test_shared(self) -> None:
+        """Who names the same length and kind at the same `Timers` gets the same limits, which rest
+        with it; at another clock, limits of its own."""
+        clock = Clock()
+        timers = Timers(clock)
+        over: list[str] = []
+
+        def late(owner: str) -> None:
+            over.append(owner)
+
+        first = deadlines_of(timers, 2.0, late)
+        self.assertIs(deadlines_of(timers, 2.0, late), first)
+        self.assertIsNot(deadlines_of(timers, 3.0, late), first)
+        self.assertIsNot(deadlines_of(timers, 2.0, over.append), first)
+        self.assertIsNot(deadlines_of(clock, 2.0, late), deadlines_of(clock, 2.0, late))
+        first.set("a")
+        first.set("b")
+        first.drop("a")
+        clock.advance(2.0)
+        self.assertEqual(over, ["b"])
+        timers.rest()
+        self.assertEqual(clock.getDelayedCalls(), [])

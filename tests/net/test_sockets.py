@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.net import closing, sockets
 from konnect.net.closing import POLL
+from konnect.net.deadlines import Deadlines
 from konnect.net.sockets import DISCARD, LINGER, WATCH, SocketEnd
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
@@ -51,7 +52,9 @@ class SocketTestCase(SynchronousTestCase):
         self.socket = FakeSocket(tls=self.tls, limit=10)
         protocol = EndProtocol()
         self.socket.connect(protocol)
-        self.end = protocol.end = DestinationSocket(self.socket, self.ledger, self.clock)
+        self.end = protocol.end = DestinationSocket(
+            self.socket, self.ledger, self.clock, Deadlines(self.clock, LINGER, SocketEnd.lingered)
+        )
         self.end.attach()
         self.near = FakeEnd()
         self.tunnel = Tunnel(self.ledger, self.near, "host:80")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from konnect.proxy.dialing import Switchboard
 from konnect.proxy.pending import PendingDial
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import Tunnel
@@ -22,8 +23,10 @@ class LinkTestCase(ProxyTestCase):
         near = FakeEnd()
         tunnel = Tunnel(self.ledger, near, "host:80")
         request = packets.parse(packets.dial_req("tcp", "host:80", 0))
-        self.switchboard.dial_timeout = timeout
-        PendingDial(self.switchboard, tunnel, request).begin((agent or self.a).link)
+        switchboard = self.switchboard
+        if timeout:
+            switchboard = Switchboard(self.registry, self.ledger, self.clock, dial_timeout=timeout)
+        PendingDial(switchboard, tunnel, request).begin((agent or self.a).link)
         return near
 
     def open(self, connect_id: int = 1) -> FakeEnd:

@@ -15,6 +15,7 @@ from konnect.proxy.frontend_connect import ConnectFactory, ConnectProtocol
 from konnect.proxy.frontend_grpc import LINGER as STREAM_LINGER
 from konnect.proxy.frontend_grpc import GrpcFrontend
 from konnect.proxy.link import AgentLink
+from konnect.proxy.pending import ANSWER_WITHIN
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.routing import Registry
@@ -124,6 +125,7 @@ class ProxyTestCase(SynchronousTestCase):
     features = STOCK
     """What agents announce."""
     dial_timeout = 0.0
+    answer_timeout = ANSWER_WITHIN
     buffer_limit = 1 << 20
 
     def setUp(self) -> None:
@@ -136,6 +138,7 @@ class ProxyTestCase(SynchronousTestCase):
             self.ledger,
             self.clock,
             dial_timeout=self.dial_timeout,
+            answer_timeout=self.answer_timeout,
             buffer_limit=self.buffer_limit,
         )
         self.frontend = GrpcFrontend(self.switchboard, self.ledger, self.clock, self.windows)

@@ -160,7 +160,7 @@ class LostTests(LinkTestCase):
 
     def test_dials_and_tunnels(self) -> None:
         """A lost agent fails its dials and ends its tunnels at once, and nobody else's."""
-        live, pending = self.open(1), self.dial(timeout=60.0)
+        live, pending = self.open(1), self.dial()
         other = self.agent("b")
         theirs = self.dial(other)
         self.switchboard.another = lambda tunnel, tried, cause: None  # type: ignore[method-assign]

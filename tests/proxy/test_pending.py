@@ -146,16 +146,6 @@ class SilentTests(PendingTestCase):
         self.assertEqual(self.ledger.dials_retried, {"unanswered": 1})
         self.assertEqual((self.first.link.health.misses, self.second.link.health.misses), (1, 0))
 
-    def test_another_patience(self) -> None:
-        """How long the silence may be is said by whoever runs the proxy."""
-        self.switchboard.answer_timeout = 1.5
-        self.dial()
-        self.clock.advance(1.4)
-        self.assertEqual(self.second.take(), [])
-        self.clock.advance(0.2)
-        self.second.accepts()
-        self.works(self.second)
-
     def test_the_first_answers_after_all(self) -> None:
         """The first may still win, and the other is withdrawn from; it stays in doubt."""
         self.dial()
@@ -248,3 +238,18 @@ class NoLimitTests(PendingTestCase):
         self.assertEqual(self.near.take(), [])
         self.assertEqual((self.first.link.health.misses, self.second.link.health.misses), (1, 1))
         tunnel.close(Reason.CLIENT_LEFT)
+
+
+class PatienceTests(PendingTestCase):
+    """A proxy that is told how long an answer may take."""
+
+    answer_timeout = 1.5
+
+    def test_another_patience(self) -> None:
+        """How long the silence may be is said by whoever runs the proxy."""
+        self.dial()
+        self.clock.advance(1.4)
+        self.assertEqual(self.second.take(), [])
+        self.clock.advance(0.2)
+        self.second.accepts()
+        self.works(self.second)

@@ -38,7 +38,8 @@ class Deadlines(Generic[T]):
         *,
         lasting: bool = False,
     ) -> None:
-        self._clock = clock
+        # Past the queues of `Timers`: what is left of a length is not one that others have.
+        self._clock: Any = clock.reactor if isinstance(clock, Timers) else clock
         self._seconds = seconds
         self._due = due
         self._times: dict[T, float] = {}

@@ -114,7 +114,8 @@ class Timers:
     """
 
     def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
+        self.reactor = reactor
+        """The clock underneath."""
         self._queues: dict[float, _Queue] = {}
         self._on_rest: list[Callable[[], None]] = []
         self.shared: dict[Any, Any] = {}
@@ -124,22 +125,22 @@ class Timers:
 
     def seconds(self) -> float:
         """See IReactorTime."""
-        return float(self._reactor.seconds())
+        return float(self.reactor.seconds())
 
     def callLater(self, delay: float, callable: Callable[..., Any], *args: Any, **kw: Any) -> Any:
         """See IReactorTime; what it returns can be cancelled and asked whether it is `active`."""
         queue = self._queues.get(delay)
         if queue is None:
             if delay <= 0 or kw or len(self._queues) >= LENGTHS:
-                return self._reactor.callLater(delay, callable, *args, **kw)
-            queue = self._queues[delay] = _Queue(self._reactor, delay)
+                return self.reactor.callLater(delay, callable, *args, **kw)
+            queue = self._queues[delay] = _Queue(self.reactor, delay)
             if self.resting:
                 queue.rest()
         return queue.add(callable, args)
 
     def getDelayedCalls(self) -> Any:
         """See IReactorTime: the reactor's, each of which may stand for many of ours."""
-        return self._reactor.getDelayedCalls()
+        return self.reactor.getDelayedCalls()
 
     def rest(self) -> None:
         """From now on leave no delayed call behind when the last limit is cancelled (for the end of

@@ -104,6 +104,24 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
+class TimersTests(SynchronousTestCase):
+    """Limits whose clock is `Timers`."""
+
+    def test_no_queue_for_a_rest(self) -> None:
+        """However uneven the times between limits are, they take no place among the lengths."""
+        clock = Clock()
+        timers = Timers(clock)
+        over: list[int] = []
+        limits = Deadlines(timers, 5.0, over.append)
+        for owner in range(100):
+            limits.set(owner)
+            clock.advance(0.1 + owner / 1000)
+        self.assertGreater(len(over), 20)
+        clock.advance(10.0)
+        self.assertEqual(over, list(range(100)))
+        self.assertEqual(timers._queues, {})
+
+
 class SharedTests(SynchronousTestCase):
     """The limits that a clock keeps for who comes and goes."""
 

@@ -45,7 +45,7 @@ class Deadlines(Generic[T]):
         self._times: dict[T, float] = {}
         self._call: Any = None
         self._lasting = False
-        if lasting and isinstance(clock, Timers):
+        if lasting and isinstance(clock, Timers) and not clock.resting:
             self._lasting = True
             clock.on_rest(self._rest)
 

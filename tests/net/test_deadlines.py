@@ -121,6 +121,16 @@ class TimersTests(SynchronousTestCase):
         self.assertEqual(over, list(range(100)))
         self.assertEqual(timers._queues, {})
 
+    def test_made_late(self) -> None:
+        """Limits that are made while their clock rests leave no idle call either."""
+        clock = Clock()
+        timers = Timers(clock)
+        timers.rest()
+        limits: Deadlines[int] = Deadlines(timers, 5.0, int, lasting=True)
+        limits.set(1)
+        limits.drop(1)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
 
 class SharedTests(SynchronousTestCase):
     """The limits that a clock keeps for who comes and goes."""

@@ -97,17 +97,21 @@ class Hub:
 
     def add(self, channel: Channel, mask: int) -> None:
         """Begin to serve a channel, perhaps in the place of one that had its descriptor."""
-        if self._epoll is None:
-            self._epoll = select.epoll()
+        epoll = self._epoll
+        if epoll is None:
+            epoll = self._epoll = select.epoll()
             self.reactor.addReader(self)
-        before = self._channels.get(channel.fd)
-        if before is None:
-            self._fresh.add(channel.fd)
-            channel.mask = 0
-        else:
+        fd, channels = channel.fd, self._channels
+        before = channels.get(fd)
+        channels[fd] = channel
+        if before is not None:
             channel.mask = before.mask
-        self._channels[channel.fd] = channel
-        self.want(channel, mask)
+            self.want(channel, mask)
+            return
+        self._fresh.add(fd)
+        channel.mask = mask
+        if mask:
+            epoll.register(fd, mask)
 
     def adopt(self, channel: Channel) -> None:
         """`add`, if the descriptor is served at all, and then as it is."""

@@ -91,7 +91,14 @@ class Output:
         # A copy of bytes is no copy.
         self._queue.append(bytes(data) if self._blocked else data)
         queued = self._queued = self._queued + len(data)
-        if queued >= GATHER or not self._due:
+        if self._due:
+            if queued >= GATHER:
+                self._written()
+        elif queued < GATHER and not self._blocked and not self._attentive:
+            # As a rule; and since GATHER is no more than HIGH, nobody is to be paused.
+            self._due = True
+            self._hub.flush_later(self)
+        else:
             self._written()
 
     @property
@@ -110,18 +117,14 @@ class Output:
         self._written()
 
     def _written(self) -> None:
-        if self._queued < GATHER and not self._blocked and not self._attentive:
-            # As a rule; and since GATHER is no more than HIGH, nobody is to be paused.
-            if not self._due:
-                self._due = True
-                self._hub.flush_later(self)
-            return
         if not self._blocked:
             if self._attentive:
                 self.startWriting()
                 self._own()
-            else:
+            elif self._queued >= GATHER:
                 self._transmit()
+            elif not self._due:
+                self._flush_later()
         if self._queued > HIGH and self._streaming and not self._paused:
             self._paused = True
             self._producer.pauseProducing()

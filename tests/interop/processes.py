@@ -121,7 +121,7 @@ class Program:
                 return "\n".join(lines[number : number + 40])
         return ""
 
-    def wait_for_line(self, *words: str, since: int = 0, seconds: float = 10.0) -> str:
+    def wait_for_line(self, *words: str, since: int = 0, seconds: float = 20.0) -> str:
         """The first log line that holds all `words`; fails with the log's tail when none comes."""
 
         def found() -> str | None:

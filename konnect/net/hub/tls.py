@@ -9,6 +9,7 @@ that knows half-close. Twisted's would send a bare FIN, which is a truncation.
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from OpenSSL import SSL
@@ -18,13 +19,17 @@ from twisted.internet.interfaces import (
     INegotiated,
     ISSLTransport,
 )
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from konnect.net.hub.facts import Socket
 from konnect.net.hub.loop import IN, OUT, Hub
 from konnect.net.hub.tls_records import TlsRecords
-from konnect.net.hub.transport import DONE
+from konnect.net.hub.transport import DONE, LOST
 from konnect.net.tls import ClientTls, ServerTls
+
+REFUSAL = 1.0
+"""Seconds that a peer whose handshake has failed has to read why."""
 
 TLS1_3 = 0x0304
 """The protocol version, as on the wire."""
@@ -34,7 +39,7 @@ TLS1_3 = 0x0304
 class TlsTransport(TlsRecords):
     """The transport of one connected socket, with TLS on it as `tls` says."""
 
-    __slots__ = ("_calls_first", "_established", "_notified")
+    __slots__ = ("_calls_first", "_established", "_notified", "_refusal", "_refusal_call")
 
     def __init__(
         self,
@@ -58,6 +63,8 @@ class TlsTransport(TlsRecords):
         self._established = False
         self._blocked = True  # until the handshake is over
         self._notified = False  # our close_notify is out
+        self._refusal: Failure | None = None  # why the handshake failed
+        self._refusal_call: Any = None
 
     def begin(self) -> None:
         """See `StreamTransport`; then a client starts the handshake."""
@@ -74,6 +81,8 @@ class TlsTransport(TlsRecords):
         """See `konnect.net.hub.loop.Channel`."""
         if self._established:
             super().handle(events)
+        elif self._refusal is not None:
+            self._discard(self._refusal)
         elif self._end is None and self._hub.handshakes > 0:
             self._hub.handshakes -= 1
             self._shake()
@@ -90,7 +99,7 @@ class TlsTransport(TlsRecords):
             self._hub.want(self, OUT)
             return
         except SSL.Error as error:
-            self._lose(self._why(error))
+            self._refuse(self._why(error))
             return
         self._established = True
         self._hub.want(self, IN if self._reading else 0)
@@ -99,6 +108,43 @@ class TlsTransport(TlsRecords):
         self._blocked = False
         if self.connected and (self._queued or self._attentive):
             self._flush_later()
+
+    def _refuse(self, reason: Failure) -> None:
+        """
+        The handshake has failed with `reason`, and OpenSSL has sent the alert that says why.
+
+        A client of TLS 1.3 has written more behind its certificate, and to close with that unread
+        is a reset, by which the alert would be lost: so end our direction, and read until the peer
+        ends its own, for a moment.
+        """
+        if self._calls_first or reason is LOST:
+            self._lose(reason)
+            return
+        self._refusal = reason
+        self._hub.want(self, IN)
+        try:
+            self._sock.shutdown(socket.SHUT_WR)  # type: ignore[union-attr]
+        except OSError:
+            pass  # not connected any more: reading will say so
+        self._refusal_call = self._hub.reactor.callLater(REFUSAL, self._lose, reason)
+
+    def _discard(self, reason: Failure) -> None:
+        if self._end is not None:
+            return
+        try:
+            if self._sock.recv_into(self._hub.scratch):  # type: ignore[union-attr]
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._lose(reason)
+
+    def _forget(self) -> None:
+        super()._forget()
+        call, self._refusal_call = self._refusal_call, None
+        if call is not None and call.active():
+            call.cancel()
 
     # -- reading before the handshake
 

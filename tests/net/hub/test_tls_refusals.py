@@ -1,0 +1,48 @@
+"""A client whose handshake is refused learns why, whatever it has written meanwhile."""
+
+from __future__ import annotations
+
+import ssl
+
+from OpenSSL import SSL
+from twisted.internet.error import ConnectionAborted
+
+from konnect.net.diagnosis import explain
+from konnect.net.hub import tls
+from tests.net.hub.peers import TlsRecorder
+from tests.net.hub.test_tls_streams import TlsCase, client_context
+
+
+class RefusalTests(TlsCase):
+    """Clients without a certificate, on the hub."""
+
+    async def test_reads_why(self) -> None:
+        """A client that has written behind its handshake still gets the alert, and no reset; it is
+        dropped when it has closed."""
+        protocol, remote = await self.accepted(TlsRecorder)
+        await remote.secure(client_context(("", "")), server=False, name="localhost")
+        await remote.say(b"x" * 20_000)
+        with self.assertRaises(ssl.SSLError) as caught:
+            await remote.hear(1)
+        self.assertIn("certificate required", str(caught.exception))
+        self.assertFalse(protocol.lost)
+        remote.close()
+        self.assertEqual(await self.lost(protocol), SSL.Error)
+
+    async def test_stays(self) -> None:
+        """One that neither closes nor reads is dropped soon, with the reason."""
+        self.patch(tls, "REFUSAL", 0.01)
+        protocol, remote = await self.accepted(TlsRecorder)
+        await remote.secure(client_context(("", "")), server=False, name="localhost")
+        self.assertEqual(await self.lost(protocol), SSL.Error)
+        self.assertIn("no client certificate", explain(protocol.reasons[0]))
+
+    async def test_is_aborted(self) -> None:
+        """Nothing is left of the wait when we drop it ourselves."""
+        protocol, remote = await self.accepted(TlsRecorder)
+        await remote.secure(client_context(("", "")), server=False, name="localhost")
+        await remote.say(b"x")
+        with self.assertRaises(ssl.SSLError):
+            await remote.hear(1)
+        protocol.wire.abortConnection()
+        self.assertEqual(await self.lost(protocol), ConnectionAborted)

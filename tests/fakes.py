@@ -67,6 +67,7 @@ class FakeStream(GrpcStream):
         self.metadata: Metadata | None = None
         self.ending: tuple[Status, str] | None = None
         self.was_reset = False
+        self.brisk = False
 
     @property
     def over(self) -> bool:
@@ -91,6 +92,9 @@ class FakeStream(GrpcStream):
 
     def follow_path(self, *, own: bool) -> None:
         """The path is as short as can be."""
+
+    def set_pace(self, *, brisk: bool) -> None:
+        self.brisk = brisk
 
     def withhold(self, cost: int) -> int:
         """There is no more room than the window."""

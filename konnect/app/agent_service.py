@@ -18,7 +18,7 @@ from konnect.agent.ways import Way
 from konnect.app.agent_leases import AgentLeases
 from konnect.app.agent_options import AgentConfig
 from konnect.app.agent_readiness import agent_checks
-from konnect.app.bounds import make_pressure
+from konnect.app.bounds import make_pace, make_pressure
 from konnect.app.describe import address_text, describe_agent
 from konnect.app.listening import CannotListen, Listeners, where
 from konnect.app.open_doors import agents_open_doors, guard, open_profiles
@@ -58,6 +58,7 @@ class AgentService(Service):
         )
         self._inspection = Inspection(reactor, config.profiling)
         self._lag = LagMeter(reactor, self.ledger.reactor_lag)
+        self._pace = make_pace(self.ledger, self._links, reactor)
         self._pressure = make_pressure(self.ledger, config.buffer_limit, self._links, reactor)
         self.connector: Connector | None = None
         self._leases: AgentLeases | None = None
@@ -169,6 +170,7 @@ class AgentService(Service):
         self._timers.rest()
         if self.departure is not None:
             await self.departure.run(self.config.drain_timeout)
+        self._pace.stop()
         self._pressure.stop()
         if self._leases is not None:
             await self._leases.stop()

@@ -1,4 +1,4 @@
-"""The bound of the bytes that wait in a program, put together; the same for both."""
+"""What a program holds and how it is paced, put together; the same for both."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from konnect.log import make_logger
 from konnect.net.hub.loop import hub_of
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import Link
+from konnect.tunnel.pace import Pace
 from konnect.tunnel.pressure import WHOLE, Pressure
 
 log = make_logger(__name__)
@@ -30,8 +31,10 @@ def make_pressure(
     :param also: is told of the same share of each tunnel.
     """
 
+    why = object()
+
     def told(share: int) -> None:
-        hub_of(reactor).limit_reads(share)
+        hub_of(reactor).limit_reads(share, why)
         if also is not None:
             also(share)
         if share == WHOLE:
@@ -46,3 +49,14 @@ def make_pressure(
             )
 
     return Pressure(ledger, limit, links, reactor.callLater, told)
+
+
+def make_pace(ledger: Ledger, links: Callable[[], Iterable[Link]], reactor: Any) -> Pace:
+    """Lets bulk make way for small messages, in the program's reads and on its links."""
+
+    why = object()
+
+    def told(most: int) -> None:
+        hub_of(reactor).limit_reads(most, why)
+
+    return Pace(ledger, links, reactor.callLater, told)

@@ -10,7 +10,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
 
-from konnect.app.bounds import make_pressure
+from konnect.app.bounds import make_pace, make_pressure
 from konnect.app.describe import describe_proxy
 from konnect.app.listening import Listeners
 from konnect.app.open_doors import guard, open_doors, open_profiles
@@ -57,6 +57,7 @@ class ProxyService(Service):
         self.registry: Registry[AgentLink] = make_registry(config.strategies)
         self.waiting = Waiting(self.ledger, self.connections)
         self._windows = ClientWindows(self.ledger.now, config.buffer_limit)
+        self._pace = make_pace(self.ledger, self.registry.links, reactor)
         self._pressure = make_pressure(
             self.ledger,
             config.buffer_limit,
@@ -231,6 +232,7 @@ class ProxyService(Service):
     async def _stop(self) -> None:
         self._timers.rest()
         await self.stopping.run()
+        self._pace.stop()
         self._pressure.stop()
         self._lag.stop()
         self._inspection.stop()

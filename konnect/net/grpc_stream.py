@@ -74,6 +74,13 @@ class GrpcStream:
         here, with others by the window that they have (`konnect.net.link_window`)."""
         self._protocol._follow_path(self, own)
 
+    def set_pace(self, *, brisk: bool) -> None:
+        """Have less on the way while the pace is brisk, to a peer of our own."""
+        path = self._protocol._path
+        # With less room there is nothing to be sent.
+        if path is not None and path.set_pace(brisk=brisk) and not brisk:
+            self._protocol._flush()
+
     def withhold(self, cost: int) -> int:
         """`cost` received bytes have to wait here. How many of them are given back all the same;
         all of them are owed to `release`."""

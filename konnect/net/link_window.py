@@ -94,6 +94,10 @@ class WindowGauge:
             self.size = min(2 * self.size, most)
             self._widen(self.size)
 
+    def set_pace(self, *, brisk: bool) -> bool:
+        """This window is the peer's to fill, and says nothing of what is sent here."""
+        return False
+
     def withhold(self, cost: int) -> int:
         """`cost` bytes more are held for slow readers. Of them so many go back all the same."""
         self._kept += cost

@@ -8,16 +8,26 @@ sum.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 PATH_RATE = 500_000_000
 """Bytes a second that one link is to reach (a process does not do much more)."""
+
+BRISK_RATE = PATH_RATE // 4
+"""The same while the pace is brisk (`konnect.tunnel.pace`). With half of it, the 1 to 2 ms that a
+busy machine itself takes for a round trip counted as the path's, and an echo beside a download took
+1.1 to 1.3 times as long (measured)."""
 
 LEAST = 768 * 1024
 """Bytes on the way that are always allowed: the three parts of `konnect.wire.streams.SHARE` that a
 peer may have kept back, be giving back, and be sent. With 1024 KiB a quarter to a third more passed
 on the link during an echo beside 8 downloads, by as many system calls; 512 KiB, which need a
 smaller `SHARE`, took up to a tenth more of them."""
+
+LEAST_BRISK = 320 * 1024
+"""The same while the pace is brisk: more than the `SHARE` that a peer may keep back. With 384 KiB
+an echo over TLS took 1.2 times as long; with 272 KiB it gained nothing (measured)."""
 
 MOST = 16 * 1024 * 1024
 
@@ -26,15 +36,17 @@ class PathGauge:
     """
     The shortest round trip of one connection, measured by our own pings.
 
-    :param changed: told how many bytes may be on their way, whenever that has become less.
+    :param changed: told how many bytes may be on their way, whenever that changes.
     """
 
-    __slots__ = ("_changed", "_now", "_sent", "allowed")
+    __slots__ = ("_brisk", "_changed", "_now", "_sent", "_shortest", "allowed")
 
     def __init__(self, now: Callable[[], float], changed: Callable[[int], None]) -> None:
         self._now = now
         self._changed = changed
         self._sent: float | None = None
+        self._shortest = math.inf
+        self._brisk = False
         self.allowed = MOST
         """Bytes."""
 
@@ -46,9 +58,20 @@ class PathGauge:
     def ponged(self) -> None:
         """Its answer is here."""
         sent, self._sent = self._sent, None
-        if sent is None:
-            return
-        allowed = max(LEAST, round((self._now() - sent) * PATH_RATE))
-        if allowed < self.allowed:
-            self.allowed = allowed
-            self._changed(allowed)
+        if sent is not None:
+            self._shortest = min(self._shortest, self._now() - sent)
+            self._allow()
+
+    def set_pace(self, *, brisk: bool) -> bool:
+        """Whether that changes what may be on the way (`konnect.tunnel.pace`)."""
+        self._brisk = brisk
+        return self._allow()
+
+    def _allow(self) -> bool:
+        least, rate = (LEAST_BRISK, BRISK_RATE) if self._brisk else (LEAST, PATH_RATE)
+        allowed = max(least, round(min(MOST, self._shortest * rate)))
+        if allowed == self.allowed:
+            return False
+        self.allowed = allowed
+        self._changed(allowed)
+        return True

@@ -36,6 +36,11 @@ def own_metrics(ledger: Ledger, links: LinkStates, waiting: WaitingBytes) -> Ite
         one_label(waiting()),
         "where",
     )
+    yield gauge(
+        "konnect_pace_brisk",
+        "1 while small messages pass and bulk moves in smaller pieces for their sake, else 0.",
+        {(): int(ledger.brisk)},
+    )
     yield counter(
         "konnect_tunnels_opened_total", "Tunnels whose dial succeeded.", {(): ledger.opened}
     )

@@ -51,6 +51,13 @@ class Ledger:
         self.crowd = UNBOUNDED
         """Above so many of them a backlog that grows calls `crowded`."""
         self.crowded: Callable[[], None] = lambda: None
+        self.small = 0
+        """Small messages to links that followed another one of their tunnel."""
+        self.small_until = UNBOUNDED
+        """The next one after so many of them calls `first_small`."""
+        self.first_small: Callable[[], None] = lambda: None
+        self.brisk = False
+        """Whether bulk moves in smaller pieces for their sake (`konnect.tunnel.pace`)."""
         self.bytes: dict[str, int] = {"to_destination": 0, "to_client": 0}
         # Links and streams
         self.packets: dict[tuple[str, str], int] = defaultdict(int)

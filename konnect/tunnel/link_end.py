@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from konnect.tunnel.backlog import Backlog
 from konnect.tunnel.ends import Bytes, End
+from konnect.tunnel.parking import LITTLE
 from konnect.tunnel.reasons import Reason
 from konnect.wire import data_packet
 
@@ -40,6 +41,7 @@ class LinkEnd(End):
         "_owed",
         "_paused",
         "_progress",
+        "_small",
         "_stall_call",
         "_starved",
         "_unreturned",
@@ -72,6 +74,7 @@ class LinkEnd(End):
         # Sending
         self._credit: int | None = link.send_credit or None
         self._starved = False
+        self._small = False
         self._backlog: Backlog | None = None
         """Made when it is needed, and only while there are bytes in it."""
         self._ending: Reason | None = None
@@ -95,6 +98,15 @@ class LinkEnd(End):
     def write(self, data: Bytes) -> None:
         size = len(data)
         self.sent += size
+        if size > LITTLE:
+            self._small = False
+        elif self._small:
+            ledger = self.link.ledger
+            ledger.small += 1
+            if ledger.small > ledger.small_until:
+                ledger.first_small()
+        else:
+            self._small = True  # one alone may be the rest of a large one
         credit = self._credit
         if credit is not None:
             # One that is starved has no credit.
@@ -151,8 +163,7 @@ class LinkEnd(End):
         other = self.other
         link = self.link
         if other is None or self.half_close_received:
-            # Nobody wants it, or the peer said that no more would come.
-            return cost
+            return cost  # nobody wants it, or the peer said that no more would come
         size = len(data)
         self.got += size
         if link.receive_credit:

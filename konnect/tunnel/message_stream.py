@@ -21,6 +21,9 @@ class MessageStream(Protocol):
     def follow_path(self, *, own: bool) -> None:
         """Have no more on the way than the path needs; `own`: the peer gives credit."""
 
+    def set_pace(self, *, brisk: bool) -> None:
+        """Have less on the way than otherwise, or not, for the sake of small messages."""
+
     def withhold(self, cost: int) -> int:
         """Bytes that are given back of `cost` which have to wait."""
 

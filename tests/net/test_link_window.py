@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.net.link_window import EVERY, FIRST, TRIPS, WholeWindow, WindowGauge
-from konnect.net.path import LEAST, MOST, PATH_RATE
+from konnect.net.path import LEAST, LEAST_BRISK, MOST, PATH_RATE
 from konnect.net.policing import AGENTS, PingPolice
 from konnect.tunnel.link import LIMITS
 from konnect.wire.grpc import Limits
@@ -218,6 +218,32 @@ class LinkWindowTests(GrpcTestCase):
         got = self.send(2 * LEAST)
         self.assertLessEqual(got, LEAST)
         self.assertGreater(got, LEAST - 16384)
+
+    def test_pace(self) -> None:
+        """While the pace is brisk less is on the way; what waited then goes out by itself."""
+        self.stream.set_pace(brisk=True)
+        for stream in (self.peer, self.stream):
+            stream.follow_path(own=True)
+            self.wire.run()
+        self.stream.set_pace(brisk=True)
+        got = self.send(2 * LEAST)
+        self.assertLessEqual(got, LEAST_BRISK)
+        self.assertGreater(got, LEAST_BRISK - 16384)
+        for size in (16000,) * 8:
+            self.stream.send(b"x" * size)
+        self.wire.run()
+        self.assertEqual(self.theirs.take(), [])
+        self.stream.set_pace(brisk=False)
+        self.wire.run()
+        self.assertGreaterEqual(len(self.theirs.take()), 8)
+
+    def test_pace_with_a_stock_peer(self) -> None:
+        """What such a peer gives back when is not known: it is sent as much as ever."""
+        self.peer.follow_path(own=False)
+        self.stream.follow_path(own=False)
+        self.wire.run()
+        self.stream.set_pace(brisk=True)
+        self.assertGreater(self.send(2 * FIRST), FIRST - 16384)
 
     def test_own_peer_that_does_not_follow(self) -> None:
         """The whole window is there at once, and no more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.net.path import LEAST, MOST, PATH_RATE, PathGauge
+from konnect.net.path import BRISK_RATE, LEAST, LEAST_BRISK, MOST, PATH_RATE, PathGauge
 from konnect.wire.grpc import Limits
 from konnect.wire.streams import SHARE
 from tests.net.streams import GrpcTestCase
@@ -36,6 +36,20 @@ class PathGaugeTests(SynchronousTestCase):
         self.assertEqual(self.gauge.allowed, LEAST)
         self.assertEqual(len(self.told), 3)
 
+    def test_brisk(self) -> None:
+        """While the pace is brisk, less: for another rate, and another least."""
+        self.assertFalse(self.gauge.set_pace(brisk=True))
+        self.trip(0.02)
+        self.assertTrue(self.gauge.set_pace(brisk=False))
+        self.assertTrue(self.gauge.set_pace(brisk=True))
+        self.assertFalse(self.gauge.set_pace(brisk=True))
+        brisk = int(0.02 * BRISK_RATE)
+        self.assertEqual(self.told, [brisk, int(0.02 * PATH_RATE), brisk])
+        self.trip(0)
+        self.assertEqual(self.gauge.allowed, LEAST_BRISK)
+        self.gauge.set_pace(brisk=False)
+        self.assertEqual(self.gauge.allowed, LEAST)
+
     def test_answers_to_nothing(self) -> None:
         """A pong without a ping says nothing, and of two pings the first counts."""
         self.gauge.ponged()
@@ -53,6 +67,10 @@ class ShareTests(SynchronousTestCase):
         """What is always allowed leaves a sender going while its peer gathers what it gives back:
         one share there, one on its way back, one on its way there."""
         self.assertGreaterEqual(LEAST, 3 * SHARE)
+
+    def test_while_the_pace_is_brisk(self) -> None:
+        """A sender waits for what its peer gathers, but never for more than it may have sent."""
+        self.assertGreater(LEAST_BRISK, SHARE)
 
 
 class InFlightTests(GrpcTestCase):

@@ -15,20 +15,13 @@ from OpenSSL import SSL
 from twisted.python.failure import Failure
 
 from konnect.net.hub.facts import Socket
-from konnect.net.hub.loop import Hub
+from konnect.net.hub.loop import RECORD, Hub
 from konnect.net.hub.output import Chunk
 from konnect.net.hub.transport import LOST, StreamTransport
-
-RECORD = 16384
-"""Bytes of plain text in the longest TLS record."""
 
 SHORT = RECORD - 512
 """A record below this is most likely the last for now: asking OpenSSL for another would cost an
 exception, and epoll says it just as well."""
-
-RECORDS = 16
-"""Records read in one event. 8, 16 and 32 gave 874, 899 and 975 MB/s down (measured, the last with
-a wider window)."""
 
 
 class TlsRecords(StreamTransport):
@@ -71,7 +64,7 @@ class TlsRecords(StreamTransport):
         records: list[bytes] = []
         end: Exception | None = None
         try:
-            for _ in range(RECORDS):
+            for _ in range(self._hub.records):
                 record = recv(RECORD)
                 records.append(record)
                 if len(record) < SHORT:

@@ -6,6 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.proxy.client_window import (
+    ENOUGH,
     FAST,
     INITIAL,
     LARGEST,
@@ -80,17 +81,26 @@ class WindowTests(SynchronousTestCase):
     def test_room(self) -> None:
         """However many are fast, all of them grow by no more than there is room for; who ends
         leaves it to others."""
-        windows = [self.window(99) for _ in range(10)]
+        windows = [self.window(99) for _ in range(11)]
         grown = sum(window.size - INITIAL for window in windows)
         self.assertEqual((grown, self.windows.room), (LIMIT // 4, 0))
         self.assertEqual(windows[-1].size, INITIAL)
         self.assertEqual(windows[-1].give_back(1000), 1000)
         windows[0].end()
-        self.assertEqual(self.window(99).size, LARGEST)
+        grown = self.window(99).size - INITIAL
+        self.assertEqual(grown, LARGEST - INITIAL - self.windows.kept)
         for window in windows[1:]:
             window.end()
             window.end()
-        self.assertEqual(self.windows.room, LIMIT // 4 - (LARGEST - INITIAL))
+        self.assertEqual(self.windows.room, LIMIT // 4 - grown)
+
+    def test_late(self) -> None:
+        """However large the first ones have become, those that come later become large enough."""
+        for _ in range(2):
+            self.window(99)
+        self.assertEqual(self.windows.room, self.windows.kept)
+        self.assertEqual({self.window(99).size for _ in range(8)}, {ENOUGH})
+        self.assertEqual(self.windows.room, 0)
 
     def test_no_bound(self) -> None:
         """Without a limit every fast stream grows."""

@@ -40,6 +40,7 @@ from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import LIMITS
 from konnect.tunnel.routing import Registry
 from konnect.tunnel.waiting import Waiting
+from konnect.wire.collecting import Collecting
 from konnect.wire.grpc import Limits, OpeningMemo
 from konnect.wire.packets import CONNECT_PATH, PROXY_PATH
 
@@ -56,6 +57,7 @@ class ProxyService(Service):
         self.ledger = Ledger(time.monotonic)
         self.registry: Registry[AgentLink] = make_registry(config.strategies)
         self.waiting = Waiting(self.ledger, self.connections)
+        self._collecting = Collecting(config.buffer_limit)
         self._windows = ClientWindows(self.ledger.now, config.buffer_limit)
         self._pace = make_pace(self.ledger, self.registry.links, reactor)
         self._pressure = make_pressure(
@@ -152,7 +154,10 @@ class ProxyService(Service):
         floods = self.config.floods
         if kind == "grpc":
             limits = Limits(
-                stream_window=INITIAL, max_header_list=floods.head, max_streams=floods.streams
+                collecting=self._collecting,
+                stream_window=INITIAL,
+                max_header_list=floods.head,
+                max_streams=floods.streams,
             )
             memo = OpeningMemo(limits)
             self._memos.append(memo)

@@ -113,7 +113,8 @@ class StreamTable(Protocol):
         return wire.writable(stream.id)
 
     def _cut_through(self, stream: GrpcStream, sink: PacketSink) -> None:
-        inlet = PacketInlet(sink, self._wire.limits.max_message)
+        limits = self._wire.limits
+        inlet = PacketInlet(sink, limits.max_message, limits.collecting)
         self._wire.cut_through(stream.id, inlet)
 
     def _act(self, events: list[Event]) -> None:

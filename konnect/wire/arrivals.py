@@ -110,13 +110,15 @@ class Arrivals:
                 windows.into -= charge
                 if windows.into < 0:
                     raise overrun("stream")
+        if stream is not None and self.events and self.deliver is not None:
+            # Whoever is told of the stream may cut it through, or end it.
+            self.deliver(self.events)
+            stream = live.get(stream_id)
         if stream is not None and not stream.deaf:
             inlet = stream.inlet
             if inlet is None:
                 self._messages(stream_id, piece, padding)
             else:
-                if self.events and self.deliver is not None:
-                    self.deliver(self.events)
                 back = inlet.feed(piece) + padding
                 if live.get(stream_id) is stream:
                     if inlet.error is not None:

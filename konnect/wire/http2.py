@@ -15,6 +15,8 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.settings import SettingCodes, Settings
 
+from konnect.wire.collecting import Collecting
+
 _DEFAULT_WINDOW = 65535
 
 
@@ -31,6 +33,8 @@ class Limits:
 
     max_message: int = 4 * 1024 * 1024
     """Largest message received; above it the stream ends with RESOURCE_EXHAUSTED."""
+    collecting: Collecting | None = None
+    """Bounds what the messages take that are collected, of all streams that have it in common."""
     stream_window: int = 1024 * 1024
     """Receive window of each stream: what its owner may hold unacknowledged."""
     connection_window: int = 16 * 1024 * 1024

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from konnect.wire.collecting import Collecting, NoRoomToCollect
 from konnect.wire.data_packet import LONGEST_HEAD, read_head
 from konnect.wire.framing import (
     PREFIX,
@@ -43,6 +44,7 @@ class PacketInlet:
 
     __slots__ = (
         "_collected",
+        "_collecting",
         "_connect_id",
         "_left",
         "_missing",
@@ -51,10 +53,14 @@ class PacketInlet:
         "limit",
         "midway",
         "sink",
+        "taken",
     )
 
-    def __init__(self, sink: PacketSink, limit: int) -> None:
-        """`limit`: the largest message accepted, in bytes, its prefix not counted."""
+    def __init__(self, sink: PacketSink, limit: int, collecting: Collecting | None = None) -> None:
+        """
+        :param limit: the largest message accepted, in bytes, its prefix not counted.
+        :param collecting: what large messages may take that are collected, in all.
+        """
         self.sink = sink
         self.limit = limit
         self.midway = False
@@ -65,6 +71,9 @@ class PacketInlet:
         # A message that is collected, and the bytes that it lacks.
         self._collected: bytearray | None = None
         self._missing = 0
+        self._collecting = collecting
+        self.taken = 0
+        """What it takes of that."""
         # A message's beginning that is too short to be acted upon.
         self._rest = b""
         self.error: FramingError | None = None
@@ -118,9 +127,7 @@ class PacketInlet:
             elif stop <= end:
                 back += sink.packet(bytes(data[start:stop]), stop - position)
             else:
-                self._collected = bytearray(data[start:])
-                self._missing = stop - end
-                self.midway = True
+                self._begin(data[start:], size)
                 # The window takes it back at once: it might be smaller than the message.
                 return back + end - position
             position = stop
@@ -150,12 +157,31 @@ class PacketInlet:
         rest, self._rest = self._rest, b""
         return memoryview(rest + data), 0, 0
 
+    def _begin(self, data: memoryview, size: int) -> None:
+        """Collect a message of `size` bytes, of which these have come."""
+        self.midway = True
+        if self._collecting is not None:
+            try:
+                self.taken = self._collecting.begin(size)
+            except NoRoomToCollect as error:
+                self.error = error
+                return
+        self._collected = bytearray(data)
+        self._missing = size - len(data)
+
+    def close(self) -> None:
+        """The stream is over: let go of what was collected of a message."""
+        self._collected = None
+        taken, self.taken = self.taken, 0
+        if taken and self._collecting is not None:
+            self._collecting.end(taken)
+
     def _collect(self, collected: bytearray, data: memoryview) -> int:
         size = min(self._missing, len(data))
         collected += data[:size]
         self._missing -= size
         self.midway = self._missing > 0
         if not self._missing:
-            self._collected = None
+            self.close()
             self.sink.packet(bytes(collected), 0)
         return size

@@ -88,6 +88,9 @@ class Streams:
         """
         stream.deaf = True
         stream.queue.clear()
+        inlet = stream.inlet
+        if inlet is not None and inlet.taken:
+            inlet.close()
         del self.table[stream.id]
 
     def reset(self, stream: Stream, code: int) -> None:

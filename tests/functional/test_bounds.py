@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from konnect.proxy.client_window import INITIAL, LARGEST
+from konnect.wire.frames import data_head
+from konnect.wire.framing import prefix
+from konnect.wire.status import Status
 from tests.functional.peers import Peer, Source, deaf, digest
-from tests.functional.raw import raw_connect
+from tests.functional.raw import RawStream, raw_connect, raw_grpc
 from tests.functional.rig import (
     CONNECT_UNIX,
     GRPC_UNIX,
@@ -168,3 +171,31 @@ class GrpcBoundTests(BoundTests):
         client.transport.abortConnection()
         await self.nothing_left()
         self.assertEqual(windows.room, room)
+
+
+class MessageTests(FunctionalTestCase):
+    """Messages of gRPC clients that do not come whole."""
+
+    async def _start(self, proxy: ProxyRig) -> RawStream:
+        """A new client that begins the largest message there is, and says no more."""
+        client = RawStream(await raw_grpc(proxy.endpoint(GRPC_UNIX)))
+        message = prefix(4 * MIB) + b"\xff" * 1000
+        client.protocol.transport.write(data_head(client.stream.id, len(message)) + message)
+        return client
+
+    async def test_together(self) -> None:
+        """All clients together have room for so many; the next is told, and the others go on."""
+        proxy, _ = await self.pair(buffer_limit=str(LIMIT))
+        first = await self._start(proxy)
+        await until(lambda: proxy.service._collecting.room < 4 * MIB, "the first message")
+        second = await self._start(proxy)
+        await until(lambda: second.status is not None, "the end of a stream")
+        self.assertEqual(second.status, Status.RESOURCE_EXHAUSTED)
+        self.assertIn("has no room beside others", second.text)
+        await self.tunnel(proxy, GRPC_UNIX, self.destination())
+        first.protocol.close("the test is over")
+        await until(lambda: proxy.service._collecting.room == 4 * MIB, "its end")
+        third = await self._start(proxy)
+        await until(lambda: proxy.service._collecting.room < 4 * MIB, "the third message")
+        for client in (second, third):
+            client.protocol.close("the test is over")

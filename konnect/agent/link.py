@@ -253,6 +253,18 @@ class ProxyLink(Link):
             peer=self.stream.peer,
         )
 
+    def blocked(self, waiting: int) -> None:
+        if not waiting:
+            log.info("the proxy at {peer} takes what is sent again", peer=self.stream.peer)
+            return
+        log.warn(
+            "the proxy at {peer} has taken nothing for {seconds:g} seconds, and {waiting} tunnels"
+            " wait: most likely one of its clients reads nothing, and the proxy waits for that",
+            peer=self.stream.peer,
+            seconds=self.flow.stall_timeout,
+            waiting=waiting,
+        )
+
     def finish(self, end: LinkEnd) -> None:
         if self.half_close:
             self.send_half_close(end)

@@ -20,6 +20,11 @@ WaitingBytes = Callable[[], Mapping[str, int]]
 def own_metrics(ledger: Ledger, links: LinkStates, waiting: WaitingBytes) -> Iterator[Metric]:
     """Those of one program, by its ledger, the states of its links, and what waits in it."""
     yield gauge("konnect_links", "Links now, by state.", one_label(links()), "state")
+    yield gauge(
+        "konnect_links_blocked",
+        "Links whose peer has taken nothing for --stall-timeout while tunnels wait.",
+        {(): ledger.blocked_links},
+    )
     yield histogram(
         "konnect_reactor_lag_seconds",
         "How much later than asked for a timer ran: how long the event loop was held up.",

@@ -220,6 +220,18 @@ class AgentLink(Link):
             address=address,
         )
 
+    def blocked(self, waiting: int) -> None:
+        if not waiting:
+            log.info("{link} takes what is sent again", link=self)
+            return
+        log.warn(
+            "{link} has taken nothing for {seconds:g} seconds, and {waiting} tunnels wait: most"
+            " likely one of its destinations reads nothing, and the agent waits for that",
+            link=self,
+            seconds=self.flow.stall_timeout,
+            waiting=waiting,
+        )
+
     def finish(self, end: LinkEnd) -> None:
         if self.half_close:
             self.send_half_close(end)

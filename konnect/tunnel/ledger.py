@@ -63,6 +63,8 @@ class Ledger:
         self.packets: dict[tuple[str, str], int] = defaultdict(int)
         self.malformed_packets = 0
         self.stream_errors: dict[tuple[str, str, str], int] = defaultdict(int)
+        self.blocked_links = 0
+        """Links whose peer takes nothing while tunnels wait (`konnect.tunnel.blocked`)."""
         self.grpc_streams: dict[str, int] = {}
         self.cut: dict[str, int] = defaultdict(int)
         """Connections and streams that were ended for what their peers did, by reason."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from konnect.tunnel import window
+from konnect.tunnel.blocked import BlockedWatch
 from konnect.tunnel.ends import Bytes, chunks
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.link_end import LinkEnd
@@ -111,6 +112,14 @@ class Link:
         self.send_credit, self.receive_credit, self.half_close = common(self.flow.features, peer)
         self.window = self.receive_credit
         self.stream.follow_path(own=self.send_credit > 0)
+        if not self.send_credit:
+            self._parking.watch = BlockedWatch(
+                self.ledger,
+                self.later,
+                self.flow.stall_timeout,
+                lambda: self._parking.waiting,
+                self.blocked,
+            )
 
     # -- receiving
 
@@ -229,6 +238,10 @@ class Link:
 
     def stalled(self, end: LinkEnd) -> None:
         """A tunnel holds up the link and makes no progress; it is about to be cut."""
+        raise NotImplementedError
+
+    def blocked(self, waiting: int) -> None:
+        """A stock peer has taken nothing for long, and so many tunnels wait; 0: it takes again."""
         raise NotImplementedError
 
     def overrun(self, end: LinkEnd) -> None:

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from konnect.tunnel.blocked import BlockedWatch
+
 if TYPE_CHECKING:
     from konnect.tunnel.link_end import LinkEnd
 
@@ -32,7 +34,7 @@ class Parking:
     :param later: runs a callable after so many seconds.
     """
 
-    __slots__ = ("_ends", "_full", "_later", "_little", "_waking")
+    __slots__ = ("_ends", "_full", "_later", "_little", "_waking", "watch")
 
     def __init__(self, later: Callable[[float, Callable[[], None]], Any]) -> None:
         self._later = later
@@ -40,6 +42,13 @@ class Parking:
         self._little: deque[LinkEnd] = deque()
         self._waking = False
         self._full = False
+        self.watch: BlockedWatch | None = None
+        """Told when somebody has to wait, and when the link goes on."""
+
+    @property
+    def waiting(self) -> int:
+        """How many tunnels wait here."""
+        return sum(end.other is not None for end in (*self._ends, *self._little))
 
     def park(self, end: LinkEnd, size: int) -> None:
         """The stream has said stop to `end`, which had written `size` bytes."""
@@ -48,10 +57,14 @@ class Parking:
             end.parked = True
             (self._little if size <= LITTLE else self._ends).append(end)
             end.other.pause()
+            if self.watch is not None:
+                self.watch.parked()
 
     def writable(self) -> None:
         """The stream has room again."""
         self._full = False
+        if self.watch is not None:
+            self.watch.moved()
         if not self._waking:
             self._wake()
 
@@ -77,3 +90,6 @@ class Parking:
         """The link is gone."""
         self._ends.clear()
         self._little.clear()
+        if self.watch is not None:
+            self.watch.clear()
+            self.watch = None

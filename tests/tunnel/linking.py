@@ -42,6 +42,9 @@ class PlainLink(Link):
     def stalled(self, end: LinkEnd) -> None:
         self.asked.append(("stalled", end.connect_id))
 
+    def blocked(self, waiting: int) -> None:
+        self.asked.append(("blocked", waiting))
+
     def unknown_data(self, connect_id: int) -> None:
         self.asked.append(("unknown", connect_id))
 
@@ -78,7 +81,7 @@ class LinkTestCase(SynchronousTestCase):
         for end in list(self.link.ends.values()):
             if end.tunnel is not None:
                 end.tunnel.close(Reason.CLIENT_LOST)
-        self.clock.advance(self.flow.linger)
+        self.clock.advance(max(self.flow.linger, self.flow.stall_timeout))
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(self.link.ends, {})
         self.assertEqual(self.ledger.live, 0)

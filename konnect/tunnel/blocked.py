@@ -1,0 +1,86 @@
+"""A link whose peer takes nothing while tunnels wait: seen, told and counted.
+
+A stock half stops reading its link when one of its tunnels' readers stops, and everybody waits for
+that one (upstream has no flow control for each tunnel). At our side of the link nothing tells whose
+reader it is, and to give up the link would end all tunnels without unblocking that half, so that is
+the operator's choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from konnect.tunnel.ledger import Ledger
+
+LEAST = 1.0
+"""Seconds at least between two looks."""
+
+
+class BlockedWatch:
+    """
+    Watches one link.
+
+    :param later: runs a callable after so many seconds; what it returns can be cancelled.
+    :param seconds: how long nothing has to move.
+    :param waiting: how many tunnels wait now.
+    :param told: called with how many tunnels wait for a peer that takes nothing; 0: it takes again.
+    """
+
+    __slots__ = ("_call", "_later", "_ledger", "_moved", "_seconds", "_told", "_waiting", "blocked")
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        later: Callable[[float, Callable[[], None]], Any],
+        seconds: float,
+        waiting: Callable[[], int],
+        told: Callable[[int], None],
+    ) -> None:
+        self._ledger = ledger
+        self._later = later
+        self._seconds = max(LEAST, seconds)
+        self._waiting = waiting
+        self._told = told
+        self._call: Any = None
+        self._moved = False
+        self.blocked = False
+
+    def parked(self) -> None:
+        """A tunnel has to wait."""
+        if self._call is None:
+            self._wait()
+
+    def moved(self) -> None:
+        """The link has taken something."""
+        self._moved = True
+        if self.blocked:
+            self._set(False)
+            self._told(0)
+
+    def clear(self) -> None:
+        """The link is gone, or nobody waits any more."""
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+        if self.blocked:
+            self._set(False)
+
+    def _wait(self) -> None:
+        self._moved = False
+        self._call = self._later(self._seconds, self._look)
+
+    def _look(self) -> None:
+        self._call = None
+        waiting = self._waiting()
+        if not waiting:
+            self.clear()
+            return
+        if not self._moved and not self.blocked:
+            self._set(True)
+            self._told(waiting)
+        self._wait()
+
+    def _set(self, blocked: bool) -> None:
+        self.blocked = blocked
+        self._ledger.blocked_links += 1 if blocked else -1

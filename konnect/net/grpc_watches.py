@@ -15,6 +15,7 @@ from konnect.net.floods import Count, FloodLimits, FloodWatch
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.grpc_streams import StreamTable
 from konnect.net.link_window import WholeWindow, WindowGauge, follow
+from konnect.net.tcp import expect_short_records
 from konnect.net.unread import UnreadEnds
 from konnect.wire.events import Ponged
 from konnect.wire.grpc import GrpcConnection
@@ -83,6 +84,8 @@ class WatchedStreams(StreamTable):
             self._path.ponged()
 
     def _follow_path(self, stream: GrpcStream, own: bool) -> None:
+        if not own:
+            expect_short_records(self.transport)
         window = self._wire.window_of(stream.id)
         self._path = follow(self._clock.seconds, self.ask, window, own=own)
         self.ask()

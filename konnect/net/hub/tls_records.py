@@ -27,7 +27,7 @@ exception, and epoll says it just as well."""
 class TlsRecords(StreamTransport):
     """Reading and writing on `ssl`, a connection of OpenSSL's over `sock`."""
 
-    __slots__ = ("_sending", "_ssl", "_unfinished")
+    __slots__ = ("_sending", "_short", "_ssl", "_unfinished")
 
     errors = (OSError, SSL.Error)
 
@@ -42,10 +42,21 @@ class TlsRecords(StreamTransport):
     ) -> None:
         super().__init__(hub, sock, protocol, peer, **more)
         self._ssl: SSL.Connection | None = ssl
+        self._short = SHORT
         self._sending: Chunk | None = None  # what OpenSSL was given and must be given again
         self._unfinished: Exception | None = None  # an end that came while reading was paused
 
     # -- reading
+
+    def expect_short_records(self) -> None:
+        """
+        The peer sends each message in a record of its own, as Go's programs do: behind a short one
+        there may well be another.
+
+        Beside such a peer 16 and 64 echoes came to 1.0 to 1.3 times the rate without (measured;
+        with a peer that gathers its messages, as we do, to 0.96 to 1.0).
+        """
+        self._short = 0
 
     def _read(self, events: int) -> None:
         data, end = self._records()
@@ -67,7 +78,7 @@ class TlsRecords(StreamTransport):
             for _ in range(self._hub.records):
                 record = recv(RECORD)
                 records.append(record)
-                if len(record) < SHORT:
+                if len(record) < self._short:
                     break
         except SSL.WantReadError:
             pass

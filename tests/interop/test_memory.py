@@ -1,4 +1,4 @@
-"""Hundreds of tunnels whose readers have stopped: the processes stay below the sum that
+"""A thousand tunnels whose readers have stopped: the processes stay below the sum that
 docs/operations.md states, by the kernel's own count of their memory.
 """
 
@@ -16,7 +16,7 @@ from tests.interop.grpc_writers import GrpcWriter, write_all
 from tests.interop.pairs import InteropTestCase, Proxy, _sum_of
 from tests.interop.processes import Program
 
-TUNNELS = 400
+TUNNELS = 1000
 GRPC_TUNNELS = 300
 """Few, to be quick; with windows of 1 MiB they would hold 300 MiB."""
 
@@ -80,7 +80,7 @@ class MemoryTests(InteropTestCase):
             last = max(last, now)
         return last
 
-    def test_hundreds_of_stalled_tunnels(self) -> None:
+    def test_a_thousand_stalled_tunnels(self) -> None:
         """Clients that stop reading make no process hold more than their credit and a constant
         each."""
         proxy = self.proxy("http-connect", "uds", healthy=False, credit=str(CREDIT))
@@ -105,8 +105,8 @@ class MemoryTests(InteropTestCase):
             client.close()
         self.assert_released("burst")
 
-    def test_hundreds_of_destinations_that_do_not_read(self) -> None:
-        """With the default flags their credit would be 200 MiB: the agent stays below its
+    def test_a_thousand_destinations_that_do_not_read(self) -> None:
+        """With the default flags their credit would be 500 MiB: the agent stays below its
         --buffer-limit and a constant for each tunnel, and so does the proxy."""
         proxy = self.proxy("http-connect", "uds", healthy=False)
         agent = self.agent(proxy.agent_port, healthy=False)

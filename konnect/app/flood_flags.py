@@ -95,7 +95,8 @@ def read_floods(options: Mapping[str, Any]) -> FloodLimits:
 
 
 def _affordable(idle: int) -> int:
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # The program raises the soft limit to this one (`open_files`).
+    _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
     if not idle or descriptors == resource.RLIM_INFINITY:
         return idle
     return min(idle, max(descriptors // SHARE, 1))

@@ -11,6 +11,7 @@ from twisted.logger import ILogObserver, LoggingFile
 from twisted.python.components import Componentized
 
 import konnect
+from konnect.app import open_files
 from konnect.app.extensions import CannotStart
 from konnect.app.flags import FlagOptions, exit_with_error
 from konnect.app.klog import LogConfig
@@ -81,6 +82,7 @@ def program(
     `options` are those that its config was made of.
     """
     steady(reactor)
+    open_files.take_all()
     set_level(logging.level, logging.rules)
     try:
         # The parent's options are what twistd or twist were given.

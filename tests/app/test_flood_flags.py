@@ -55,7 +55,7 @@ class FloodFlagsTests(SynchronousTestCase):
 
     def test_few_descriptors(self) -> None:
         """Idle connections never take more than a quarter of the descriptors."""
-        self.patch(resource, "getrlimit", lambda _: (1024, 4096))
+        self.patch(resource, "getrlimit", lambda _: (256, 1024))
         self.assertEqual(limits().idle, 256)
         self.assertEqual(limits("--max-idle-connections=100").idle, 100)
         self.assertEqual(limits("--max-idle-connections=0").idle, 0)

@@ -15,7 +15,7 @@ from konnect.net.floods import Count, FloodLimits, FloodWatch
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.grpc_streams import StreamTable
 from konnect.net.link_window import WholeWindow, WindowGauge, follow
-from konnect.net.tcp import expect_short_records
+from konnect.net.tls import expect_short_records
 from konnect.net.unread import UnreadEnds
 from konnect.wire.events import Ponged
 from konnect.wire.grpc import GrpcConnection

@@ -56,14 +56,6 @@ def tune(transport: Any) -> None:
             be_watchful(sock)
 
 
-def expect_short_records(transport: Any) -> None:
-    """The peer does not gather its messages (`konnect.net.hub.tls_records`); nothing for transports
-    that read whatever there is anyway."""
-    expect = getattr(transport, "expect_short_records", None)
-    if expect is not None:
-        expect()
-
-
 def give_up_after(transport: Any, seconds: float) -> None:
     """
     Let a connection end when what was sent is not acknowledged within so many seconds, by the

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import (
@@ -143,3 +144,11 @@ def peer_name(transport: object) -> str | None:
     except ValueError:
         return None
     return names[0] if names else None
+
+
+def expect_short_records(transport: Any) -> None:
+    """The peer does not gather its messages (`konnect.net.hub.tls_records`); nothing for transports
+    that read whatever there is anyway."""
+    expect = getattr(transport, "expect_short_records", None)
+    if expect is not None:
+        expect()

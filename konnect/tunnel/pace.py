@@ -13,17 +13,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from konnect.tunnel.ledger import UNBOUNDED, Ledger
-from konnect.tunnel.link import Link
+from konnect.tunnel.link import HEADS, Link
+from konnect.tunnel.pressure import WHOLE
 
 HOLD = 0.1
 """Seconds between two looks whether small messages still pass."""
 
-READ = 65536 - 64
+READ = 65536 - HEADS
 """Bytes of one read meanwhile: with their heads 4 full TLS records. 32 KiB took more CPU and did no
 better, 128 KiB let an echo over TLS wait for 1.4 times as long (measured)."""
-
-WHOLE = 2**31 - 1
-"""As much as any read."""
 
 
 class Pace:
@@ -32,7 +30,7 @@ class Pace:
 
     :param links: gives all links there are now.
     :param later: runs a callable after so many seconds; what it returns can be cancelled.
-    :param told: called with the most bytes of one read from now on.
+    :param told: called with the most bytes of one read from now on, `WHOLE` for as many as ever.
     """
 
     def __init__(

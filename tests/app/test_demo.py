@@ -74,7 +74,7 @@ class TextTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.stage = Stage(None, Ports(28090))
-        self.stage._folder = Path("/tmp/a demo")
+        self.stage._folder = Path("/where it is/a demo")
         self.ways = ways_of(self.stage)
 
     def test_four_ways(self) -> None:
@@ -113,7 +113,7 @@ class TextTests(SynchronousTestCase):
                 self.assertNotIn("demo/certs/frontend/issued/ca.crt ", word)
             self.assertNotIn("\n", line)
         curl = shlex.split(lines_to_paste(self.stage)[0][1])
-        self.assertIn("/tmp/a demo/certs/frontend/issued/ca.crt", curl)
+        self.assertIn("/where it is/a demo/certs/frontend/issued/ca.crt", curl)
 
 
 class StageTests(TestCase):

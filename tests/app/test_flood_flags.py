@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from konnect.app.proxy_options import ProxyOptions
 from konnect.net.floods import FloodLimits
 
-FRONTEND = ("--frontend=connect=unix:/tmp/x.sock", "--agent-endpoint=tcp:1:interface=127.0.0.1")
+FRONTEND = ("--frontend=connect=unix:x.sock", "--agent-endpoint=tcp:1:interface=127.0.0.1")
 
 
 def limits(*arguments: str) -> FloodLimits:

@@ -4,37 +4,30 @@ from __future__ import annotations
 
 from konnect.net.hub.loop import SCRATCH, hub_of
 from tests.functional.peers import Source, digest, echo, mute, sending
-from tests.functional.rig import (
-    CONNECT_TLS,
-    CONNECT_UNIX,
-    GRPC_TLS,
-    GRPC_UNIX,
-    AgentRig,
-    FunctionalTestCase,
-    ProxyRig,
-)
+from tests.functional.rig import WAYS, AgentRig, FunctionalTestCase, ProxyRig
 from tests.functional.waiting import until
 
-MIB = 1024 * 1024
-
-BULK = 8 * MIB
+BULK = 8 * 1024 * 1024
 
 
 class PaceTests(FunctionalTestCase):
-    """On each frontend; here CONNECT over a unix socket, the others are below."""
-
-    way = CONNECT_UNIX
+    """A proxy and an agent with bulk both ways, and one that talks beside it."""
 
     def brisk(self, *programs: ProxyRig | AgentRig) -> list[bool]:
         """What each program says of itself."""
         return [program.ledger.brisk for program in programs]
 
     async def test_pace(self) -> None:
+        """On each frontend."""
         proxy, agent = await self.pair()
-        talker, _ = await self.tunnel(proxy, self.way, self.destination(echo))
-        down, _ = await self.tunnel(proxy, self.way, self.destination(sending(BULK)))
+        for way in WAYS:
+            await self._talk_beside_bulk(proxy, agent, way)
+
+    async def _talk_beside_bulk(self, proxy: ProxyRig, agent: AgentRig, way: str) -> None:
+        talker, _ = await self.tunnel(proxy, way, self.destination(echo))
+        down, _ = await self.tunnel(proxy, way, self.destination(sending(BULK)))
         up, sink = await self.tunnel(
-            proxy, self.way, self.destination(mute), lambda peer: Source(peer, BULK)
+            proxy, way, self.destination(mute), lambda peer: Source(peer, BULK)
         )
         self.assertEqual(self.brisk(proxy, agent), [False, False])
         seen = 0
@@ -53,15 +46,3 @@ class PaceTests(FunctionalTestCase):
         self.assertEqual(len(hub_of(self.reactor).scratch), SCRATCH)
         up.transport.loseConnection()
         talker.transport.loseConnection()
-
-
-class PaceOverTls(PaceTests):
-    way = CONNECT_TLS
-
-
-class PaceOverGrpcUnix(PaceTests):
-    way = GRPC_UNIX
-
-
-class PaceOverGrpcTls(PaceTests):
-    way = GRPC_TLS

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from konnect.tunnel.pace import HOLD, READ, WHOLE, Pace
+from konnect.tunnel.pace import HOLD, READ, Pace
 from konnect.tunnel.parking import LITTLE
+from konnect.tunnel.pressure import WHOLE
 from tests.tunnel.linking import CreditTestCase
 
 

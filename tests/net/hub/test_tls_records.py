@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from konnect.net.hub.loop import RECORDS
-from konnect.net.tcp import expect_short_records
+from konnect.net.tls import expect_short_records
 from tests.functional.waiting import until
 from tests.net.hub.test_tls_streams import TlsCase
 

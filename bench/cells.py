@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 import verdicts
 
-WAYS = ("connect-uds", "connect-tls", "grpc-uds")
+ASKED = ("connect-uds", "connect-tls", "grpc-uds")
+"""The ways that have bars."""
+
+WAYS = (*ASKED, "grpc-tls")
 
 MUST_AIM = {
     #                   connect-uds   connect-tls   grpc-uds
@@ -46,7 +49,7 @@ class Cell:
     def bars(self, way: str) -> tuple[float, float] | None:
         """The ratio that must be and the one that is aimed at; None where there is none."""
         bars = MUST_AIM.get(self.row)
-        return bars[WAYS.index(way)] if bars else None
+        return bars[ASKED.index(way)] if bars and way in ASKED else None
 
     def shown(self, value: float) -> str:
         """A figure with its unit."""

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import options
 import verdicts
-from cells import Cell
+from cells import WAYS, Cell
 from stack import Stack
 from stalled import MODES, stalled
 
@@ -151,7 +151,7 @@ def lines(kind: str, count: int, name: str, runs: list[Repetition]) -> list[str]
 
 def main() -> int:
     """Print a table for each way."""
-    parser = options.make_parser(__doc__, port_base=27190, seconds=2.0)
+    parser = options.make_parser(__doc__, port_base=27190, seconds=2.0, default=WAYS)
     parser.add_argument("--stalled", type=int, nargs="*", default=[1, 200], help="how many")
     parser.add_argument("--kinds", default=",".join(MODES), help="comma list of: readers, writers")
     choice = parser.parse_args()

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Iterable
 
-from cells import WAYS, Cell
+from cells import ASKED, WAYS, Cell
 
 OURS = "ours+ours"
 PEERS = "peer+peer"
@@ -14,20 +14,29 @@ PEERS = "peer+peer"
 
 
 def make_parser(
-    about: str | None, *, port_base: int, seconds: float | None = None, repetitions: int = 3
+    about: str | None,
+    *,
+    port_base: int,
+    seconds: float | None = None,
+    repetitions: int = 3,
+    default: Iterable[str] = ASKED,
 ) -> argparse.ArgumentParser:
     """
     The options that are the same everywhere; a program adds its own.
 
     :param about: the program's docstring, which is its help.
     :param port_base: the first of its twenty ports; each program has others, so that two may run.
+    :param default: the ways that are measured when none is named.
     :param seconds: of each load; None where nothing is measured over a time, or repeated.
     """
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--ways", type=ways, default=list(WAYS), help="comma list of: " + ", ".join(WAYS)
+        "--ways",
+        type=ways,
+        default=list(default),
+        help="comma list of: " + ", ".join(WAYS),
     )
     if seconds is not None:
         parser.add_argument("--seconds", type=float, default=seconds, help="of each load")

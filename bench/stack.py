@@ -45,7 +45,7 @@ class Stack:
     A proxy and an agent, as `with Stack(...)`.
 
     :param name: PROXY+AGENT, each `ours` or `peer`.
-    :param way: `connect-uds`, `connect-tls` or `grpc-uds`.
+    :param way: one of `cells.WAYS`.
     :param folder: a temporary folder; certificates, sockets and logs go there.
     :param peer: the folder with the peer's `server` and `agent`.
     """
@@ -67,6 +67,7 @@ class Stack:
             "connect-uds": f"uds:{self._socket}",
             "connect-tls": f"tls:{port_base}",
             "grpc-uds": f"grpc:{self._socket}",
+            "grpc-tls": f"gtls:{port_base}",
         }[way]
 
     def __enter__(self) -> Stack:

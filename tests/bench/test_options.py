@@ -27,6 +27,14 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(choice.ways, ["connect-uds", "connect-tls", "grpc-uds"])
         self.assertEqual((choice.seconds, choice.repetitions, choice.port_base), (2.0, 3, 27000))
 
+    def test_other_defaults(self) -> None:
+        """A program may measure other ways, also ones that have no bars."""
+        ways = program("cells").WAYS
+        choice = self.options.make_parser("", port_base=1, default=ways).parse_args([])
+        self.assertEqual(choice.ways, list(ways))
+        self.assertIn("grpc-tls", ways)
+        self.assertIsNone(program("cells").CELLS[0].bars("grpc-tls"))
+
     def test_no_time(self) -> None:
         """Where nothing is measured over a time there is no such option."""
         self.assertNotIn("seconds", self.options.make_parser("", port_base=1).parse_args([]))

@@ -60,7 +60,7 @@ class VerdictTests(SynchronousTestCase):
         """Every row that is asked of has both bars for every way, the aim being the harder one."""
         for row, ways in self.cells.MUST_AIM.items():
             (cell, *_) = [cell for cell in self.cells.CELLS if cell.row == row]
-            self.assertEqual(len(ways), len(self.cells.WAYS))
+            self.assertEqual(len(ways), len(self.cells.ASKED))
             for must, aim in ways:
                 harder = aim <= must if cell.is_time else aim >= must
                 self.assertTrue(harder, (row, must, aim))

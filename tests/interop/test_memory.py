@@ -17,9 +17,6 @@ from tests.interop.pairs import InteropTestCase, Proxy, _sum_of
 from tests.interop.processes import Program
 
 TUNNELS = 1000
-GRPC_TUNNELS = 300
-"""Few, to be quick; with windows of 1 MiB they would hold 300 MiB."""
-
 REST_OF_HEAD = b" Connection Established\r\n\r\n"
 CREDIT = 65536
 OVERHEAD = 128 * 1024
@@ -33,7 +30,6 @@ AT_STAKE = DEFAULT_AGENT_LIMIT // 4
 
 BASE = 24 * 1024 * 1024
 """Bytes by which a process may grow whatever its tunnels hold: one link's windows and buffers."""
-
 
 PATIENCE = 60.0
 """Seconds that two processes have to be full."""
@@ -67,7 +63,7 @@ class MemoryTests(InteropTestCase):
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
         listener.bind(("127.0.0.1", 0))
-        listener.listen(GRPC_TUNNELS)
+        listener.listen(TUNNELS)
         return int(listener.getsockname()[1])
 
     def _settled(self, program: Program) -> int:
@@ -136,7 +132,8 @@ class MemoryTests(InteropTestCase):
             client.close()
 
     def test_grpc_clients_whose_destinations_do_not_read(self) -> None:
-        """Their windows are no more than the first 64 KiB each and a quarter of --buffer-limit."""
+        """Their windows are no more than the first 64 KiB each and a quarter of --buffer-limit,
+        where a window of 1 MiB each would be 1 GiB."""
         limit = 32 * 1024 * 1024
         proxy = self.proxy("grpc", "uds", healthy=False, buffer_limit=str(limit))
         agent = self.agent(proxy.agent_port, healthy=False, credit=str(CREDIT))
@@ -144,16 +141,17 @@ class MemoryTests(InteropTestCase):
         before = resident(proxy.program)
         port = self._unread()
         writers = []
-        for _ in range(GRPC_TUNNELS):
+        for _ in range(TUNNELS):
             writer = GrpcWriter(proxy, f"127.0.0.1:{port}")
             self.addCleanup(writer.socket.close)
             writers.append(writer)
-        write_all(writers, 1.0)
+        # They take turns on the link, so that for seconds none may have room.
+        write_all(writers, 4.0)
         growth = self._settled(proxy.program) - before
-        self.assertLess(growth, BASE + GRPC_TUNNELS * OVERHEAD + limit // 4)
+        self.assertLess(growth, BASE + TUNNELS * OVERHEAD + limit // 4)
         counted = _sum_of(proxy.health_port, "konnect_buffered_bytes")
-        self.assertLess(counted, GRPC_TUNNELS * INITIAL + limit // 4)
-        self.assertGreater(counted, GRPC_TUNNELS * INITIAL // 2, "else nothing was at stake")
+        self.assertLess(counted, TUNNELS * INITIAL + limit // 4)
+        self.assertGreater(counted, TUNNELS * INITIAL // 2, "else nothing was at stake")
         self.assertGreater(_sum_of(agent.health_port, "konnect_buffered_bytes"), 0)
 
 

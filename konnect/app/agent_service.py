@@ -19,7 +19,7 @@ from konnect.app.agent_leases import AgentLeases
 from konnect.app.agent_options import AgentConfig
 from konnect.app.agent_readiness import agent_checks
 from konnect.app.bounds import make_pace, make_pressure
-from konnect.app.describe import address_text, describe_agent
+from konnect.app.describe import AgentEndpoints, address_text, describe_agent
 from konnect.app.listening import CannotListen, Listeners, where
 from konnect.app.open_doors import agents_open_doors, guard, open_profiles
 from konnect.app.profiling_flags import Inspection
@@ -75,28 +75,36 @@ class AgentService(Service):
         doors += open_profiles(config.admin_bind_address, profiling=config.profiling.enabled)
         guard(doors, strict=config.strict)
         wires = data_reactor(config.transport, self._reactor)
-        ways = []
-        for description in endpoints.proxies:
-            try:
-                endpoint = clientFromString(wires, description)
-            except Exception as error:
-                text = f"the proxy's address ({where(description)}): {explain(Failure(error))}"
-                raise CannotListen(text) from error
-            name = address_text(description)
-            self.renewal.follow(f"link to {name}", endpoint)
-            if isinstance(endpoint, NamedEndpoint) and endpoint.through:
-                log.info(
-                    "the way to {name} goes through the HTTP proxy {through}",
-                    name=name,
-                    through=endpoint.through,
-                )
-            ways.append(Way(endpoint, name, host_of(name), self._reactor.nameResolver))
+        ways = [self._way(wires, description) for description in endpoints.proxies]
+        self.connector = self._make_connector(wires, ways, leases)
+        self.departure = Departure(self.connector, self.ledger, self._reactor)
+        self._open_sites(endpoints, self.connector)
+
+    def _way(self, wires: Any, description: str) -> Way:
+        """How a proxy is reached, from its endpoint string."""
+        try:
+            endpoint = clientFromString(wires, description)
+        except Exception as error:
+            text = f"the proxy's address ({where(description)}): {explain(Failure(error))}"
+            raise CannotListen(text) from error
+        name = address_text(description)
+        self.renewal.follow(f"link to {name}", endpoint)
+        if isinstance(endpoint, NamedEndpoint) and endpoint.through:
+            log.info(
+                "the way to {name} goes through the HTTP proxy {through}",
+                name=name,
+                through=endpoint.through,
+            )
+        return Way(endpoint, name, host_of(name), self._reactor.nameResolver)
+
+    def _make_connector(self, wires: Any, ways: list[Way], leases: AgentLeases) -> Connector:
+        config = self.config
         dialer = (
             Dialer(wires, reach=hub_reach(wires), clock=self._timers)
             if config.transport == "hub"
             else Dialer(self._reactor, clock=self._timers)
         )
-        self.connector = Connector(
+        return Connector(
             ways,
             Membership(
                 agent_id=config.agent_id,
@@ -115,9 +123,11 @@ class AgentService(Service):
             counts=leases.counts,
             timers=self._timers,
         )
-        self.departure = Departure(self.connector, self.ledger, self._reactor)
+
+    def _open_sites(self, endpoints: AgentEndpoints, connector: Connector) -> None:
+        config = self.config
         waiting = Waiting(self.ledger, self._holders)
-        metrics = agent_metrics(self.ledger, self.connector.states, lambda: waiting.places)
+        metrics = agent_metrics(self.ledger, connector.states, lambda: waiting.places)
         health = health_site(
             ready=self._ready,
             metrics=Scrape(waiting.look, metrics, self._reactor),

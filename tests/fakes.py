@@ -62,6 +62,7 @@ class FakeStream(GrpcStream):
         self.listener = None
         self.sent: list[Readable] = []
         self.room = True
+        self.unread = self.waiting = 0
         self.acknowledged = 0
         self.owed = 0
         self.metadata: Metadata | None = None
@@ -81,7 +82,17 @@ class FakeStream(GrpcStream):
         if len(payload) > packets.MAX_PACKET or (packet[0] == "DATA" and not packet[2]):
             raise AssertionError(f"a packet that no peer may get: {packet[:2]}, {len(payload)}")
         self.sent.append(packet)
+        if not self.room:
+            self.unread += len(payload) + 5
         return self.room
+
+    @property
+    def queued(self) -> int:
+        return self.waiting
+
+    @property
+    def outstanding(self) -> int:
+        return self.unread
 
     def send_data(self, head: bytes, payload: Bytes) -> bool:
         return self.send(head + payload)
@@ -140,10 +151,6 @@ class FakeStream(GrpcStream):
 
     def reset(self) -> None:
         self.was_reset = True
-
-    @property
-    def queued(self) -> int:
-        return 0
 
     @property
     def peer(self) -> str:

@@ -6,6 +6,7 @@ way).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from twisted.internet.interfaces import IReactorTime
@@ -14,8 +15,9 @@ from twisted.python.failure import Failure
 from konnect.agent.destinations import DestinationEnd, Destinations
 from konnect.agent.dialer import Dialer
 from konnect.agent.dialing import DialError
+from konnect.agent.unblocking import Unblocking
 from konnect.log import make_logger
-from konnect.net.grpc_stream import GrpcStream
+from konnect.net.grpc_stream import GrpcStream, StreamListener
 from konnect.net.sockets import SocketEnd
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
@@ -90,7 +92,9 @@ class ProxyLink(Link):
         clock: IReactorTime,
         *,
         flow: Flow,
+        open_stream: Callable[[StreamListener], GrpcStream],
     ) -> None:
+        """`open_stream`: opens another stream of this agent to the same proxy."""
         super().__init__(
             stream,
             ledger,
@@ -104,6 +108,7 @@ class ProxyLink(Link):
         self._dialer = dialer
         self._destinations = Destinations(ledger, clock, flow.linger)
         self._make = partial(DestinationEnd, self._destinations)
+        self._unblocking = Unblocking(self, open_stream, clock.callLater)
         self._last_id = 0
         self._going = False
         self._closing: list[SocketEnd] = []
@@ -155,6 +160,7 @@ class ProxyLink(Link):
     def end(self) -> None:
         """The stream is over: cancel the dials, end the tunnels."""
         self.lost = True
+        self._unblocking.stop()
         for end in list(self.dials.values()):
             self._end_dial(end, Reason.PROXY_LOST)
         self.end_all(Reason.PROXY_LOST)
@@ -254,16 +260,11 @@ class ProxyLink(Link):
         )
 
     def blocked(self, waiting: int) -> None:
-        if not waiting:
-            log.info("the proxy at {peer} takes what is sent again", peer=self.stream.peer)
-            return
-        log.warn(
-            "the proxy at {peer} has taken nothing for {seconds:g} seconds, and {waiting} tunnels"
-            " wait: most likely one of its clients reads nothing, and the proxy waits for that",
-            peer=self.stream.peer,
-            seconds=self.flow.stall_timeout,
-            waiting=waiting,
-        )
+        self._unblocking.told(waiting)
+
+    def suspects(self, queue: int) -> list[int]:
+        """Whom a stock proxy may be waiting for: see `StockPeer`."""
+        return [] if self._stock is None else self._stock.suspects(queue)
 
     def finish(self, end: LinkEnd) -> None:
         if self.half_close:

@@ -15,7 +15,7 @@ from konnect.agent.link import ProxyLink
 from konnect.log import make_logger
 from konnect.net.diagnosis import HANG_UP
 from konnect.net.grpc import GrpcProtocol
-from konnect.net.grpc_stream import GrpcStream, Metadata
+from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import LIMITS
@@ -69,15 +69,21 @@ class Session:
         self.status = OK
         """How the stream ended."""
         self._make_link: Callable[[GrpcStream], ProxyLink] = lambda stream: ProxyLink(
-            stream, ledger, dialer, clock, flow=flow
+            stream, ledger, dialer, clock, flow=flow, open_stream=self._open
         )
         self._link: ProxyLink | None = None
+        self._introduction: tuple[Metadata, str] = ((), "")
 
     def start(self, metadata: Metadata, authority: str) -> None:
         """Open the stream and present the agent's metadata."""
-        stream = self.protocol.open(CONNECT_PATH, metadata, self, authority=authority)
+        self._introduction = metadata, authority
+        stream = self._open(self)
         self._link = self._make_link(stream)
         stream.cut_through(self._link)
+
+    def _open(self, listener: StreamListener) -> GrpcStream:
+        metadata, authority = self._introduction
+        return self.protocol.open(CONNECT_PATH, metadata, listener, authority=authority)
 
     @property
     def link(self) -> ProxyLink:

@@ -126,6 +126,11 @@ class GrpcStream:
         """Bytes queued and not yet handed to the transport."""
         return self._protocol._wire.queued(self.id)
 
+    @property
+    def outstanding(self) -> int:
+        """Bytes queued, or sent and not yet given back by the peer as window."""
+        return self._protocol._wire.outstanding(self.id)
+
     def count_waiting(self, waiting: dict[str, int]) -> None:
         """For the whole connection, see `konnect.tunnel.waiting.Holder`."""
         self._protocol.count_waiting(waiting)

@@ -1,9 +1,9 @@
 """A link whose peer takes nothing while tunnels wait: seen, told and counted.
 
 A stock half stops reading its link when one of its tunnels' readers stops, and everybody waits for
-that one (upstream has no flow control for each tunnel). At our side of the link nothing tells whose
-reader it is, and to give up the link would end all tunnels without unblocking that half, so that is
-the operator's choice.
+that one (upstream has no flow control for each tunnel). To give up the link would end all tunnels
+without unblocking that half, so that is the operator's choice. What an agent can do about it is in
+`konnect.agent.unblocking`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from typing import Any
 from konnect.tunnel.ledger import Ledger
 
 LEAST = 1.0
-"""Seconds at least between two looks."""
+"""Seconds that nothing has to move at least."""
+
+LOOKS = 5
+"""Looks in that time: so it is told by a fifth of it too late at most."""
 
 
 class BlockedWatch:
@@ -23,11 +26,23 @@ class BlockedWatch:
 
     :param later: runs a callable after so many seconds; what it returns can be cancelled.
     :param seconds: how long nothing has to move.
-    :param waiting: how many tunnels wait now.
+    :param waiting: how many tunnels wait now, or control packets.
+    :param taken: bytes that the peer has taken since the link began.
     :param told: called with how many tunnels wait for a peer that takes nothing; 0: it takes again.
     """
 
-    __slots__ = ("_call", "_later", "_ledger", "_moved", "_seconds", "_told", "_waiting", "blocked")
+    __slots__ = (
+        "_before",
+        "_call",
+        "_later",
+        "_ledger",
+        "_seconds",
+        "_still",
+        "_taken",
+        "_told",
+        "_waiting",
+        "blocked",
+    )
 
     def __init__(
         self,
@@ -35,25 +50,29 @@ class BlockedWatch:
         later: Callable[[float, Callable[[], None]], Any],
         seconds: float,
         waiting: Callable[[], int],
+        taken: Callable[[], int],
         told: Callable[[int], None],
     ) -> None:
         self._ledger = ledger
         self._later = later
         self._seconds = max(LEAST, seconds)
         self._waiting = waiting
+        self._taken = taken
         self._told = told
         self._call: Any = None
-        self._moved = False
+        self._before = 0
+        self._still = 0
         self.blocked = False
 
     def parked(self) -> None:
-        """A tunnel has to wait."""
+        """A tunnel, or a control packet, has to wait."""
         if self._call is None:
+            self._before = self._taken()
+            self._still = 0
             self._wait()
 
     def moved(self) -> None:
         """The link has taken something."""
-        self._moved = True
         if self.blocked:
             self._set(False)
             self._told(0)
@@ -67,8 +86,7 @@ class BlockedWatch:
             self._set(False)
 
     def _wait(self) -> None:
-        self._moved = False
-        self._call = self._later(self._seconds, self._look)
+        self._call = self._later(self._seconds / LOOKS, self._look)
 
     def _look(self) -> None:
         self._call = None
@@ -76,9 +94,16 @@ class BlockedWatch:
         if not waiting:
             self.clear()
             return
-        if not self._moved and not self.blocked:
-            self._set(True)
-            self._told(waiting)
+        taken = self._taken()
+        if taken != self._before:
+            self._before = taken
+            self._still = 0
+            self.moved()
+        else:
+            self._still += 1
+            if self._still >= LOOKS and not self.blocked:
+                self._set(True)
+                self._told(waiting)
         self._wait()
 
     def _set(self, blocked: bool) -> None:

@@ -16,15 +16,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from konnect.tunnel import window
-from konnect.tunnel.blocked import BlockedWatch
 from konnect.tunnel.ends import Bytes, chunks
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.message_stream import MessageStream
 from konnect.tunnel.parking import Parking
 from konnect.tunnel.reasons import Reason
+from konnect.tunnel.stock_peer import StockPeer
 from konnect.wire import data_packet, packets
-from konnect.wire.features import Features, common
+from konnect.wire.features import STOCK, Features, common
 from konnect.wire.frames import SMALLEST_LIMIT
 from konnect.wire.http2 import Limits
 from konnect.wire.packets import CREDIT, DATA, HALF_CLOSE, MalformedPacket, Packet, PacketType
@@ -96,6 +96,8 @@ class Link:
         self.receive_credit = self.window = 0
         """What is announced for each tunnel, and what each has of it now (`tunnel.window`)."""
         self.half_close = False
+        self.is_stock = False
+        """Whether the peer has announced nothing."""
         self._inward = inward
         # Keys of the ledger's counts, made once.
         self._came = {kind: (inward, name) for kind, name in packets.NAMES.items()}
@@ -106,20 +108,30 @@ class Link:
         self._brings = "to_client" if carries == "to_destination" else "to_destination"
         self._parking = Parking(later)
         self._withholding = 0
+        self._stock: StockPeer | None = None
+        """Of a link whose peer has no credit."""
 
     def agree(self, peer: Features) -> None:
         """The peer has announced its features: from now on, tunnels use what both have."""
         self.send_credit, self.receive_credit, self.half_close = common(self.flow.features, peer)
         self.window = self.receive_credit
+        self.is_stock = peer == STOCK
         self.stream.follow_path(own=self.send_credit > 0)
         if not self.send_credit:
-            self._parking.watch = BlockedWatch(
+            stock = self._stock = StockPeer(
+                self.stream,
                 self.ledger,
                 self.later,
                 self.flow.stall_timeout,
                 lambda: self._parking.waiting,
                 self.blocked,
             )
+            self._parking.watch = stock.watch
+
+    @property
+    def held_up(self) -> bool:
+        """Whether a stock peer has taken nothing for the stall timeout, while somebody waited."""
+        return self._stock is not None and self._stock.watch.blocked
 
     # -- receiving
 
@@ -186,6 +198,8 @@ class Link:
         if not self.lost:
             self.ledger.packets[self._went[kind]] += 1
             self.stream.send(packet)
+            if self._stock is not None:
+                self._stock.control(len(packet))
 
     def send_credit_packet(self, end: LinkEnd, increment: int) -> None:
         """Allow the peer `increment` more bytes of a tunnel."""
@@ -200,15 +214,21 @@ class Link:
         """Send a tunnel's bytes as DATA, each in a frame; pause the tunnel when it is enough."""
         if self.lost:
             return
-        stream, ledger, size = self.stream, self.ledger, len(data)
+        stream, stock, ledger, size = self.stream, self._stock, self.ledger, len(data)
         ledger.bytes[self._carries] += size
         if size <= SMALL or size <= stream.largest_message - HEADS:
             ledger.packets[self._data_out] += 1
-            room = stream.send_data(data_packet.head(end.head, size), data)
+            head = data_packet.head(end.head, size)
+            room = stream.send_data(head, data)
+            if stock is not None:
+                stock.data(end.connect_id, len(head) + size)
         else:
             for piece in chunks(data, stream.largest_message - HEADS):
                 ledger.packets[self._data_out] += 1
-                room = stream.send_data(data_packet.head(end.head, len(piece)), piece)
+                head = data_packet.head(end.head, len(piece))
+                room = stream.send_data(head, piece)
+                if stock is not None:
+                    stock.data(end.connect_id, len(head) + len(piece))
         if not room:
             self._parking.park(end, size)
 

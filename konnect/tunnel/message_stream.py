@@ -15,6 +15,14 @@ class MessageStream(Protocol):
         """`send(head + payload)`, uncopied where that can be."""
 
     @property
+    def queued(self) -> int:
+        """Bytes that wait here for the peer's window."""
+
+    @property
+    def outstanding(self) -> int:
+        """Bytes that were sent, or are queued, and whose window has not come back."""
+
+    @property
     def largest_message(self) -> int:
         """Bytes of the largest message that goes out in one frame."""
 

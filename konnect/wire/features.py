@@ -42,6 +42,10 @@ class Features:
         return ((KEY, ",".join(parts)),) if parts else ()
 
 
+STOCK = Features()
+"""Nothing announced."""
+
+
 def parse(metadata: Metadata) -> tuple[Features, list[str]]:
     """
     The peer's features, and what of its announcement was not understood.

@@ -14,6 +14,7 @@ import enum
 from google.protobuf.message import DecodeError
 
 from konnect.pb import konnect_pb2
+from konnect.pb.konnect_pb2 import Data
 from konnect.pb.konnect_pb2 import Packet as Packet
 from konnect.wire import data_packet
 
@@ -165,6 +166,12 @@ def data(connect_id: int, payload: bytes) -> bytes:
     if len(payload) > MAX_DATA:
         raise ValueError(f"{len(payload)} bytes in one DATA packet, at most {MAX_DATA} are allowed")
     return data_packet.build(connect_id, payload)
+
+
+def no_data(connect_id: int) -> bytes:
+    """A DATA packet without bytes, which asks a stock proxy whether it waits for a client (see
+    `konnect.agent.unblocking`); never to be sent where it may reach one that reads."""
+    return Packet(type=konnect_pb2.DATA, data=Data(connectID=connect_id)).SerializeToString()
 
 
 def dial_cls(random: int) -> bytes:

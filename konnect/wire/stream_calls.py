@@ -122,6 +122,13 @@ class StreamCalls:
         stream = self._live.get(stream_id)
         return stream.queue.size if stream is not None else 0
 
+    def outstanding(self, stream_id: int) -> int:
+        """Bytes queued on the stream, or sent and not given back by the peer as window."""
+        stream = self._live.get(stream_id)
+        if stream is None:
+            return 0
+        return stream.queue.size + self._http2.peer_stream_window - stream.windows.out
+
     def acknowledge(self, stream_id: int, cost: int) -> None:
         """Give the peer back `cost` bytes of the stream's window (a quarter of it at a time)."""
         stream = self._live.get(stream_id)

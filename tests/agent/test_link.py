@@ -9,11 +9,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from konnect.agent import link as link_module
 from konnect.agent.dialing import Asker, DialError, Make
 from konnect.agent.link import ProxyLink
+from konnect.net.grpc_stream import GrpcStream, StreamListener
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import CHUNK
 from konnect.tunnel.parking import LITTLE
 from konnect.wire import packets
+from konnect.wire.events import StreamRefused
 from konnect.wire.features import Features
 from tests.agent.rig import FakeDial, FakeDialer
 from tests.fakes import FakeSocket, FakeStream, Readable
@@ -32,7 +34,14 @@ class LinkTestCase(SynchronousTestCase):
         self.dialer = FakeDialer()
         self.stream = FakeStream()
         self.flow = Flow()
-        self.link = ProxyLink(self.stream, self.ledger, self.dialer, self.clock, flow=self.flow)
+        self.link = ProxyLink(
+            self.stream,
+            self.ledger,
+            self.dialer,
+            self.clock,
+            flow=self.flow,
+            open_stream=self.opens,
+        )
         self.link.agree(self.features)
         # A session is the listener in the end; it hands everything to the link.
         self.stream.listener = self.link  # type: ignore[assignment]
@@ -50,6 +59,10 @@ class LinkTestCase(SynchronousTestCase):
         self.assertEqual((ledger.live, ledger.pending_dials, ledger.buffered), (0, 0, 0))
         self.assertEqual(ledger.open_endpoint_connections, 0)
         self.assertEqual(self.stream.acknowledged, self.stream.owed)
+
+    def opens(self, listener: StreamListener) -> GrpcStream:
+        """The link asks for another stream."""
+        raise StreamRefused("no more streams")
 
     def says(self, payload: bytes) -> None:
         """A packet of the proxy."""

@@ -222,11 +222,17 @@ class GrpcioProxy:
     """grpcio as the proxy: listens for agents on loopback, over mutual TLS.
 
     `greet` decides what an agent is told: it gets the number of the link (from 0) and returns the
-    response headers, or None to say nothing at all.
+    response headers, or None to say nothing at all. `kind`: of what class links are.
     """
 
-    def __init__(self, greet: Callable[[int], Any] | None = None, port: int = 0) -> None:
+    def __init__(
+        self,
+        greet: Callable[[int], Any] | None = None,
+        port: int = 0,
+        kind: Callable[..., Link] = Link,
+    ) -> None:
         files = pki()
+        self._kind = kind
         self._greet = greet or (lambda number: (("serverid", "grpcio"), ("servercount", "1")))
         self._links: queue.SimpleQueue[Link] = queue.SimpleQueue()
         self._counter = iter(range(1 << 30))
@@ -251,7 +257,7 @@ class GrpcioProxy:
         metadata: dict[str, list[str]] = {}
         for key, value in context.invocation_metadata():
             metadata.setdefault(key, []).append(value)
-        link = Link(metadata, context)
+        link = self._kind(metadata, context)
         context.add_callback(link.finish)
         headers = self._greet(next(self._counter))
         if headers is not None:

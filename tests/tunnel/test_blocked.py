@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from konnect.tunnel.blocked import LOOKS
 from konnect.tunnel.flow import Flow
+from konnect.wire import packets
+from konnect.wire.packets import PacketType
 from tests.fakes import FakeEnd
 from tests.tunnel.linking import CreditTestCase, LinkTestCase
 
@@ -21,12 +24,18 @@ class BlockedTests(LinkTestCase):
         for connect_id in (1, 2):
             self.end(connect_id).write(b"x" * 10_000)
 
+    def passes(self, times: float) -> None:
+        """So many times the seconds after which it is told."""
+        looks = round(times * LOOKS)
+        self.clock.pump([SECONDS / LOOKS] * looks)
+
     def state(self) -> tuple[object, int]:
         """What was told since the last look, and the count of blocked links."""
         return self.link.take(), self.ledger.blocked_links
 
     def goes_on(self) -> None:
         """The stream takes more, and is full again at once."""
+        self.stream.unread = 0
         self.link.writable()
         for near in self.nears:
             near.take()
@@ -34,43 +43,60 @@ class BlockedTests(LinkTestCase):
 
     def test_blocked(self) -> None:
         """After the time it is told, once."""
-        self.clock.advance(SECONDS - 0.01)
+        self.passes(0.8)
         self.assertEqual(self.state(), ([], 0))
-        self.clock.advance(0.01)
+        # The second tunnel wrote after the first began to wait, which looks like a move.
+        self.passes(0.4)
         self.assertEqual(self.state(), ([("blocked", 2)], 1))
-        for _ in range(3):
-            self.clock.advance(SECONDS)
+        self.passes(3)
         self.assertEqual(self.state(), ([], 1))
 
     def test_slow(self) -> None:
         """One that takes a little now and then is not blocked."""
         for _ in range(10):
-            self.clock.advance(SECONDS * 0.7)
+            self.passes(0.8)
             self.goes_on()
         self.assertEqual(self.state(), ([], 0))
 
     def test_moves_again(self) -> None:
         """That is told too, and it may be blocked again."""
-        self.clock.advance(SECONDS)
+        self.passes(1.2)
         self.goes_on()
         self.assertEqual(self.state(), ([("blocked", 2), ("blocked", 0)], 0))
-        self.clock.pump([SECONDS, SECONDS])
+        self.passes(1.4)
         self.assertEqual(self.state(), ([("blocked", 2)], 1))
 
     def test_nobody_waits(self) -> None:
         """When the tunnels that wait are gone, it is not blocked any more, and nothing is left."""
-        self.clock.advance(SECONDS)
+        self.passes(1.2)
         for connect_id in (1, 2):
             tunnel = self.end(connect_id).tunnel
             assert tunnel is not None
             tunnel.close(self.link.far_side_closed)
-        self.clock.advance(SECONDS)
+        self.stream.unread = 0
+        self.passes(1)
         self.assertEqual(self.ledger.blocked_links, 0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_a_control_packet(self) -> None:
+        """One that waits is somebody's answer: it is told although no tunnel waits."""
+        for connect_id in (1, 2):
+            tunnel = self.end(connect_id).tunnel
+            assert tunnel is not None
+            tunnel.close(self.link.far_side_closed)
+        self.stream.unread = 0
+        self.passes(1)
+        self.stream.waiting = 1
+        self.link.send(PacketType.CLOSE_RSP, packets.close_rsp(7, ""))
+        self.passes(1)
+        self.assertEqual(self.link.take()[-1], ("blocked", 1))
+        self.stream.unread = self.stream.waiting = 0
+        self.passes(0.2)
+        self.assertEqual(self.ledger.blocked_links, 0)
+
     def test_lost(self) -> None:
         """A link that ends is none that is blocked."""
-        self.clock.advance(SECONDS)
+        self.passes(1.2)
         self.link.end_all(self.link.far_side_closed)
         self.assertEqual(self.ledger.blocked_links, 0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
@@ -86,9 +112,9 @@ class AtOnceTests(LinkTestCase):
         self.tunnel(1)
         self.stream.room = False
         self.end(1).write(b"x" * 10_000)
-        self.clock.advance(0.5)
+        self.clock.pump([0.2] * 4)
         self.assertEqual(self.link.take(), [])
-        self.clock.advance(0.5)
+        self.clock.advance(0.2)
         self.assertEqual(self.link.take(), [("blocked", 1)])
         self.link.end_all(self.link.far_side_closed)
 

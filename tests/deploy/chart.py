@@ -26,7 +26,8 @@ class Refused(Exception):
 
 
 @functools.cache
-def _renderer() -> Path:
+def renderer() -> Path:
+    """The program, built; without Go the test is skipped."""
     go = shutil.which("go")
     if go is None:
         raise SkipTest("no `go` on this machine")
@@ -51,7 +52,7 @@ def render(values: Mapping[str, Any] | None = None) -> list[Object]:
         "Release": {"Name": "trial", "Namespace": NAMESPACE},
     }
     done = subprocess.run(
-        [_renderer(), *sorted((CHART / "templates").iterdir())],
+        [renderer(), *sorted((CHART / "templates").iterdir())],
         input=json.dumps(context),
         capture_output=True,
         text=True,

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from konnect.agent.dialer import Dialer
 from konnect.agent.link import ProxyLink
 from konnect.log import make_logger
-from konnect.net.diagnosis import HANG_UP
+from konnect.net.diagnosis import WORDLESS
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.tunnel.flow import Flow
@@ -172,10 +172,9 @@ async def connect(
     attempt = endpoint.connect(factory)
     bounded(attempt, clock, "the proxy accepted no connection")
     protocol = cast(GrpcProtocol, await attempt)
-    if protocol.lost:
-        # It may be over before this coroutine has its turn; then nobody would take it out again.
-        raise HungUp("the proxy closed the connection at once")
-    connections.add(protocol)
+    if not protocol.lost:
+        # Over before this coroutine had its turn, nobody would take it out again.
+        connections.add(protocol)
     try:
         # A Deferred of its own, so that a timeout does not cancel the protocol's.
         ready: Deferred[None] = Deferred()
@@ -184,7 +183,7 @@ async def connect(
         await ready
     except BaseException as error:
         protocol.close("the connection did not become ready", abort=True)
-        if isinstance(error, ConnectionError) and str(error).startswith(HANG_UP):
+        if isinstance(error, ConnectionError) and str(error).startswith(WORDLESS):
             raise HungUp(str(error)) from None
         raise
     return protocol

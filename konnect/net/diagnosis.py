@@ -91,7 +91,9 @@ _REASONS = (
 )
 
 HANG_UP = "the peer closed the connection during the TLS handshake"
-"""How `explain` begins to tell that it did, without a word why."""
+_CLOSED, _LOST = "connection closed by the peer", "connection lost"
+WORDLESS = (HANG_UP, _CLOSED, _LOST)
+"""How `explain` begins to tell that the peer ended the connection without a word why."""
 
 _TWISTED = (
     (error.ConnectionRefusedError, "connection refused"),
@@ -99,8 +101,8 @@ _TWISTED = (
     (error.TCPTimedOutError, "connecting timed out"),
     (error.TimeoutError, "connecting timed out"),
     (error.ConnectionAborted, "connection aborted by this side"),
-    (error.ConnectionDone, "connection closed by the peer"),
-    (error.ConnectionLost, "connection lost"),
+    (error.ConnectionDone, _CLOSED),
+    (error.ConnectionLost, _LOST),
 )
 
 
@@ -119,7 +121,7 @@ def explain(failure: Failure | BaseException, transport: object = None) -> str:
 
 def explain_hang_up(peer: str) -> str:
     """`explain`, for a connection that its peer has closed when all was well."""
-    return f"connection closed by the peer (peer {peer})"
+    return f"{_CLOSED} (peer {peer})"
 
 
 def peer_address(transport: object) -> str:

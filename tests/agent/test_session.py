@@ -10,7 +10,8 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.agent.session import HELLO_TIMEOUT, NoAnswer, Refused, Session, connect
+from konnect.agent.session import HELLO_TIMEOUT, HungUp, NoAnswer, Refused, Session, connect
+from konnect.net.diagnosis import TlsRefused
 from konnect.net.grpc import GrpcProtocol
 from konnect.tunnel.flow import FEATURES, Flow
 from konnect.tunnel.ledger import Ledger
@@ -88,7 +89,8 @@ class ConnectTests(_Sessions):
     def test_gone_at_once(self) -> None:
         """A connection that ends in the moment it is made fails, and is kept in no table."""
         self.proxy.mode = "vanishes"
-        self.failureResultOf(self.connect(), ConnectionError)
+        error = self.failureResultOf(self.connect(), HungUp).value
+        self.assertIn("connection lost", str(error))
         self.assertEqual(self.connections, set())
 
     def test_cancelled(self) -> None:
@@ -103,8 +105,12 @@ class ConnectTests(_Sessions):
 class HandshakeTests(_Sessions):
     """A TLS connection that does not become ready."""
 
-    def attempt(self) -> tuple[Deferred[GrpcProtocol], FakeSocket]:
-        """A connection whose handshake has not happened, and its socket."""
+    def attempt(self, over: Exception | None = None) -> tuple[Deferred[GrpcProtocol], FakeSocket]:
+        """
+        A connection whose handshake has not happened, and its socket.
+
+        :param over: why it is lost again before anybody is told of it.
+        """
         socket = FakeSocket(tls=True)
 
         class Endpoint:
@@ -113,6 +119,8 @@ class HandshakeTests(_Sessions):
             def connect(self, factory: object) -> Deferred[GrpcProtocol]:
                 protocol = cast(GrpcProtocol, factory.buildProtocol(None))  # type: ignore[attr-defined]
                 socket.connect(protocol)
+                if over is not None:
+                    socket.lose(over)
                 done: Deferred[GrpcProtocol] = Deferred()
                 done.callback(protocol)
                 return done
@@ -132,6 +140,13 @@ class HandshakeTests(_Sessions):
         attempt, socket = self.attempt()
         socket.lose(ConnectionLost())
         self.failureResultOf(attempt, ConnectionError)
+
+    def test_fails_at_once(self) -> None:
+        """So does one that has failed before the attempt goes on: the peer did not just hang up."""
+        attempt, _ = self.attempt(TlsRefused("the peer spoke no TLS"))
+        error = self.failureResultOf(attempt, ConnectionError).value
+        self.assertNotIsInstance(error, HungUp)
+        self.assertIn("the peer spoke no TLS", str(error))
 
     def test_no_h2(self) -> None:
         """So does a proxy that does not agree on h2."""

@@ -46,7 +46,10 @@ class KonnectClientParser:
         try:
             bound = inspect.signature(_parse).bind(reactor, *args, **kwargs)
         except TypeError as error:
-            raise ValueError(f"bad konnect: endpoint: {error}") from None
+            text = f"bad konnect: endpoint: {error}"
+            if len(args) > 2:
+                text += f": {args[2]!r}; a colon within a value is written \\:"
+            raise ValueError(text) from None
         return _parse(*bound.args, **bound.kwargs)
 
 

@@ -75,7 +75,7 @@ class ParserTests(SynchronousTestCase):
             (("h",), good, "port"),
             ((), good, "host"),
             (("h", "80"), {}, "via"),
-            (("h", "80", "more"), good, "too many positional arguments"),
+            (("h", "80", "more"), good, "too many positional arguments: 'more'; a colon within"),
             (("h", "eighty"), good, "eighty"),
             (("h", "0"), good, "port '0'"),
             (("h", "65536"), good, "65536"),

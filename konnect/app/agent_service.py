@@ -20,7 +20,8 @@ from konnect.app.agent_options import AgentConfig
 from konnect.app.agent_readiness import agent_checks
 from konnect.app.bounds import make_pace, make_pressure
 from konnect.app.describe import AgentEndpoints, address_text, describe_agent
-from konnect.app.listening import CannotListen, Listeners, where
+from konnect.app.extensions import CannotStart
+from konnect.app.listening import Listeners, where
 from konnect.app.open_doors import agents_open_doors, guard, open_profiles
 from konnect.app.profiling_flags import Inspection
 from konnect.app.tls_flags import make_renewal
@@ -86,7 +87,7 @@ class AgentService(Service):
             endpoint = clientFromString(wires, description)
         except Exception as error:
             text = f"the proxy's address ({where(description)}): {explain(Failure(error))}"
-            raise CannotListen(text) from error
+            raise CannotStart(text) from error
         name = address_text(description)
         self.renewal.follow(f"link to {name}", endpoint)
         if isinstance(endpoint, NamedEndpoint) and endpoint.through:

@@ -51,14 +51,13 @@ class Program(MultiService):
         self._listening = True
         try:
             super().privilegedStartService()
-        except CannotListen as error:
-            log.error("{program}: cannot listen: {error}", program=self._program, error=error)
+        except (CannotListen, CannotStart) as error:
+            cannot = "cannot listen" if isinstance(error, CannotListen) else "cannot start"
+            text = f"{self._program}: {cannot}: {error}"
+            log.error("{text}", text=text)
             if isinstance(sys.stderr, LoggingFile):  # the log has it, and stderr ends there too
                 raise SystemExit(1) from None
-            raise SystemExit(f"{self._program}: cannot listen: {error}") from None
-        except CannotStart as error:
-            log.error("{program}: cannot start: {error}", program=self._program, error=error)
-            raise SystemExit(f"{self._program}: cannot start: {error}") from None
+            raise SystemExit(text) from None
 
     def startService(self) -> None:
         # twistd calls privilegedStartService first, twist never does.

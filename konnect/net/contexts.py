@@ -144,12 +144,22 @@ def _trust(
 
 
 def server_identity(hostname: str) -> tuple[ServiceID, bytes | None]:
-    """What the server's certificate must be valid for, and the SNI to send."""
+    """
+    What the server's certificate must be valid for, and the SNI to send.
+
+    Raises ValueError for what is neither a host name nor an IP address.
+    """
     try:
         address = ipaddress.ip_address(hostname.partition("%")[0])
     except ValueError:
-        name = hostname.removesuffix(".").encode("idna")
-        return DNS_ID(name.decode("ascii")), name
+        try:
+            name = hostname.removesuffix(".").encode("idna")
+            return DNS_ID(name.decode("ascii")), name
+        except ValueError:
+            raise ValueError(
+                f"{hostname!r} is neither a host name nor an IP address; no scheme or port goes"
+                " with it"
+            ) from None
     return IPAddress_ID(str(address)), None
 
 

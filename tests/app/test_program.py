@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from types import SimpleNamespace
+from typing import cast
 
+from twisted.application.service import Service
 from twisted.internet.task import Clock
+from twisted.logger import Logger, LoggingFile
 from twisted.trial.unittest import SynchronousTestCase
 from txaio import tx
 
 from konnect import log
+from konnect.app.extensions import CannotStart
 from konnect.app.klog import LogConfig
-from konnect.app.program import program
+from konnect.app.listening import CannotListen
+from konnect.app.program import Program, program
 from konnect.app.proxy_options import ProxyOptions
+from konnect.app.signals import Signals
+from tests.lines import Lines
 
 
 class ProgramTests(SynchronousTestCase):
@@ -24,3 +33,38 @@ class ProgramTests(SynchronousTestCase):
         before = reactor.seconds()
         reactor.advance(-3600)
         self.assertGreaterEqual(reactor.seconds(), before)
+
+
+class StartTests(SynchronousTestCase):
+    """What cannot be done at the start ends the program with one line."""
+
+    def end(self, error: Exception) -> tuple[object, list[str]]:
+        """The exit's code or text, and the log lines, of a program that this happens to."""
+
+        class Fails(Service):
+            name = "konnect-agent"
+
+            def privilegedStartService(self) -> None:
+                raise error
+
+        lines = Lines(self, "konnect.app.program")
+        end = self.assertRaises(
+            SystemExit, Program(Fails(), cast(Signals, None)).privilegedStartService
+        )
+        return end.code, lines.texts
+
+    def test_reason(self) -> None:
+        """The log and stderr say what it is."""
+        self.patch(sys, "stderr", io.StringIO())
+        for error, text in (
+            (CannotListen("port 1: taken"), "konnect-agent: cannot listen: port 1: taken"),
+            (CannotStart("no plugin"), "konnect-agent: cannot start: no plugin"),
+        ):
+            self.assertEqual(self.end(error), (text, [text]))
+
+    def test_once(self) -> None:
+        """Where stderr is the log, as under twistd, it is said once."""
+        self.patch(sys, "stderr", LoggingFile(Logger()))
+        for error in (CannotListen("x"), CannotStart("x")):
+            code, lines = self.end(error)
+            self.assertEqual((code, len(lines)), (1, 1))

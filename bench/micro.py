@@ -53,7 +53,9 @@ def extract(ref: str, folder: Path) -> str:
     except subprocess.CalledProcessError:
         raise NoSuchVersion(f"git has no commit {ref!r} with konnect in it") from None
     with tarfile.open(fileobj=BytesIO(tar)) as opened:
-        opened.extractall(folder, filter="data")
+        # An argument of this name is unknown before Python 3.11.4.
+        opened.extraction_filter = getattr(tarfile, "data_filter", None)
+        opened.extractall(folder)
     return commit
 
 

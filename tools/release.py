@@ -123,7 +123,9 @@ def _check_out(tag: str, tree: Path) -> None:
     if done.returncode:
         raise NotReady(f"{tag}: {done.stderr.decode(errors='replace').strip()}")
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(tree, filter="data")
+        # An argument of this name is unknown before Python 3.11.4.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(tree)
 
 
 def main() -> int:

@@ -169,8 +169,12 @@ class GrpcProtocol(WatchedStreams):
         self._closing = text
         # The wire's own events say the same with less: it does not know why.
         self._wire.connection_lost()
+        # grpc's programs count it so: a client that leaves has cancelled, most of Go's leave like
+        # this after each tunnel, and only a server is missed.
+        server = self._wire.role is Role.SERVER
+        status = Status.CANCELLED if server else Status.UNAVAILABLE
         for stream in list(self._streams.values()):
-            self._tell_ended(stream, Status.UNAVAILABLE, text, reset=True)
+            self._tell_ended(stream, status, text, reset=True)
         if self._ready is not None and not self._ready.called:
             self._ready.errback(Failure(ConnectionError(text)))
             # Whoever waited knows now; there may be nobody.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -74,6 +74,14 @@ class ConnectionTests(GrpcTestCase):
         self.client.close("late")
         self.client.abort()
 
+    def test_lost_client(self) -> None:
+        """To a server a client that is gone has cancelled its streams, as grpc's servers count."""
+        _, _, _, theirs = self.open()
+        self.wire.server.lose(ConnectionDone())
+        ((what, status, text),) = theirs.take()
+        self.assertEqual((what, status), ("ended", "CANCELLED"))
+        self.assertEqual(f"server: {text}", self.lost[0])
+
     def test_ended_locally(self) -> None:
         """A stream that its owner has ended hears nothing of the connection's end."""
         _, _, peer, theirs = self.open()
@@ -116,7 +124,7 @@ class ConnectionTests(GrpcTestCase):
                 self.server.dataReceived(ping * 1000)
         self.assertTrue(self.wire.server.gone)
         ((what, status, why),) = theirs.take()
-        self.assertEqual((what, status), ("ended", "UNAVAILABLE"))
+        self.assertEqual((what, status), ("ended", "CANCELLED"))
         self.assertEqual(why, f"{FLOODED}, most of them pings")
 
     def test_keepalive(self) -> None:

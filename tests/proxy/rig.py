@@ -77,7 +77,7 @@ class Agent:
     def leaves(self) -> None:
         """The agent's connection is lost."""
         self.stream.listener = None
-        self.link.ended(Status.UNAVAILABLE, "the connection was lost", True)
+        self.link.ended(Status.CANCELLED, "the connection was lost", True)
 
 
 class Client:

@@ -180,7 +180,7 @@ class LostTests(LinkTestCase):
         self.assertEqual(self.failures(), {"backend_close": 1})
         self.assertEqual(self.registry.links(), [other.link])
         self.assertEqual(
-            dict(self.ledger.stream_errors), {("from_agent", "Unavailable", "Unknown"): 1}
+            dict(self.ledger.stream_errors), {("from_agent", "Canceled", "Unknown"): 1}
         )
         self.close(theirs)
 

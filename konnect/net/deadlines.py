@@ -87,9 +87,12 @@ class Deadlines(Generic[T]):
                     del times[owner]
                     self._due(owner)
         finally:
-            if times and self._call is None:
-                left = next(iter(times.values())) - clock.seconds()
-                self._call = clock.callLater(max(left, 0), self._look)
+            if times:
+                left = max(next(iter(times.values())) - clock.seconds(), 0)
+                if self._call is None:
+                    self._call = clock.callLater(left, self._look)
+                else:  # made by one that began anew: the others are due before it
+                    self._call.reset(left)
 
 
 def deadlines_of(

@@ -100,9 +100,12 @@ class _Queue:
                 timer.run()
         finally:
             # Also when one has raised (the reactor logs that): the others are not to wait for it.
-            if waiting and self._call is None:
-                left = next(iter(waiting)).time - self._reactor.seconds()
-                self._call = self._reactor.callLater(max(left, 0), self._due)
+            if waiting:
+                left = max(next(iter(waiting)).time - self._reactor.seconds(), 0)
+                if self._call is None:
+                    self._call = self._reactor.callLater(left, self._due)
+                else:  # made by one that set another: the others are due before it
+                    self._call.reset(left)
 
 
 @implementer(IReactorTime)

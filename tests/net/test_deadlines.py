@@ -65,6 +65,23 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(self.over, [0, 3, 2])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_set_anew_by_one_that_is_over(self) -> None:
+        """One that begins anew when it is over, as a watch does, holds up none that came later."""
+        times: list[tuple[str, float]] = []
+
+        def due(owner: str) -> None:
+            times.append((owner, self.clock.seconds()))
+            if owner == "watch":
+                deadlines.set(owner)
+
+        deadlines: Deadlines[str] = Deadlines(self.clock, 5.0, due)
+        deadlines.set("watch")
+        self.clock.advance(1.0)
+        deadlines.set("late")
+        self.clock.pump([1.0] * 10)
+        self.assertEqual(times, [("watch", 5.0), ("late", 6.0), ("watch", 10.0)])
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+
     def test_an_error(self) -> None:
         """One that raises does not keep the others waiting."""
 

@@ -93,6 +93,22 @@ class TimersTests(SynchronousTestCase):
         self.clock.advance(5)
         self.assertEqual(self.called, ["new"])
 
+    def test_set_by_another(self) -> None:
+        """One that sets a new one when it comes, as a watch does, holds up none that was there."""
+        times: list[tuple[str, float]] = []
+
+        def come(name: str) -> None:
+            times.append((name, self.clock.seconds()))
+            if name == "watch":
+                self.timers.callLater(5, come, name)
+
+        self.timers.callLater(5, come, "watch")
+        self.clock.advance(1)
+        self.timers.callLater(5, come, "late")
+        self.clock.pump([1] * 10)
+        self.assertEqual(times, [("watch", 5), ("late", 6), ("watch", 10)])
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+
     def test_one_raises(self) -> None:
         """An error in one reaches the reactor, which logs it, and the others still come."""
         self.timers.callLater(5, lambda: 1 // 0)

@@ -70,7 +70,9 @@ class GrpcServerProtocol(GrpcProtocol):
         self._crowd.enter(self)
 
     def _idle(self) -> None:
-        self._crowd.enter(self)
+        # One that goes would crowd out another first.
+        if self._closing is None:
+            self._crowd.enter(self)
 
     def _busy(self) -> None:
         self._crowd.leave(self)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -21,6 +23,7 @@ class GrpcServerTestCase(SynchronousTestCase):
     """A listener with one service."""
 
     pings: PingRules | None = None
+    floods = DEFAULT
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -31,6 +34,7 @@ class GrpcServerTestCase(SynchronousTestCase):
             {"/S/Known": self.accept},
             self.clock,
             keepalive_time=0.0 if self.pings else 60.0,
+            floods=self.floods,
             pings=self.pings,
             on_cut=self.cut.append,
         )
@@ -58,15 +62,6 @@ class GrpcServerTestCase(SynchronousTestCase):
         socket.connect(self.factory.buildProtocol(None))
         return socket
 
-    def reasons(self) -> list[str]:
-        """The reasons in the log lines."""
-        start = "the listener: lost 192.0.2.8:5678: "
-        return [line.removeprefix(start) for line in self.lines]
-
-
-class RoutingTests(GrpcServerTestCase):
-    """Paths to listeners."""
-
     def call(self, path: str) -> list[object]:
         """What a client hears that opens a stream for `path`."""
         client = GrpcProtocol(Role.CLIENT, self.clock, keepalive_time=0)
@@ -77,6 +72,15 @@ class RoutingTests(GrpcServerTestCase):
         client.open(path, [("agentid", "a")], listener, authority="any%2Fthing")
         wire.run()
         return listener.take()
+
+    def reasons(self) -> list[str]:
+        """The reasons in the log lines."""
+        start = "the listener: lost 192.0.2.8:5678: "
+        return [line.removeprefix(start) for line in self.lines]
+
+
+class RoutingTests(GrpcServerTestCase):
+    """Paths to listeners."""
 
     def test_known(self) -> None:
         """A known path reaches its service with the metadata."""
@@ -100,6 +104,20 @@ class RoutingTests(GrpcServerTestCase):
         socket.lose()
         self.assertEqual(self.factory.connections, set())
         self.assertEqual(self.lines, [])
+
+
+class CrowdTests(GrpcServerTestCase):
+    """At most one connection that asks for nothing."""
+
+    floods = replace(DEFAULT, idle=1)
+
+    def test_one_that_is_lost(self) -> None:
+        """Its stream ends with it, and it crowds out nobody."""
+        self.call("/S/Known")
+        idle = self.connect()
+        self.sockets[1].lose()
+        self.assertFalse(idle.gone)
+        self.assertEqual(self.cut, [])
 
 
 class PrefaceTests(GrpcServerTestCase):

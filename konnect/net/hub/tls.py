@@ -118,7 +118,8 @@ class TlsTransport(TlsRecords):
         ends its own, for a moment.
         """
         if self._calls_first or reason is LOST:
-            self._lose(reason)
+            # Told when the turn ends: who connects is not to hear of a loss before the connection.
+            self._over(reason)
             return
         self._refusal = reason
         self._hub.want(self, IN)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 
 from OpenSSL import SSL
-from twisted.internet.error import ConnectionAborted
+from twisted.internet.error import ConnectionAborted, ConnectionLost
 
+from konnect.net import tls as konnect_tls
 from konnect.net.diagnosis import explain
 from konnect.net.hub import tls
+from konnect.net.hub.loop import hub_of
+from tests.certificates import pki
 from tests.net.hub.peers import TlsRecorder
 from tests.net.hub.test_tls_streams import TlsCase, client_context
 
@@ -46,3 +50,18 @@ class RefusalTests(TlsCase):
             await remote.hear(1)
         protocol.wire.abortConnection()
         self.assertEqual(await self.lost(protocol), ConnectionAborted)
+
+    async def test_gone_at_once(self) -> None:
+        """A server that is gone before the handshake begins is not told of within `begin`: whoever
+        connects has no connection yet."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.close()
+        files = pki()
+        context = konnect_tls.client_context("localhost", files.frontend_ca)
+        protocol = TlsRecorder()
+        self._protocols.append(protocol)
+        wire = tls.TlsTransport(hub_of(self.reactor), ours, protocol, (socket.AF_UNIX, ""), context)
+        wire.begin()
+        self.assertEqual(protocol.calls.count("connectionLost"), 0)
+        self.assertEqual(await self.lost(protocol), ConnectionLost)

@@ -33,6 +33,17 @@ class LogFiles(Protocol):
     def close(self) -> None: ...
 
 
+_HOSTS = {"", "-c", "__main__.py", "trial", "twist", "twistd"}
+"""Commands that run many a program, and name none."""
+
+
+def called(program: str, command: str) -> str:
+    """What log files are named after: as klog does, the `command` that was started (an image has
+    its own for each program, `/proxy-server`), unless that tells nothing."""
+    name = os.path.basename(command)
+    return program if name in _HOSTS else name
+
+
 def open_files(
     config: LogConfig, program: str, seconds: Callable[[], float] = time.time
 ) -> LogFiles:

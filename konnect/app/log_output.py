@@ -27,7 +27,7 @@ from twisted.logger import (
 from zope.interface import implementer
 
 from konnect.app.klog import LogConfig
-from konnect.app.log_files import SEVERITIES, LogFiles, open_files
+from konnect.app.log_files import SEVERITIES, LogFiles, called, open_files
 
 _SEVERITY = {
     LogLevel.warn: SEVERITIES.index("WARNING"),
@@ -117,7 +117,7 @@ def make_output(
     `host` is what twistd or twist were given. Files that come beside the host's own logging are
     added to Twisted's publisher here. Raises OSError for files that cannot be opened.
     """
-    files = open_files(config, program) if config.to_files else None
+    files = open_files(config, called(program, sys.argv[0])) if config.to_files else None
     if _hosts_own(host, config):
         if files is not None:
             globalLogPublisher.addObserver(LogOutput(config, None, files, format_event))

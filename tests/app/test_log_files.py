@@ -9,7 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.app.klog import LogConfig
-from konnect.app.log_files import LogFiles, open_files
+from konnect.app.log_files import LogFiles, called, open_files
 
 INFO, WARNING, ERROR = 0, 1, 2
 
@@ -29,6 +29,21 @@ class LogFilesCase(SynchronousTestCase):
         files = open_files(config, "prog", lambda: self.now)
         self.addCleanup(files.close)
         return files
+
+
+class NameTests(SynchronousTestCase):
+    """After what files are named."""
+
+    def test_called(self) -> None:
+        """As the command is called, unless that is the way to run any program."""
+        for command, name in (
+            ("/proxy-server", "proxy-server"),
+            ("/usr/bin/twistd", "konnect-proxy"),
+            ("twist", "konnect-proxy"),
+            ("-c", "konnect-proxy"),
+            ("", "konnect-proxy"),
+        ):
+            self.assertEqual(called("konnect-proxy", command), name)
 
 
 class OneFileTests(LogFilesCase):

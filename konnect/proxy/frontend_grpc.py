@@ -43,6 +43,10 @@ TUNNELS = 256
 CLOSED_IDS = 1024
 """Ended connectIDs that a stream remembers, so that late DATA for them is no protocol error."""
 
+LARGEST_DIAL = 16384
+"""Bytes of a DIAL_REQ, which goes to the agent as it is: one near the limit of a message would grow
+beyond it, and cost all tunnels of the agent their link."""
+
 MISMATCH = "mismatched connection IDs"
 
 
@@ -155,6 +159,9 @@ class ProxyStream(ClientStream):
             self._dial_rsp(random, error="duplicate dial id")
         elif len(self._dials) + len(self._open) >= TUNNELS:
             self._dial_rsp(random, error=f"more than {TUNNELS} tunnels on one stream")
+        elif (size := packet.ByteSize()) > LARGEST_DIAL:
+            text = f"{size} bytes in a dial request, {LARGEST_DIAL} are allowed"
+            self._dial_rsp(random, error=text)
         else:
             end = self._dials[random] = StreamEnd(self, random, self._ledger, self._frontend.clock)
             end.client = self._client
@@ -173,11 +180,11 @@ class ProxyStream(ClientStream):
                 "client {peer} sent DATA for an id that is not its own", peer=self._stream.peer
             )
             self._close_rsp(connect_id, MISMATCH)
+            self._ignoring = True
             for end in list(self._open.values()):
                 end.spoken()
                 if end.tunnel is not None:
                     end.tunnel.close(Reason.PROTOCOL)
-            self._ignoring = True
             self._rest()
         else:
             self._close_rsp(connect_id, "unrecognized connectID")
@@ -216,7 +223,7 @@ class ProxyStream(ClientStream):
         far = end.other
         connect_id, head = (far.connect_id, far.head) if isinstance(far, LinkEnd) else (1, b"")
         while connect_id in self._open or connect_id in self._closed_ids:
-            connect_id, head = connect_id + (1 << 32), b""
+            connect_id, head = (connect_id + (1 << 32)) % (1 << 63) or 1, b""
         end.connect_id = connect_id
         end.head = head or data_packet.middle(connect_id)
         self._open[connect_id] = end
@@ -239,7 +246,9 @@ class ProxyStream(ClientStream):
         if self._open.pop(connect_id, None) is None:
             return
         self._closed_ids.add(connect_id)
-        error = MISMATCH if reason is Reason.PROTOCOL else reason.text if reason.abortive else ""
+        # Else it is the agent that broke it.
+        mismatch = self._ignoring and reason is Reason.PROTOCOL
+        error = MISMATCH if mismatch else reason.text if reason.abortive else ""
         self._close_rsp(connect_id, error)
         self._rest()
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -156,7 +156,7 @@ class Reviews:
     def _begin(self, review: _Review) -> None:
         token, review.token = review.token, ""
         begun = self._clock.seconds()
-        answer = self._ask(token, [self._account.audience])
+        answer = maybeDeferred(self._ask, token, [self._account.audience])
         answer.addTimeout(REVIEW_TIMEOUT, self._clock, _no_answer)
         answer.addCallback(judge, self._account)
         answer.addBoth(self._reviewed, review, begun)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from konnect.proxy import frontend_grpc
 from konnect.proxy.client_window import INITIAL, PART
+from konnect.tunnel.reasons import Reason
 from konnect.wire import packets
 from konnect.wire.status import OK
 from tests.proxy.streaming import StreamTestCase
@@ -19,6 +20,26 @@ class DialTests(StreamTestCase):
         self.c.dials(random=42)
         self.a.accepts(9)
         self.assertEqual(self.c.take(), [("DIAL_RSP", 42, 9, "")])
+
+    def test_too_large(self) -> None:
+        """A request that no agent would take is refused: it would cost all others the link."""
+        for size in (frontend_grpc.LARGEST_DIAL + 1, packets.MAX_PACKET - 100):
+            self.c.dials(random=42, address="a" * size)
+            ((kind, random, _, error),) = self.c.take()
+            self.assertEqual((kind, random), ("DIAL_RSP", 42))
+            self.assertIn("bytes in a dial request", error)
+        self.assertEqual(self.a.take(), [])
+
+    def test_largest_id(self) -> None:
+        """The largest connectID there is may be taken on this stream already."""
+        largest = 2**63 - 1
+        for random in (42, 43):
+            self.c.dials(random=random)
+            self.a.accepts(largest)
+            self.a.says(packets.close_rsp(largest))
+        first, second = (packet for packet in self.c.take() if packet[0] == "DIAL_RSP")
+        self.assertEqual(first, ("DIAL_RSP", 42, largest, ""))
+        self.assertGreater(second[2], 0)
 
     def test_refused(self) -> None:
         """The agent's text reaches the client word for word, and the stream stays for a while."""
@@ -221,6 +242,12 @@ class MisuseTests(StreamTestCase):
         self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)], "the foreign id reaches nobody")
         self.c.dials(5)
         self.assertEqual((self.c.take(), self.a.take()), ([], []))
+
+    def test_the_agents_fault(self) -> None:
+        """An agent that breaks the protocol is not told of as if the client had."""
+        self.open(1)
+        self.a.link.overrun(self.a.link.ends[1])
+        self.assertEqual(self.c.take(), [("CLOSE_RSP", 1, Reason.PROTOCOL.text)])
 
     def test_another_clients_tunnel(self) -> None:
         """A client can neither write into nor close another's tunnel on the same agent."""

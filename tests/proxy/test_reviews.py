@@ -44,6 +44,17 @@ class ReviewsTests(SynchronousTestCase):
         self.asked.append((token, answer))
         return answer
 
+    def test_reviewer_that_breaks(self) -> None:
+        """One that raises refuses the agent, holds no place, and is asked again."""
+        works, self.ask = self.ask, lambda *_: 1 // 0  # type: ignore[method-assign,assignment]
+        self.reviews = self.make(at_once=1)
+        for _ in range(2):
+            refused = self.failureResultOf(self.reviews.admit("t"), TokenRefused).value
+            self.assertIn("the proxy's token reviewer broke", str(refused))
+            self.assertEqual(self.ledger.pending_token_reviews, 0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+        self.ask = works  # type: ignore[method-assign]
+
     @property
     def tokens(self) -> list[str]:
         """The tokens that the API server was asked about."""

@@ -90,7 +90,8 @@ class PacketInlet:
         return len(self._rest) + (len(self._collected) if self._collected is not None else 0)
 
     def feed(self, data: memoryview) -> int:
-        """Take `data`; answers how many bytes of the window are to be given back now."""
+        """Take `data`; answers how many bytes of the window are to be given back now. Negative, it
+        is what is to be kept back of what is given later."""
         position = back = 0
         if self.midway:
             data, position, back = self._go_on(data)
@@ -152,8 +153,8 @@ class PacketInlet:
             self.midway = self._left > 0
             return data, position, self.sink.data(self._connect_id, data[:position], position)
         if self._collected is not None:
-            position = self._collect(self._collected, data)
-            return data, position, position
+            position, back = self._collect(self._collected, data)
+            return data, position, back
         rest, self._rest = self._rest, b""
         return memoryview(rest + data), 0, 0
 
@@ -176,12 +177,15 @@ class PacketInlet:
         if taken and self._collecting is not None:
             self._collecting.end(taken)
 
-    def _collect(self, collected: bytearray, data: memoryview) -> int:
+    def _collect(self, collected: bytearray, data: memoryview) -> tuple[int, int]:
+        """How many bytes of `data` belong to it, and how many are given back: less than none when
+        it is whole and the sink wants it to wait, since its window has been given back by then."""
         size = min(self._missing, len(data))
         collected += data[:size]
         self._missing -= size
         self.midway = self._missing > 0
-        if not self._missing:
-            self.close()
-            self.sink.packet(bytes(collected), 0)
-        return size
+        if self._missing:
+            return size, size
+        self.close()
+        cost = PREFIX_SIZE + len(collected)
+        return size, size + self.sink.packet(bytes(collected), cost) - cost

@@ -81,6 +81,22 @@ class StreamTests(SynchronousTestCase):
             self.assertEqual(sink.packets, [ODD])
             self.assertEqual(self.collecting.room, len(ODD))
 
+    def test_kept_back(self) -> None:
+        """Messages that nobody takes use the window up, though it was given back as they came."""
+        peer, sink = self.stream()
+        sink.give_back = False
+        stream = peer.wire.streams.table[1]
+        whole = stream.windows.into
+        sent = 0
+        for count in (1, 2):
+            self.begin(peer)
+            self.assertEqual(stream.windows.into + stream.owed, whole - sent)
+            self.finish(peer)
+            sent = count * (len(ODD) + 5)
+            self.assertEqual(stream.windows.into + stream.owed, whole - sent)
+        peer.wire.acknowledge(1, sent)
+        self.assertEqual(stream.windows.into + stream.owed, whole)
+
     def test_refused(self) -> None:
         """Where another has the room, the stream ends, and says why; nothing of it is kept."""
         first, _ = self.stream()

@@ -77,8 +77,7 @@ class InletTests(SynchronousTestCase):
     @given(MESSAGES, st.lists(st.integers(0, 4000), max_size=12))
     def test_any_split(self, messages: list[bytes], cuts: list[int]) -> None:
         """The payload of canonical DATA arrives whole and in order, every other message as it was
-        sent, and each byte of window comes back once."""
-        self.setUp()
+        sent, and each byte of window comes back once, or none if the sink keeps it."""
         expected: dict[int, bytes] = {}
         others = []
         plain = 0
@@ -91,12 +90,16 @@ class InletTests(SynchronousTestCase):
                 expected[found[0]] = expected.get(found[0], b"") + found[1]
         wire = b"".join(map(framed, messages))
         places = sorted({0, len(wire), *(cut for cut in cuts if cut < len(wire))})
-        back = self.feed(*(wire[a:b] for a, b in pairwise(places)))
-        self.assertEqual(self.sink.payload, expected)
-        self.assertEqual(self.sink.packets, others)
-        self.assertEqual(back, len(wire))
-        self.assertFalse(self.inlet.incomplete)
-        self.assertIsNone(self.inlet.error)
+        for give_back in (True, False):
+            self.setUp()
+            self.sink.give_back = give_back
+            back = self.feed(*(wire[a:b] for a, b in pairwise(places)))
+            self.assertEqual(self.sink.payload, expected)
+            self.assertEqual(self.sink.packets, others)
+            self.assertEqual(self.sink.cost, len(wire))
+            self.assertEqual(back, len(wire) if give_back else 0)
+            self.assertFalse(self.inlet.incomplete)
+            self.assertIsNone(self.inlet.error)
 
     def test_byte_by_byte(self) -> None:
         """A packet that comes a byte at a time is passed on a byte at a time, and counted once."""
@@ -132,6 +135,13 @@ class InletTests(SynchronousTestCase):
         self.assertTrue(self.inlet.incomplete)
         self.assertEqual(self.feed(wire[40_000:] + framed(b"")), len(wire) - 40_000 + 5)
         self.assertEqual(self.sink.packets, [packet, b""])
+
+    def test_kept_back(self) -> None:
+        """When it is whole, what the sink keeps is taken from what is given later."""
+        wire = framed(odd(3, b"x" * 60_000))
+        self.sink.give_back = False
+        self.assertEqual(self.feed(wire[:40_000]), 40_000)
+        self.assertEqual(self.feed(wire[40_000:]), -40_000)
 
     def test_refused(self) -> None:
         """A compressed or too large message is an error; what came before it was given."""

@@ -57,6 +57,8 @@ class SharedConnection(OwnConnections):
             connection.close("the proxy is going away")
 
     def _give_up(self, waiter: Deferred[ClientConnection]) -> None:
+        if waiter not in self._waiters:
+            return  # the attempt is over, and those before it in the list are being told
         self._waiters.remove(waiter)
         if not self._waiters and self._attempt is not None:
             self._attempt.cancel()
@@ -67,13 +69,17 @@ class SharedConnection(OwnConnections):
         self._current = connection
         self._users[connection] = len(waiters)
         for waiter in waiters:
-            waiter.callback(connection)
+            if waiter.called:
+                self.release(connection)  # cancelled by what one before it did
+            else:
+                waiter.callback(connection)
 
     def _failed(self, failure: Failure) -> None:
         self._attempt = None
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
-            waiter.errback(failure)
+            if not waiter.called:
+                waiter.errback(failure)
 
     def _lost(self, connection: GrpcProtocol, why: str) -> None:
         if self._current is connection:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionLost, ConnectionRefusedError
 
+from konnect.client.connections import ClientConnection
 from konnect.client.errors import DialCancelled, StreamSetupFailed, TunnelClosed
 from konnect.client.shared import SharedConnection
 from konnect.wire import packets
@@ -72,6 +76,43 @@ class SharedTests(GrpcCase):
         self.endpoint.flush()
         self.successResultOf(second)
         self.finish()
+
+    def test_cancelling_another_on_failure(self) -> None:
+        """A dial's failure may cancel another that waited for the same attempt."""
+        self.endpoint.slow = True
+        first, second = self.dial(), self.dial(CountingFactory())
+        first.addErrback(lambda _: second.cancel())
+        connecting, _ = self.endpoint.waiting.pop()
+        connecting.errback(ConnectionRefusedError())
+        self.successResultOf(first)
+        self.failureResultOf(second, DialCancelled)
+        self.finish()
+
+    def test_cancelling_another_on_success(self) -> None:
+        """Who is given the connection may cancel another, which then does not count as a user."""
+        self.endpoint.slow = True
+        connections = SharedConnection(self.endpoint, self.clock)
+        first, second, third = (connections.acquire() for _ in range(3))
+
+        def cancel_second(connection: ClientConnection) -> Any:
+            second.cancel()
+            return connection
+
+        first.addCallback(cancel_second)
+        self.endpoint.complete()
+        self.endpoint.flush()
+        self.failureResultOf(second, CancelledError)
+        connection = self.successResultOf(first)
+        self.assertIs(self.successResultOf(third), connection)
+        self.proxy.wire.goaway()
+        self.proxy.flush()
+        self.endpoint.flush()
+        connections.release(connection)
+        self.endpoint.flush()
+        self.assertFalse(self.proxy.lost)
+        connections.release(connection)
+        self.endpoint.flush()
+        self.assertTrue(self.proxy.lost)
 
     def test_cancelling_the_last(self) -> None:
         """The attempt is given up with the last who waits for it."""

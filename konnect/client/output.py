@@ -18,11 +18,20 @@ CHUNK = 65536
 class Output:
     """
     Gives `send` at most `CHUNK` bytes at a time, until it answers False; `room()` undoes that.
+
+    :param guard: calls what it is given, and keeps what that raises from whoever called us: a
+        producer is told things from places that others share.
     """
 
-    def __init__(self, send: Callable[[bytes], bool], clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        send: Callable[[bytes], bool],
+        clock: IReactorTime,
+        guard: Callable[[Callable[[], object]], None],
+    ) -> None:
         self._send = send
         self._clock = clock
+        self._guard = guard
         self._pending = bytearray()
         self._room = True
         self._draining = False
@@ -45,11 +54,10 @@ class Output:
         self._room = True
         self._drain()
         if not self._room:
-            self._pause()
+            self._guard(self._pause)
         elif self._paused:
             self._paused = False
-            assert self._producer is not None
-            self._producer.resumeProducing()  # type: ignore[attr-defined]
+            self._guard(self._produce)
         else:
             self._pull_later()
 
@@ -84,7 +92,7 @@ class Output:
         self._cancel_pull()
         producer, self._producer = self._producer, None
         if producer is not None:
-            producer.stopProducing()
+            self._guard(producer.stopProducing)
 
     def _drain(self) -> None:
         # A write can come while `send` runs: it has to queue behind what is being sent.
@@ -113,9 +121,12 @@ class Output:
 
     def _pull(self) -> None:
         self._pull_call = None
+        self._guard(self._produce)
+        self._pull_later()
+
+    def _produce(self) -> None:
         assert self._producer is not None
         self._producer.resumeProducing()  # type: ignore[attr-defined]
-        self._pull_later()
 
     def _cancel_pull(self) -> None:
         if self._pull_call is not None:

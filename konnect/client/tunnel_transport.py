@@ -69,7 +69,7 @@ class TunnelTransport:
         self._host = host
         self._on_lost = lost
         self._protocol: IProtocol | None = None
-        self._output = Output(self._send, clock)
+        self._output = Output(self._send, clock, self._guard)
         self._input = Input(clock, self._deliver, stream.acknowledge, self._read_all)
         self._end: Failure | None = None
         """Why the stream is over."""
@@ -227,13 +227,13 @@ class TunnelTransport:
         assert self._protocol is not None
         self._guard(self._protocol.dataReceived, data)
 
-    def _guard(self, call: Callable[..., object], argument: object) -> None:
-        """What one protocol raises must not end the connection that it shares with others."""
+    def _guard(self, call: Callable[..., object], *arguments: object) -> None:
+        """What a protocol or producer raises must not end the connection that it shares."""
         try:
-            call(argument)
+            call(*arguments)
         except Exception:
             failure = Failure()
-            log.failure("a protocol on a tunnel raised", failure=failure)
+            log.failure("a protocol or producer on a tunnel raised", failure=failure)
             self._stream.reset()
             self._lose(failure)
 

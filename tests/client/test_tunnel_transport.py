@@ -6,6 +6,7 @@ import random
 
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IConsumer, IPushProducer, ITransport
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from konnect.client.shared import SharedConnection
@@ -21,6 +22,20 @@ MIB = 1024 * 1024
 def data(payload: bytes) -> bytes:
     """A DATA packet of the tunnel."""
     return packets.data(CONNECT_ID, payload)
+
+
+@implementer(IPushProducer)
+class RaisingProducer:
+    """Raises when it is to produce."""
+
+    def pauseProducing(self) -> None:
+        pass
+
+    def resumeProducing(self) -> None:
+        raise ZeroDivisionError("on purpose")
+
+    def stopProducing(self) -> None:
+        pass
 
 
 class WritingTests(GrpcCase):
@@ -410,4 +425,60 @@ class IsolationTests(GrpcCase):
         self.proxy.send(data(b"still here"), stream=1)
         self.endpoint.flush()
         self.assertEqual((lively.bytes, lively.lost), (b"still here", []))
+        self.finish()
+
+    def open_second(self) -> Recorder:
+        """Another tunnel's protocol, of a factory that counts for itself."""
+        self.factory = CountingFactory()
+        return self.open(stream=3)
+
+    def check_only_the_second_ends(self, lively: Recorder, raising: Recorder) -> None:
+        """The error was logged once and ended its own tunnel, with its stream, and no other."""
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        (reason,) = raising.lost
+        reason.trap(ZeroDivisionError)
+        self.assertEqual([(end.stream_id, end.reset) for end in self.proxy.ended], [(3, True)])
+        self.assertEqual(self.factory.stopped, 1)
+        self.proxy.send(data(b"still here"), stream=1)
+        self.endpoint.flush()
+        self.assertEqual((lively.bytes, lively.lost), (b"still here", []))
+        self.finish()
+
+    def test_a_push_producer_that_raises(self) -> None:
+        """What a producer raises when the stream has room again ends its own tunnel only."""
+        lively, raising = self.open(stream=1), self.open_second()
+        self.proxy.holding = True
+        raising.tunnel.registerProducer(RaisingProducer(), True)
+        raising.tunnel.write(bytes(2 * MIB))
+        self.endpoint.flush()
+        self.assertEqual(raising.lost, [])
+        self.proxy.holding = False
+        self.proxy.take()
+        self.endpoint.flush()
+        self.check_only_the_second_ends(lively, raising)
+
+    def test_a_pull_producer_that_raises(self) -> None:
+        """What a producer raises when it is asked for more ends its own tunnel only."""
+        lively, raising = self.open(stream=1), self.open_second()
+        raising.tunnel.registerProducer(RaisingProducer(), False)
+        self.clock.advance(0)
+        self.endpoint.flush()
+        self.check_only_the_second_ends(lively, raising)
+
+    def test_a_producer_that_raises_when_it_is_stopped(self) -> None:
+        """A producer that raises at the tunnel's end does not keep the protocol from learning."""
+
+        class NeverStops(RaisingProducer):
+            def stopProducing(self) -> None:
+                raise ZeroDivisionError("on purpose")
+
+        lively, raising = self.open(stream=1), self.open_second()
+        raising.tunnel.registerProducer(NeverStops(), True)
+        self.proxy.send(packets.close_rsp(CONNECT_ID), stream=3)
+        self.endpoint.flush()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        (reason,) = raising.lost
+        reason.trap(ConnectionDone)
+        self.assertEqual(self.factory.stopped, 1)
+        self.assertEqual(lively.lost, [])
         self.finish()

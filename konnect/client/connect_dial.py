@@ -1,8 +1,9 @@
 """Dialing by HTTP CONNECT, over any endpoint: TLS, a unix socket, plain TCP.
 
 After the 200 the user's protocol has the very transport that the endpoint made: its back-pressure,
-its half-close, its peer (the proxy). Here its calls are only passed on, with the bytes that came
-behind the answer's head going first. Reading the answer is `konnect.wire.connect_client`.
+its half-close, its peer (the proxy). Here its calls are only passed on. Bytes that came behind the
+answer's head go first, and the transport then has a thin layer for them (`konnect.client.early`).
+Reading the answer is `konnect.wire.connect_client`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from zope.interface import alsoProvides, implementer
 from konnect import __version__
 from konnect.client.destination import Destination
 from konnect.client.dialing import DIAL_TIMEOUT, build, dial_within
+from konnect.client.early import EarlyTransport
 from konnect.client.errors import (
     ConnectRefused,
     DialCancelled,
@@ -132,7 +134,7 @@ class ConnectDial(Protocol):
         self._early = b""
         self._inner: IProtocol | None = None
         self._over: Callable[[], None] | None = None
-        self._early_call: IDelayedCall | None = None
+        self._waiting: EarlyTransport | None = None
         self._secure = False
         self._linger_call: IDelayedCall | None = None
 
@@ -159,21 +161,20 @@ class ConnectDial(Protocol):
         """Connect the user's protocol; `over` is called after its `connectionLost`."""
         self._inner = protocol
         self._over = over
-        assert self.transport is not None
-        protocol.makeConnection(self.transport)
+        transport: Any = self.transport
         if self._early:
-            # Not now: whoever dialed is to have the protocol before its first bytes.
-            self._early_call = self._clock.callLater(0, self._give_early)
-
-    def _give_early(self) -> None:
-        if self._early_call is None:
-            return
-        if self._early_call.active():
-            self._early_call.cancel()
-        self._early_call = None
-        early, self._early = self._early, b""
-        assert self._inner is not None
-        self._inner.dataReceived(early)
+            transport = EarlyTransport(transport, protocol, self._early, self._clock)
+            self._waiting, self._early = transport, b""
+        try:
+            protocol.makeConnection(transport)
+        except BaseException:
+            self._over = None  # the failed dial does that
+            if self._waiting is not None:
+                self._waiting.drop()
+            self.give_up()
+            raise
+        if self._waiting is not None:
+            self._waiting.give_later()
 
     # -- what the transport tells
 
@@ -195,7 +196,8 @@ class ConnectDial(Protocol):
         cast(Any, self.transport).write(self._question)
 
     def dataReceived(self, data: bytes) -> None:
-        self._give_early()
+        if self._waiting is not None and self._waiting.keep(data):
+            return
         if self._inner is not None:
             if self._secure and cast(Any, self.transport).disconnecting:
                 # Closing waits for the peer's close_notify, which one that takes ours for the end
@@ -211,7 +213,8 @@ class ConnectDial(Protocol):
             self._answer(data)
 
     def readConnectionLost(self) -> None:
-        self._give_early()
+        if self._waiting is not None:
+            self._waiting.give()
         inner = self._inner
         half_closeable: Any = IHalfCloseableProtocol(inner, None)
         if half_closeable is not None:
@@ -239,7 +242,9 @@ class ConnectDial(Protocol):
         if self._linger_call is not None:
             self._linger_call.cancel()
             self._linger_call = None
-        self._give_early()
+        if self._waiting is not None:
+            self._waiting.give()
+            self._waiting = None
         inner, self._inner = self._inner, None
         if inner is not None:
             inner.connectionLost(reason)

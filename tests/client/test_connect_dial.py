@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionRefusedError, NoProtocol
+from twisted.internet.interfaces import IConsumer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -134,6 +135,75 @@ class OpenedTests(ConnectCase):
         self.answer(b"hello")
         self.assertEqual(seen, [b""])
         self.assertEqual(self.successResultOf(dialed).data, [b"220 ", b"hello"])
+
+    def test_early_bytes_wait_for_a_paused_protocol(self) -> None:
+        """A protocol that pauses when it is connected is given nothing until it resumes."""
+
+        class Pausing(Recorder):
+            def connectionMade(self) -> None:
+                self.tunnel.pauseProducing()
+
+        self.factory = CountingFactory(Pausing)
+        dialed = self.dial()
+        self.answer(ESTABLISHED + b"220 ")
+        recorder = self.successResultOf(dialed)
+        self.clock.advance(0)
+        self.answer(b"hel")
+        self.assertEqual(recorder.data, [])
+        recorder.tunnel.resumeProducing()
+        self.assertEqual(recorder.data, [])
+        self.clock.advance(0)
+        self.assertEqual(recorder.bytes, b"220 hel")
+        self.answer(b"lo")
+        self.assertEqual(recorder.bytes, b"220 hello")
+
+    def test_early_bytes_before_an_end_that_a_paused_protocol_waits_for(self) -> None:
+        """A connection that is lost under a paused protocol has given it the bytes before."""
+
+        class Pausing(Recorder):
+            def connectionMade(self) -> None:
+                self.tunnel.pauseProducing()
+
+        self.factory = CountingFactory(Pausing)
+        dialed = self.dial()
+        self.answer(ESTABLISHED + b"bye")
+        recorder = self.successResultOf(dialed)
+        self.proxy.transport.loseConnection()
+        self.endpoint.flush()
+        self.assertEqual((recorder.bytes, len(recorder.lost)), (b"bye", 1))
+
+    def test_the_transport_before_early_bytes(self) -> None:
+        """What a protocol is given while bytes wait for it is as good as the transport."""
+        dialed = self.dial()
+        self.answer(ESTABLISHED + b"early")
+        recorder = self.successResultOf(dialed)
+        self.assertTrue(IConsumer.providedBy(recorder.transport))
+        question = len(self.proxy.data)
+        recorder.tunnel.write(b"hello")
+        self.endpoint.flush()
+        self.assertEqual(self.proxy.data[question:], b"hello")
+        recorder.tunnel.abortConnection()
+        self.endpoint.flush()
+        self.assertEqual((recorder.bytes, len(recorder.lost)), (b"early", 1))
+
+    def test_a_protocol_that_raises_when_it_is_connected(self) -> None:
+        """The dial fails with the error, and nothing of it is left."""
+
+        class Raising(Recorder):
+            def connectionMade(self) -> None:
+                made.append(self)
+                raise ZeroDivisionError("on purpose")
+
+        made: list[Recorder] = []
+        for early in (b"", b"early"):
+            self.factory = CountingFactory(Raising)
+            dialed = self.dial()
+            self.answer(ESTABLISHED + early)
+            self.failureResultOf(dialed, ZeroDivisionError)
+            self.assertTrue(self.proxy.lost)
+            recorder = made.pop()
+            self.assertEqual((recorder.data, len(recorder.lost)), ([], 1))
+            self.assertEqual((self.factory.started, self.factory.stopped), (1, 1))
 
     def test_early_bytes_and_the_end_at_once(self) -> None:
         """Bytes behind the head are delivered before an end that follows them directly."""

@@ -3,7 +3,8 @@
 After the 200 the user's protocol has the very transport that the endpoint made: its back-pressure,
 its half-close, its peer (the proxy). Here its calls are only passed on. Bytes that came behind the
 answer's head go first, and the transport then has a thin layer for them (`konnect.client.early`).
-Reading the answer is `konnect.wire.connect_client`.
+Reading the answer is `konnect.wire.connect_client`. Twisted's TLS has no half-close of its own: its
+`loseWriteConnection` is the socket's, and if the peer closes then, Twisted logs an AttributeError.
 """
 
 from __future__ import annotations

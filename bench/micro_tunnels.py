@@ -169,7 +169,7 @@ def at_the_agent(operations: int) -> Run:
     dialer: Any = _Reached()
     stream: Any = Stream()
     clock: Any = Timers(Clock())
-    link = ProxyLink(stream, ledger, dialer, clock, flow=FLOW)
+    link = ProxyLink(stream, ledger, dialer, clock, flow=FLOW, open_stream=lambda _: stream)
     link.agree(FEATURES)
 
     def once(number: int) -> None:

@@ -260,6 +260,7 @@ class SocketEnd(End):
             self._lingering.drop(self)
         if self._abort_when_sent is not None:
             self._abort_when_sent.stop()
+            self._abort_when_sent = None  # it has a method of this object
         if self._watch_call is not None:
             self._watch_call.cancel()
             self._watch_call = None

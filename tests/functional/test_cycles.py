@@ -18,9 +18,11 @@ TUNNELS = 5
 
 PARTS = (
     "konnect.agent.",
+    "konnect.net.closing.",
     "konnect.net.floods.",
     "konnect.net.grpc_server.",
     "konnect.net.hub.",
+    "konnect.net.sockets.",
     "konnect.net.unread.",
     "konnect.proxy.",
     "konnect.tunnel.",
@@ -47,6 +49,7 @@ class CycleTests(FunctionalTestCase):
     """Over unix sockets, by the hub's transports: Twisted's stock ones are in cycles themselves."""
 
     way = GRPC_UNIX
+    abortive = False
 
     if os.environ.get("KONNECT_TRANSPORT") == "stock":
         skip = "Twisted's own transports"
@@ -60,7 +63,10 @@ class CycleTests(FunctionalTestCase):
             client, server = await self.tunnel(proxy, self.way, destination)
             client.transport.write(b"x" * 100)
             await arrived(100, client)
-            client.transport.loseConnection()
+            if self.abortive:
+                client.transport.abortConnection()
+            else:
+                client.transport.loseConnection()
             await closed(client, server)
 
         await one_tunnel()  # what the first one brings stays
@@ -82,3 +88,9 @@ class ConnectCycleTests(CycleTests):
     """CONNECT clients."""
 
     way = CONNECT_UNIX
+
+
+class ResetCycleTests(CycleTests):
+    """gRPC clients that reset their stream, so that the destination's connection is reset too."""
+
+    abortive = True

@@ -177,7 +177,7 @@ class Link:
         if end is not None and size:
             self.ledger.bytes[self._brings] += size
             return end.received(data, cost)
-        if end is None and connect_id:
+        if end is None and connect_id and cost != size:  # once for a packet, with its first piece
             self.unknown_data(connect_id)
         return cost
 

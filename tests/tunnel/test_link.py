@@ -69,6 +69,12 @@ class ReceivingTests(LinkTestCase):
         self.assertEqual(one.take(), [])
         self.assertEqual(self.link.take(), [("unknown", 1)])
 
+    def test_pieces_for_an_unknown_id(self) -> None:
+        """A packet that comes in pieces is asked about once, and what has ended midway no more."""
+        self.link.data(7, b"first", 20)
+        self.link.data(7, b"rest", 4)
+        self.assertEqual(self.link.take(), [("unknown", 7)])
+
     def test_malformed(self) -> None:
         """What is no packet, or lacks its payload, is counted and does nothing else."""
         one = self.tunnel(1)

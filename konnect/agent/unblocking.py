@@ -11,10 +11,13 @@ loop, on the same connection too, and all find a tunnel by the agent's id and it
 2. A third stream ends that tunnel. The proxy closes the client's connection, under the writes that
    wait for it, and all goes on with the next packet. No other tunnel loses a byte.
 
-That is done again while nothing moves: another client may not read either. Against a stock frontend
-for gRPC it is no use, since the third stream waits as well, and to upstream's client a DATA packet
-without bytes is the end of the stream. But that client always reads, and gives up a tunnel whose
-own reader has not for 10 seconds.
+That is done again while nothing moves: another client may not read either.
+
+Against a stock frontend for gRPC it is of no use, since the third stream waits as well, and would
+do harm: to upstream's client a DATA packet without bytes is the end of the stream. Which frontend a
+proxy has, an agent is not told. But that client always reads, and gives up a tunnel whose own
+reader has not for 10 seconds. So whatever --stall-timeout is, nothing is asked before a link has
+stood still for longer than that.
 """
 
 from __future__ import annotations
@@ -40,6 +43,9 @@ QUEUE = 13
 
 NOBODY = 2**62
 """The first of the connectIDs that no tunnel has."""
+
+OTHERS_PATIENCE = 15.0
+"""Seconds in which upstream's gRPC client has given up the tunnel (after 10), and all goes on."""
 
 ACCEPTED_WITHIN = 10.0
 """Seconds that the proxy has to accept a stream."""
@@ -87,7 +93,7 @@ class Unblocking:
         )
         if self._link.is_stock and not self._streams:
             self._cut.clear()
-            self._next_stream(self._begin)
+            self._set_limit(max(0, OTHERS_PATIENCE - self._link.flow.stall_timeout), self._again)
 
     def stop(self) -> None:
         """The link goes on, or is over, or nothing helps: let go of the other streams."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from konnect.agent import unblocking
 from konnect.agent.side_stream import NO_DIALS
 from konnect.net.grpc_stream import GrpcStream, StreamListener
@@ -9,6 +11,7 @@ from konnect.tunnel.blocked import LOOKS
 from konnect.tunnel.parking import LITTLE
 from konnect.wire import packets
 from konnect.wire.events import StreamRefused
+from konnect.wire.features import Features
 from konnect.wire.status import Status
 from tests.agent.test_link import LinkTestCase
 from tests.fakes import FakeStream
@@ -69,7 +72,7 @@ class UnblockingTests(LinkTestCase):
 
     def passes(self, times: float) -> None:
         """So many times the stall timeout."""
-        self.clock.pump([self.flow.stall_timeout / LOOKS] * round(times * LOOKS))
+        self.clock.pump([self.flow.stall_timeout / LOOKS] * round(times * LOOKS) + [0])
 
     def blocked(self) -> SideFake:
         """The second stream, which is asked for when it is blocked, accepted."""
@@ -89,6 +92,22 @@ class UnblockingTests(LinkTestCase):
         """As long as the stall timeout, nothing is done."""
         self.passes(0.8)
         self.assertEqual(self.sides, [])
+        self.goes_on()
+
+    def test_not_before_others_have_helped(self) -> None:
+        """With a short stall timeout it is told, and nobody is asked after: upstream's client may
+        still give up a tunnel by itself, and would take the question for an end."""
+        self.goes_on()
+        self.flow = self.link.flow = replace(self.link.flow, stall_timeout=2.0)
+        self.link.agree(Features())
+        self.stream.room = False
+        self.sockets[0].deliver(b"x" * (2 * LITTLE))
+        self.passes(1)
+        self.assertEqual(self.ledger.blocked_links, 1)
+        self.clock.advance(unblocking.OTHERS_PATIENCE - 2.1)
+        self.assertEqual(self.sides, [])
+        self.clock.advance(0.1)
+        self.assertEqual(len(self.sides), 1)
         self.goes_on()
 
     def test_cut(self) -> None:

@@ -7,7 +7,7 @@ import socket
 from konnect.wire import packets
 from tests.interop.grpcio_proxies import GrpcioProxyTestCase
 from tests.interop.pairs import _sum_of
-from tests.interop.processes import http_get, wait_until
+from tests.interop.processes import http_get, shortened, wait_until
 from tests.interop.stock_proxy import StockProxy
 
 WORD = b"still there?"
@@ -21,7 +21,8 @@ class StoppedClientTests(GrpcioProxyTestCase):
         super().setUp()
         self.proxy_ = StockProxy()
         self.addCleanup(self.proxy_.stop)
-        self.agent_ = self.agent(self.proxy_.port, healthy=False, stall_timeout="1s")
+        with shortened("konnect.agent.unblocking", "OTHERS_PATIENCE", 1.0):
+            self.agent_ = self.agent(self.proxy_.port, healthy=False, stall_timeout="1s")
         self.link = self.proxy_.accept()
 
     def opened(self, kind: str) -> tuple[int, socket.socket]:

@@ -29,6 +29,14 @@ class BlockedTests(LinkTestCase):
         looks = round(times * LOOKS)
         self.clock.pump([SECONDS / LOOKS] * looks)
 
+    def close_all(self) -> None:
+        """Both tunnels end, and what they had sent is taken."""
+        for connect_id in (1, 2):
+            tunnel = self.end(connect_id).tunnel
+            assert tunnel is not None
+            tunnel.close(self.link.far_side_closed)
+        self.stream.unread = 0
+
     def state(self) -> tuple[object, int]:
         """What was told since the last look, and the count of blocked links."""
         return self.link.take(), self.ledger.blocked_links
@@ -69,22 +77,14 @@ class BlockedTests(LinkTestCase):
     def test_nobody_waits(self) -> None:
         """When the tunnels that wait are gone, it is not blocked any more, and nothing is left."""
         self.passes(1.2)
-        for connect_id in (1, 2):
-            tunnel = self.end(connect_id).tunnel
-            assert tunnel is not None
-            tunnel.close(self.link.far_side_closed)
-        self.stream.unread = 0
+        self.close_all()
         self.passes(1)
         self.assertEqual(self.ledger.blocked_links, 0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_a_control_packet(self) -> None:
         """One that waits is somebody's answer: it is told although no tunnel waits."""
-        for connect_id in (1, 2):
-            tunnel = self.end(connect_id).tunnel
-            assert tunnel is not None
-            tunnel.close(self.link.far_side_closed)
-        self.stream.unread = 0
+        self.close_all()
         self.passes(1)
         self.stream.waiting = 1
         self.link.send(PacketType.CLOSE_RSP, packets.close_rsp(7, ""))

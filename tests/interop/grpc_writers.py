@@ -6,8 +6,10 @@ nothing is tested here.
 
 from __future__ import annotations
 
+import math
 import selectors
 import socket
+from collections.abc import Callable
 
 from konnect.wire import packets
 from konnect.wire.events import MessageReceived
@@ -20,9 +22,15 @@ CHUNK = 32768
 
 
 class GrpcWriter:
-    """One client, whose tunnel is open when this returns."""
+    """
+    One client, whose tunnel is open when this returns.
 
-    def __init__(self, proxy: Proxy, address: str) -> None:
+    :param packet: makes a DATA packet of a connectID and some bytes.
+    """
+
+    def __init__(
+        self, proxy: Proxy, address: str, packet: Callable[[int, bytes], bytes] = packets.data
+    ) -> None:
         self.socket: socket.socket = frontend_socket(proxy)
         self._wire = wire = GrpcConnection(Role.CLIENT)
         wire.start()
@@ -37,7 +45,7 @@ class GrpcWriter:
                 if isinstance(event, MessageReceived):
                     answer = packets.parse(event.payload).dialResponse
                     assert not answer.error, answer.error
-                    self._payload = packets.data(answer.connectID, bytes(CHUNK))
+                    self._payload = packet(answer.connectID, bytes(CHUNK))
                     self.socket.setblocking(False)
                     return
 
@@ -61,13 +69,14 @@ class GrpcWriter:
         return taken
 
 
-def write_all(writers: list[GrpcWriter], still: float) -> None:
-    """Write until for so many seconds no client has been told of room, or could write."""
+def write_all(writers: list[GrpcWriter], still: float, most: float = math.inf) -> None:
+    """Write until for so many seconds no client has been told of room, or could write, or `most`
+    bytes have been taken."""
     with selectors.DefaultSelector() as selector:
         for writer in writers:
             selector.register(writer.socket, selectors.EVENT_READ, writer)
         ready = writers
-        while ready:
-            while sum(writer.write() for writer in ready):
-                pass
+        while ready and most > 0:
+            while most > 0 and (taken := sum(writer.write() for writer in ready)):
+                most -= taken
             ready = [key.data for key, _ in selector.select(still)]

@@ -12,11 +12,13 @@ from pathlib import Path
 from konnect.proxy.client_window import INITIAL
 from tests.interop.connecting import frontend_socket
 from tests.interop.destination import BURST
-from tests.interop.grpc_writers import GrpcWriter, write_all
+from tests.interop.grpc_writers import CHUNK, GrpcWriter, write_all
 from tests.interop.pairs import InteropTestCase, Proxy, _sum_of
 from tests.interop.processes import Program
+from tests.wire.test_inlet import odd
 
 TUNNELS = 1000
+FEW = 20
 REST_OF_HEAD = b" Connection Established\r\n\r\n"
 CREDIT = 65536
 OVERHEAD = 128 * 1024
@@ -153,6 +155,22 @@ class MemoryTests(InteropTestCase):
         self.assertLess(counted, TUNNELS * INITIAL + limit // 4)
         self.assertGreater(counted, TUNNELS * INITIAL // 2, "else nothing was at stake")
         self.assertGreater(_sum_of(agent.health_port, "konnect_buffered_bytes"), 0)
+
+    def test_packets_that_are_collected(self) -> None:
+        """DATA that is legal and not passed on as it comes is held back like any other."""
+        limit = 4 * 1024 * 1024
+        proxy = self.proxy("grpc", "uds", healthy=False, buffer_limit=str(limit))
+        agent = self.agent(proxy.agent_port, healthy=False, credit=str(CREDIT))
+        proxy.wait_ready()
+        port = self._unread()
+        writers = [GrpcWriter(proxy, f"127.0.0.1:{port}", odd) for _ in range(FEW)]
+        for writer in writers:
+            self.addCleanup(writer.socket.close)
+        write_all(writers, 2.0, most=FEW * 32 * INITIAL)
+        counted = _sum_of(proxy.health_port, "konnect_buffered_bytes")
+        self.assertGreater(_sum_of(agent.health_port, "konnect_buffered_bytes"), 0)
+        # A packet may be whole when its window is used up.
+        self.assertLess(counted, FEW * (INITIAL + 2 * CHUNK) + limit // 4)
 
 
 def received_head(client: socket.socket) -> bytes:

@@ -9,7 +9,6 @@ from konnect.tunnel.blocked import BlockedWatch
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.message_stream import MessageStream
 from konnect.tunnel.trail import Trail
-from konnect.wire.framing import PREFIX_SIZE
 
 
 class StockPeer:
@@ -20,7 +19,7 @@ class StockPeer:
     :param later, seconds, told: see `BlockedWatch`.
     """
 
-    __slots__ = ("_parked", "_stream", "_trail", "watch")
+    __slots__ = ("_parked", "_stream", "_trail", "data", "watch")
 
     def __init__(
         self,
@@ -34,15 +33,13 @@ class StockPeer:
         self._stream = stream
         self._parked = parked
         self._trail = Trail()
+        self.data = self._trail.add
+        """A DATA packet was sent, or queued: see there."""
         self.watch = BlockedWatch(ledger, later, seconds, self._waiting, self._taken, told)
 
-    def data(self, connect_id: int, size: int) -> None:
-        """A DATA packet of `size` bytes was sent, or queued."""
-        self._trail.add(connect_id, PREFIX_SIZE + size)
-
     def control(self, size: int) -> None:
-        """Any other packet was."""
-        self._trail.add(0, PREFIX_SIZE + size)
+        """Any other packet was, of `size` bytes."""
+        self._trail.add(0, size)
         if self._stream.queued:
             self.watch.parked()  # no tunnel is, for it, but a client may wait for the answer
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from konnect.wire.framing import PREFIX_SIZE
+
 LENGTH = 2048
 """Packets that are remembered: of full size some 32 MiB, more than is ever on the way."""
 
@@ -23,11 +25,12 @@ class Trail:
 
     def __init__(self) -> None:
         self.total = 0
-        """Bytes of window that all packets took."""
+        """Bytes of window that all packets took, with their prefixes."""
         self._packets: deque[tuple[int, int]] = deque(maxlen=LENGTH)
 
     def add(self, connect_id: int, size: int) -> None:
-        """A packet that takes `size` bytes of window was sent, or stands in the queue."""
+        """A packet of `size` bytes was sent, or stands in the queue."""
+        size += PREFIX_SIZE
         self.total += size
         self._packets.append((connect_id, size))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.tunnel.trail import LENGTH, LITTLE, Trail
+from konnect.wire.framing import PREFIX_SIZE
 
 SIZE = 10_000
 
@@ -17,7 +18,7 @@ class TrailTests(SynchronousTestCase):
 
     def sent(self, *tunnels: int, size: int = SIZE) -> None:
         for tunnel in tunnels:
-            self.trail.add(tunnel, size)
+            self.trail.add(tunnel, size - PREFIX_SIZE)
 
     def test_nothing(self) -> None:
         self.assertEqual(self.trail.suspects(0, 10), [])

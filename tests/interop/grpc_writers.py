@@ -23,7 +23,8 @@ CHUNK = 32768
 
 class GrpcWriter:
     """
-    One client, whose tunnel is open when this returns.
+    One client, whose tunnel is open when this returns. Its `unsent` bytes are those that the
+    socket has not taken.
 
     :param packet: makes a DATA packet of a connectID and some bytes.
     """
@@ -38,7 +39,7 @@ class GrpcWriter:
             packets.PROXY_PATH, (), authority="localhost", scheme="http"
         )
         wire.send_message(self._stream, packets.dial_req("tcp", address, 1))
-        self._unsent = b""
+        self.unsent: bytes = b""
         while True:
             self.socket.sendall(wire.output())
             for event in wire.receive(self.socket.recv(65536)):
@@ -60,12 +61,12 @@ class GrpcWriter:
             pass
         if wire.queued(self._stream) < CHUNK:
             wire.send_message(self._stream, self._payload)
-        self._unsent += wire.output()
+        self.unsent += wire.output()
         try:
-            taken = self.socket.send(self._unsent) if self._unsent else 0
+            taken = self.socket.send(self.unsent) if self.unsent else 0
         except BlockingIOError:
             pass
-        self._unsent = self._unsent[taken:]
+        self.unsent = self.unsent[taken:]
         return taken
 
 
@@ -79,4 +80,8 @@ def write_all(writers: list[GrpcWriter], still: float, most: float = math.inf) -
         while ready and most > 0:
             while most > 0 and (taken := sum(writer.write() for writer in ready)):
                 most -= taken
+            for writer in ready:
+                # A busy proxy may read later, and have no room to tell of.
+                write = selectors.EVENT_WRITE if writer.unsent else 0
+                selector.modify(writer.socket, selectors.EVENT_READ | write, writer)
             ready = [key.data for key, _ in selector.select(still)]

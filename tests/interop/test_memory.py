@@ -153,7 +153,8 @@ class MemoryTests(InteropTestCase):
         self.assertLess(growth, BASE + TUNNELS * OVERHEAD + limit // 4)
         counted = _sum_of(proxy.health_port, "konnect_buffered_bytes")
         self.assertLess(counted, TUNNELS * INITIAL + limit // 4)
-        self.assertGreater(counted, TUNNELS * INITIAL // 2, "else nothing was at stake")
+        # Room is told of by halves of a window, so that not all of each is in use.
+        self.assertGreater(counted, TUNNELS * INITIAL // 4, "else nothing was at stake")
         self.assertGreater(_sum_of(agent.health_port, "konnect_buffered_bytes"), 0)
 
     def test_packets_that_are_collected(self) -> None:

@@ -130,12 +130,13 @@ class ProxyStream(ClientStream):
         """See `konnect.wire.inlet.PacketSink`."""
         if self._ignoring:
             return cost
-        if cost != len(data):
+        begins = cost != len(data)
+        if begins:
             self._ledger.packets["from_client", "DATA"] += 1
         end = self._open.get(connect_id)
         if end is not None:
             end.client_said(data)
-        else:
+        elif begins:
             self._stray_data(connect_id)
         return self._owe(cost)
 

@@ -227,6 +227,15 @@ class MisuseTests(StreamTestCase):
         self.assertEqual(self.a.take(), [])
         self.a.says(packets.dial_rsp(random, connect_id=1))
 
+    def test_pieces_for_an_unknown_id(self) -> None:
+        """A packet that comes in pieces is answered once."""
+        self.c.dials()
+        sink = self.c.stream.listener
+        assert isinstance(sink, frontend_grpc.ProxyStream)
+        sink.data(5, b"first", 20)
+        sink.data(5, b"rest", 4)
+        self.assertEqual(self.c.take(), [("CLOSE_RSP", 5, "unrecognized connectID")])
+
     def test_id_zero(self) -> None:
         """DATA for id 0 is dropped, before a dial and behind it."""
         self.c.says(packets.data(0, b"x"))

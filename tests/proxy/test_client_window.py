@@ -10,6 +10,7 @@ from konnect.proxy.client_window import (
     FAST,
     INITIAL,
     LARGEST,
+    LASTING,
     PART,
     SLOW,
     SMALLEST,
@@ -33,8 +34,19 @@ class WindowTests(SynchronousTestCase):
     def window(self, parts: int = 0) -> ClientWindow:
         """A stream's window, of which so many parts have moved at once."""
         window = ClientWindow(self.windows)
+        self.move(window, parts)
+        return window
+
+    def move(self, window: ClientWindow, parts: int) -> None:
+        """So many parts move at once."""
         for _ in range(parts):
             window.give_back(window.part)
+
+    def lasting(self) -> ClientWindow:
+        """The window of a stream that has moved much, and as large as it can be."""
+        window = ClientWindow(self.windows)
+        window.give_back(LASTING)
+        self.move(window, 99)
         return window
 
     def test_first(self) -> None:
@@ -46,14 +58,15 @@ class WindowTests(SynchronousTestCase):
         """A window doubles each time that its worth has moved fast, until it is as large as can
         be; what is granted is what has moved and by how much it grew."""
         window = self.window(1)
-        granted, moved = INITIAL, 0
+        granted, moved, before = INITIAL, 0, INITIAL // PART
         while window.size < LARGEST:
             self.clock.advance(FAST / PART * 0.9)
             part = window.part
             granted += window.give_back(part)
             moved += part
             self.assertEqual(granted - moved, window.size)
-            self.assertLess(moved, 2 * LARGEST)
+            self.assertLess(moved, LASTING + 2 * LARGEST)
+            self.assertLessEqual(window.size, LARGEST if before + moved >= LASTING else ENOUGH)
         self.assertEqual(window.give_back(window.part), window.part)
         self.assertEqual(window.size, LARGEST)
 
@@ -70,7 +83,7 @@ class WindowTests(SynchronousTestCase):
 
     def test_slow(self) -> None:
         """One that has become slow is as small as at the beginning, and not smaller."""
-        window = self.window(99)
+        window = self.lasting()
         self.assertEqual(window.size, LARGEST)
         for _ in range(30):
             self.clock.advance(1.1 * SLOW)
@@ -81,13 +94,13 @@ class WindowTests(SynchronousTestCase):
     def test_room(self) -> None:
         """However many are fast, all of them grow by no more than there is room for; who ends
         leaves it to others."""
-        windows = [self.window(99) for _ in range(11)]
+        windows = [self.lasting() for _ in range(11)]
         grown = sum(window.size - INITIAL for window in windows)
         self.assertEqual((grown, self.windows.room), (LIMIT // 4, 0))
         self.assertEqual(windows[-1].size, INITIAL)
         self.assertEqual(windows[-1].give_back(1000), 1000)
         windows[0].end()
-        grown = self.window(99).size - INITIAL
+        grown = self.lasting().size - INITIAL
         self.assertEqual(grown, LARGEST - INITIAL - self.windows.kept)
         for window in windows[1:]:
             window.end()
@@ -97,19 +110,27 @@ class WindowTests(SynchronousTestCase):
     def test_late(self) -> None:
         """However large the first ones have become, those that come later become large enough."""
         for _ in range(2):
-            self.window(99)
+            self.lasting()
         self.assertEqual(self.windows.room, self.windows.kept)
-        self.assertEqual({self.window(99).size for _ in range(8)}, {ENOUGH})
+        self.assertEqual({self.lasting().size for _ in range(8)}, {ENOUGH})
         self.assertEqual(self.windows.room, 0)
+
+    def test_soon_over(self) -> None:
+        """However fast, one that may stop soon is no larger than is enough."""
+        window = self.window(99)
+        self.assertEqual(window.size, ENOUGH)
+        self.assertEqual(self.windows.room, LIMIT // 4 - (ENOUGH - INITIAL))
+        self.move(window, LASTING // window.part)
+        self.assertEqual(window.size, LARGEST)
 
     def test_no_bound(self) -> None:
         """Without a limit every fast stream grows."""
         self.windows = ClientWindows(self.clock.seconds, 0)
-        self.assertEqual({self.window(99).size for _ in range(99)}, {LARGEST})
+        self.assertEqual({self.lasting().size for _ in range(99)}, {LARGEST})
 
     def test_crowded(self) -> None:
         """While much waits, none grows, and each shrinks to its share as it is used."""
-        window, small = self.window(99), self.window(1)
+        window, small = self.lasting(), self.window(1)
         self.windows.resize(100_000)
         self.assertEqual(window.give_back(LARGEST), 100_000)
         self.assertEqual(window.size, 100_000)
@@ -118,7 +139,7 @@ class WindowTests(SynchronousTestCase):
 
     def test_smallest(self) -> None:
         """A share may be smaller than a window that HTTP/2 can be told of."""
-        window = self.window(99)
+        window = self.lasting()
         self.windows.resize(4096)
         for _ in range(99):
             window.give_back(window.part)
@@ -128,7 +149,7 @@ class WindowTests(SynchronousTestCase):
     def test_no_longer_crowded(self) -> None:
         """When less waits, fast streams grow again, also where there is no room for larger ones
         than at the beginning."""
-        window = self.window(99)
+        window = self.lasting()
         self.windows.resize(4096)
         for _ in range(99):
             window.give_back(window.part)
@@ -163,7 +184,7 @@ class StreamTests(StreamTestCase):
     def test_fast(self) -> None:
         """A lone upload gets a large window, and leaves it."""
         self.open()
-        self.say(200)
+        self.say(LASTING // 16384 + 200)
         self.assertGreater(self.granted, LARGEST // 2)
         self.assertLessEqual(self.granted, LARGEST)
         self.assertEqual(self.windows.room, LIMIT // 4 - (LARGEST - INITIAL))
@@ -180,7 +201,7 @@ class StreamTests(StreamTestCase):
     def test_crowded(self) -> None:
         """What was large before becomes small when it is used."""
         self.open()
-        self.say(100)
+        self.say(LASTING // 16384 + 200)
         self.windows.resize(4096)
         self.say(100)
         self.assertLessEqual(self.granted, SMALLEST)

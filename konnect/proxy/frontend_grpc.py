@@ -163,6 +163,7 @@ class ProxyStream(ClientStream):
         elif (size := packet.ByteSize()) > LARGEST_DIAL:
             text = f"{size} bytes in a dial request, {LARGEST_DIAL} are allowed"
             self._dial_rsp(random, error=text)
+            self._rest()
         else:
             end = self._dials[random] = StreamEnd(self, random, self._ledger, self._frontend.clock)
             end.client = self._client

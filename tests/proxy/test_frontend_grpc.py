@@ -29,6 +29,8 @@ class DialTests(StreamTestCase):
             self.assertEqual((kind, random), ("DIAL_RSP", 42))
             self.assertIn("bytes in a dial request", error)
         self.assertEqual(self.a.take(), [])
+        self.clock.advance(frontend_grpc.LINGER)
+        self.assertEqual(self.c.stream.ending, (OK, ""), "a stream with nothing to do was kept")
 
     def test_largest_id(self) -> None:
         """The largest connectID there is may be taken on this stream already."""

@@ -63,6 +63,12 @@ class ConnectEnd(SocketEnd):
         if self._early_size >= EARLY_LIMIT:
             self.pause()
 
+    def end_early(self) -> None:
+        """The client has sent its last byte before the tunnel is open, and waits for the answer.
+        Nothing that is read will tell when it is gone, so it is looked at now and then."""
+        self.ended_early = self._read_ended = True
+        self._watch_later()
+
     def opened(self) -> None:
         if self.protocol is not None:
             # What the client says is the tunnel's from now on.

@@ -161,7 +161,7 @@ class ConnectProtocol(Protocol):
             end.limit_answer()
         elif end.has_early and can_half_close(end.transport) and not hung_up(end.transport):
             # It has said all it wants to say (`nc -N`): it waits for the answer.
-            end.ended_early = True
+            end.end_early()
         else:
             # It has said nothing and never will, or is gone altogether: it has left.
             tunnel.close(Reason.CLIENT_LEFT)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from twisted.internet.error import ConnectionLost
 
+from konnect.net import sockets
 from konnect.net.floods import DEFAULT
-from konnect.net.sockets import LINGER
+from konnect.net.sockets import LINGER, WATCH
 from konnect.proxy.connect_end import EARLY_LIMIT
 from konnect.proxy.frontend_connect import REFUSALS
 from konnect.proxy.hold import HOLD
@@ -266,8 +267,21 @@ class DialingTests(ConnectTestCase):
         self.dial(early=b"question")
         self.s.deliver_fin()
         self.a.refuses("connection refused")
-        status, _, body = answer(self.s.take())
+        log = self.s.take()
+        status, _, body = answer(log)
         self.assertEqual((status, body), ("HTTP/1.1 502 Bad Gateway", "connection refused"))
+        self.assertEqual(log[-1], "close", "both sides have ended: nothing is waited for")
+
+    def test_fin_behind_early_bytes_and_a_reset(self) -> None:
+        """Such a client that is gone altogether during the dial has left."""
+        self.dial(early=b"question")
+        random = self.a.asked()
+        self.s.deliver_fin()
+        self.clock.advance(WATCH)
+        self.assertEqual(self.a.take(), [])
+        self.patch(sockets, "broken", lambda transport: True)
+        self.clock.advance(WATCH)
+        self.assertEqual(self.a.take(), [("DIAL_CLS", random)])
 
     def test_tls_end_behind_early_bytes(self) -> None:
         """Over TLS an end is an end: there is nobody left to answer."""

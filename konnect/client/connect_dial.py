@@ -51,8 +51,8 @@ from konnect.wire.connect_client import (
 )
 
 LINGER = 10.0
-"""Seconds for a protocol without half-close to flush after the peer's end of stream, and for a peer
-on TLS to stop sending after ours."""
+"""Seconds for a protocol without half-close to flush after the peer's end of stream, for a peer on
+TLS to stop sending after ours, and for the text of a refusal to come whole."""
 
 
 class ConnectDialer:
@@ -275,6 +275,8 @@ class ConnectDial(Protocol):
         self._refusal = (response, RefusalBody(response))
         if self._refusal[1].complete:
             self._refused()
+        else:
+            self._linger()
 
     def _refused(self) -> None:
         assert self._refusal is not None

@@ -40,6 +40,23 @@ class EarlyTransport:
         self._transport.resumeProducing()
         self.give_later()
 
+    # A transport reads no more once its protocol has ended it.
+
+    def loseConnection(self) -> None:
+        """See ITransport.loseConnection."""
+        self.drop()
+        self._transport.loseConnection()
+
+    def abortConnection(self) -> None:
+        """See ITCPTransport.abortConnection."""
+        self.drop()
+        self._transport.abortConnection()
+
+    def stopProducing(self) -> None:
+        """See IProducer.stopProducing."""
+        self.drop()
+        self._transport.stopProducing()
+
     def give_later(self) -> None:
         """Give the bytes in the next turn: whoever dialed is to have the protocol before them."""
         if self._early and self._call is None:

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.client.connect_dial import ConnectDialer
+from konnect.client.connect_dial import LINGER, ConnectDialer
 from konnect.client.destination import Destination
 from konnect.client.errors import (
     ConnectRefused,
@@ -186,6 +186,21 @@ class OpenedTests(ConnectCase):
         self.endpoint.flush()
         self.assertEqual((recorder.bytes, len(recorder.lost)), (b"early", 1))
 
+    def test_no_early_bytes_behind_the_protocols_own_end(self) -> None:
+        """A protocol that ends the connection is given nothing any more, as by the transport."""
+
+        class Ending(Recorder):
+            def connectionMade(self) -> None:
+                getattr(self.tunnel, end)()
+
+        for end in ("loseConnection", "abortConnection", "stopProducing"):
+            with self.subTest(end):
+                self.factory = CountingFactory(Ending)
+                dialed = self.dial()
+                self.answer(ESTABLISHED + b"early")
+                recorder = self.successResultOf(dialed)
+                self.assertEqual((recorder.data, len(recorder.lost)), ([], 1))
+
     def test_a_protocol_that_raises_when_it_is_connected(self) -> None:
         """The dial fails with the error, and nothing of it is left."""
 
@@ -329,11 +344,17 @@ class FailedTests(ConnectCase):
         self.failing(dialed, DialTimeout)
 
     def test_silence_within_a_refusal(self) -> None:
-        """The limit holds for the body of a refusal too."""
-        dialed = self.dial()
-        self.answer(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 100\r\n\r\ndial")
-        self.clock.advance(30)
-        self.failing(dialed, DialTimeout)
+        """A refusal is told as one, though its body does not end (as a chunked one, which is not
+        decoded, on a connection that the proxy keeps)."""
+        for field in (b"Content-Length: 100", b"Transfer-Encoding: chunked"):
+            self.factory = CountingFactory()
+            dialed = self.dial()
+            self.answer(b"HTTP/1.1 502 Bad Gateway\r\n%b\r\n\r\ndial" % field)
+            self.clock.advance(LINGER - 1)
+            self.assertNoResult(dialed)
+            self.clock.advance(1)
+            problem = self.failing(dialed, ConnectRefused)
+            self.assertEqual((problem.status, problem.body), (502, "dial"))
 
     def test_proxy_not_reached_in_time(self) -> None:
         """A connection attempt that takes too long is cancelled."""

@@ -28,6 +28,11 @@ class ClientConnection(GrpcProtocol):
     lost_text = ""
     """Why the connection was lost; set before its streams are told."""
 
+    @property
+    def takes_streams(self) -> bool:
+        """Whether it is for new dials: neither side has begun to end it."""
+        return not self.going_away and self._closing is None
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost_text = explain(reason, self.transport)
         super().connectionLost(reason)

@@ -36,7 +36,7 @@ class SharedConnection(OwnConnections):
         if self._live.closed:
             return fail(TunnelClosed())
         current = self._current
-        if current is not None and not current.going_away:
+        if current is not None and current.takes_streams:
             self._users[current] += 1
             return succeed(current)
         if current is not None and not self._users[current]:

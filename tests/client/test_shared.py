@@ -145,6 +145,15 @@ class SharedTests(GrpcCase):
         self.assertEqual((len(self.endpoint.peers), second.lost), (2, []))
         self.finish()
 
+    def test_dials_anew_while_a_broken_one_closes(self) -> None:
+        """A connection that has broken the protocol is asked no more, however long it closes."""
+        self.open()
+        self.endpoint.clients[-1].dataReceived(b"\0" * 9)  # DATA on stream 0
+        self.assertFalse(self.proxy.lost)
+        second = self.open()
+        self.assertEqual((len(self.endpoint.peers), second.lost), (2, []))
+        self.finish()
+
     def test_going_away(self) -> None:
         """After a GOAWAY new dials go elsewhere; the old connection ends with its last tunnel."""
         first = self.open()

@@ -100,9 +100,15 @@ def first(candidates: Iterator[L]) -> L | None:
 
 def least_loaded(candidates: Iterator[L]) -> L | None:
     """
-    The one that carries the fewest tunnels; None when there is none.
+    That of the agent with the fewest tunnels; None when there is none.
+
+    Of an agent's links the first counts, whatever the others carry: see `Pool`. One that is dead
+    would be taken again and again, since it carries less and less.
 
     Of many a random part is enough: comparing even two at random keeps loads level, and a dial
     must not cost more the more agents there are.
     """
-    return min(islice(candidates, LOOK_AT), key=lambda link: (link.fresh, link.load), default=None)
+    firsts: dict[str, L] = {}
+    for link in islice(candidates, LOOK_AT):
+        firsts.setdefault(link.agent_id, link)
+    return min(firsts.values(), key=lambda link: (link.fresh, link.load), default=None)

@@ -75,8 +75,16 @@ class PickTests(SynchronousTestCase):
 
     def test_fresh_ones_are_no_bargain(self) -> None:
         """A link that its agent may be about to drop carries nothing, and is not taken for it."""
-        links = [Link("a", fresh=True), Link("a", load=5)]
+        links = [Link("a", fresh=True), Link("b", load=5)]
         self.assertIs(least_loaded(iter(links)), links[1])
+
+    def test_older_ones_are_no_bargain(self) -> None:
+        """Nor is an agent's older link, which is mostly dead and so carries less and less."""
+        pool: Pool[Link] = Pool()
+        links = [Link("a", load=0), Link("a", load=5), Link("b", load=6)]
+        for link in links:
+            pool.add(link)
+        self.assertEqual({least_loaded(iter(pool)) for _ in range(40)}, {links[1]})
 
     def test_bounded(self) -> None:
         """Of thousands only a few are looked at."""

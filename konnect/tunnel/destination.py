@@ -24,18 +24,20 @@ class Destination:
     @property
     def host(self) -> str:
         """The host in its one spelling, as `host_value` gives it."""
-        if self._host is None:
-            text = host_of(self.address)
-            self._ip = ip_value(text)
-            self._host = _name(text) if self._ip is None else str(self._ip)
-        return self._host
+        return self._take_apart() if self._host is None else self._host
 
     @property
     def ip(self) -> IP | None:
         """The host as an address; None when it is a name."""
         if self._host is None:
-            assert self.host is not None
+            self._take_apart()
         return self._ip
+
+    def _take_apart(self) -> str:
+        text = host_of(self.address)
+        self._ip = ip_value(text)
+        host = self._host = _name(text) if self._ip is None else str(self._ip)
+        return host
 
 
 def host_of(address: str) -> str:

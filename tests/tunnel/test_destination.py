@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from konnect.tunnel import destination
 from konnect.tunnel.destination import Destination, host_of, host_value, ip_value
 
 
@@ -66,3 +69,10 @@ class DestinationTests(SynchronousTestCase):
             self.assertEqual(parts, {"host": "2001:db8::1", "ip": ip_address("2001:db8::1")})
         name = Destination("Node:80")
         self.assertEqual((name.ip, name.host, name.ip), (None, "node", None))
+
+    def test_without_assertions(self) -> None:
+        """Under `python -O` the address is the same."""
+        source = Path(destination.__file__).read_text("utf-8")
+        module: dict[str, Any] = {"__name__": "optimized"}
+        exec(compile(source, "optimized", "exec", optimize=1), module)
+        self.assertEqual(module["Destination"]("[::1]:80").ip, ip_address("::1"))

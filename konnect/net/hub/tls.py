@@ -106,7 +106,10 @@ class TlsTransport(TlsRecords):
         if IHandshakeListener.providedBy(self.protocol):
             self.protocol.handshakeCompleted()
         self._blocked = False
-        if self.connected and (self._queued or self._attentive):
+        if self._paused:
+            # So much has been written before that the producer waits to be told of more room.
+            self.startWriting()
+        elif self.connected and (self._queued or self._attentive):
             self._flush_later()
 
     def _refuse(self, reason: Failure) -> None:

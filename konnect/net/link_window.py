@@ -8,7 +8,9 @@ round trip shows that the path holds half of it. (grpc-go estimates in the same 
 round trip as it is: behind a full window that is long on any path. Here the shortest counts.)
 
 What is held for slow readers is no part of it: it comes out of what the window could still grow by,
-so that it does not slow down the others until that is used up.
+so that it does not slow down the others until that is used up. What goes back late, since it was
+held, says nothing of the path, and calls for no ping: the peer may be sending nothing any more, and
+a server ends connections with pings that follow each other so (`konnect.net.policing`).
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ class WindowGauge:
 
     __slots__ = (
         "_kept",
+        "_late",
         "_lent",
         "_next",
         "_now",
@@ -61,16 +64,21 @@ class WindowGauge:
         self._next = -math.inf
         self._shortest = math.inf
         self._sample = 0
-        self._kept = self._lent = 0
+        self._kept = self._lent = self._late = 0
         self.size = FIRST
         """Bytes of the window."""
 
     def given(self, size: int) -> None:
-        """So many bytes have come and go back to the peer: the time for a ping, while the window
-        may have to grow."""
+        """So many bytes go back to the peer. Those that have just come are the time for a ping,
+        while the window may have to grow."""
+        late = self._late
+        if late:
+            late = min(late, size)
+            self._late -= late
+            size -= late
         if self._sent is not None:
             self._sample += size
-        elif self.size < MOST and self._now() >= self._next:
+        elif size and self.size < MOST and self._now() >= self._next:
             self._ping()
 
     def pinged(self) -> None:
@@ -110,6 +118,7 @@ class WindowGauge:
         lacking = min(cost, self._kept - self._lent)
         self._kept -= cost
         self._lent -= cost - lacking
+        self._late += lacking
         return lacking
 
 

@@ -129,6 +129,32 @@ class WindowGaugeTests(SynchronousTestCase):
         self.assertEqual(gauge.release(10), 0)
         self.assertEqual(gauge.withhold(7), 7)
 
+    def test_held_until_all_has_come(self) -> None:
+        """What slow readers take after the last byte has come gives no cause for pings, which
+        would be too many for the server."""
+        self.trip(0.1, FIRST)
+        self.assertEqual(self.gauge.size, 2 * FIRST)
+        self.gauge.withhold(MOST - self.gauge.size)
+        self.assertEqual(self.gauge.withhold(self.gauge.size), 0)
+        pings = self.pings
+        for _ in range(2 * FIRST // SHARE):
+            self.clock.advance(1)
+            self.gauge.given(self.gauge.release(SHARE))
+        self.assertEqual(self.pings, pings)
+        self.gauge.given(SHARE)
+        self.assertEqual(self.pings, pings + 1)
+
+    def test_held_is_no_sample(self) -> None:
+        """What was held is not on the path, whenever it goes back."""
+        self.gauge.withhold(MOST - FIRST)
+        self.gauge.withhold(FIRST)
+        self.gauge.pinged()
+        self.clock.advance(0.1)
+        self.gauge.given(self.gauge.release(FIRST))
+        self.gauge.release(MOST - FIRST)
+        self.gauge.ponged()
+        self.assertEqual(self.told, [])
+
     def test_held_and_wide(self) -> None:
         """A window does not grow into what is held."""
         self.gauge.withhold(MOST - 2 * FIRST - 1000)

@@ -37,7 +37,7 @@ class Attempt:
     :param wrong: why it has failed already.
     """
 
-    __slots__ = ("_hub", "_outcome", "_sock", "_taker", "_timeout_call", "fd", "mask")
+    __slots__ = ("_hub", "_outcome", "_port", "_sock", "_taker", "_timeout_call", "fd", "mask")
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class Attempt:
         try:
             sock = self._sock = Socket(family, _KIND)
             if family != socket.AF_UNIX:
+                self._port = name[1]
                 be_watchful(sock)
             if local is not None:
                 sock.bind(resolved(*local)[1])
@@ -109,6 +110,12 @@ class Attempt:
             if code:
                 self._fail(getConnectError((code, os.strerror(code))))
                 return
+        if sock.getsockname()[1] == self._port and _meets_itself(sock):
+            # Where nobody listens the kernel may draw the very port that is asked for, and lets
+            # the socket connect to itself: an echo, in the place of whoever is to listen there.
+            code = errno.ECONNREFUSED
+            self._fail(getConnectError((code, os.strerror(code))))
+            return
         self._taker = self._sock = None
         self._succeed(sock, taker)
 
@@ -163,3 +170,10 @@ class Attempt:
                 self._hub.drop(self)
             sock.close()
             self.fd = -1
+
+
+def _meets_itself(sock: Socket) -> bool:
+    try:
+        return bool(sock.getsockname() == sock.getpeername())
+    except OSError:
+        return False  # gone again: whoever reads will see it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Any
 
@@ -17,6 +18,7 @@ from twisted.internet.error import (
 )
 
 from konnect.net.endpoints import MtlsClientParser
+from konnect.net.hub import connecting
 from konnect.net.hub.dialing import hub_reach
 from konnect.net.hub.loop import hub_of
 from konnect.net.hub.tls import TlsTransport
@@ -145,6 +147,29 @@ class ShortWayTests(TransportCase):
     async def test_refused(self) -> None:
         """A refusal has Twisted's error, and leaves nothing."""
         self.assertIsInstance(await self.result(free_port()), ConnectionRefusedError)
+
+    async def test_itself(self) -> None:
+        """A socket that the kernel connects to itself, since its own port is the one asked for and
+        nobody listens there, is refused: nobody is there."""
+
+        class Drawn(socket.SocketType):  # by chance, which is helped here
+            def connect_ex(self, address: Any) -> int:
+                self.bind(address)
+                return super().connect_ex(address)
+
+        self.patch(connecting, "Socket", Drawn)
+        result = await self.result(free_port())
+        self.assertIsInstance(result, ConnectionRefusedError)
+        self.assertEqual(result.osError, errno.ECONNREFUSED)
+
+    async def test_same_port(self) -> None:
+        """A peer with the same port at another address is no such thing."""
+        listener = self.plain_listener()
+        number = listener.getsockname()[1]
+        endpoint = TCP4ClientEndpoint(
+            self.reactor, "127.0.0.1", number, bindAddress=("127.0.0.9", number)
+        )
+        self._protocols.append(await endpoint.connect(Keeping()))
 
     async def test_no_such_zone(self) -> None:
         """A zone that does not exist is a failure like others."""

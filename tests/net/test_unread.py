@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.net.unread import UNREAD, UnreadEnds
+from konnect.net.unread import MANY, UNREAD, UnreadEnds
 
 
 class UnreadTests(SynchronousTestCase):
@@ -38,6 +38,20 @@ class UnreadTests(SynchronousTestCase):
             self.left[1] = left
             self.clock.advance(UNREAD)
         self.assertEqual((self.dropped, self.clock.getDelayedCalls()), ([], []))
+
+    def test_many_that_are_gone(self) -> None:
+        """Of streams that have come and gone in numbers, few are remembered; those whose end waits
+        keep their time."""
+        waiting = range(1, MANY)
+        for stream_id in range(1, 20 * MANY):
+            self.left[stream_id] = 10
+            self.ends.watch(stream_id)
+            if stream_id not in waiting:
+                del self.left[stream_id]
+        self.assertLessEqual(len(self.clock.getDelayedCalls()), 2 * MANY)
+        self.clock.advance(UNREAD + 1)
+        self.assertEqual(self.dropped, [*waiting])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_stop(self) -> None:
         """With the connection, the watch ends."""

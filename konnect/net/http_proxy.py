@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
@@ -56,7 +56,10 @@ def read_http_proxy(text: str) -> HttpProxy:
     the clear, and what goes through it is TLS of its own. Raises ValueError, whose text does not
     repeat `text`: it may hold a password.
     """
-    url = urlsplit(text if "://" in text else f"http://{text}")
+    try:
+        url = urlsplit(text if "://" in text else f"http://{text}")
+    except ValueError:  # whose own text repeats what it does not like
+        raise ValueError("no HTTP proxy: it is no URL") from None
     if url.scheme not in ("http", "https"):
         raise ValueError(f"no HTTP proxy: {url.scheme} is not spoken")
     try:
@@ -67,9 +70,14 @@ def read_http_proxy(text: str) -> HttpProxy:
         raise ValueError("no HTTP proxy: it has no host, as in http://host:3128")
     authorization = None
     if url.username is not None:
-        user = f"{unquote(url.username)}:{unquote(url.password or '')}"
-        authorization = "Basic " + base64.b64encode(user.encode()).decode()
-    return HttpProxy(url.hostname, port, authorization)
+        user = _unescaped(url.username) + b":" + _unescaped(url.password or "")
+        authorization = "Basic " + base64.b64encode(user).decode()
+    return HttpProxy(unquote(url.hostname), port, authorization)
+
+
+def _unescaped(text: str) -> bytes:
+    """The bytes that were meant, UTF-8 or not: an HTTP proxy compares them."""
+    return unquote_to_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 @implementer(IStreamClientEndpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from twisted.internet.address import IPv4Address
@@ -34,6 +35,7 @@ class ReadTests(SynchronousTestCase):
             ("corp", "corp", 80),
             ("https://corp:8443/", "corp", 8443),
             ("http://[::1]:3128", "::1", 3128),
+            ("http://[fe80::1%25eth0]:3128", "fe80::1%eth0", 3128),
         ):
             self.assertEqual(read_http_proxy(text), HttpProxy(host, port), text)
         self.assertEqual(HttpProxy("::1", 3128).name, "[::1]:3128")
@@ -45,12 +47,25 @@ class ReadTests(SynchronousTestCase):
         self.assertNotIn("Basic", repr(proxy))
         self.assertEqual(proxy.name, "corp:3128")
 
+    def test_other_bytes(self) -> None:
+        """A user and a password are bytes, which need not be UTF-8."""
+        for text, user in (
+            ("http://me:p%E4ss@corp", b"me:p\xe4ss"),
+            ("http://me:p\udce4ss@corp", b"me:p\xe4ss"),
+            ("http://me:p\xe4ss@corp", b"me:p\xc3\xa4ss"),
+            ("http://me@corp", b"me:"),
+        ):
+            expected = "Basic " + base64.b64encode(user).decode()
+            self.assertEqual(read_http_proxy(text).authorization, expected)
+
     def test_refused(self) -> None:
         """What is no HTTP proxy is refused without repeating it."""
         for text, problem in (
             ("socks5://me:secret@corp:1080", "no HTTP proxy: socks5 is not spoken"),
             ("http://me:secret@corp:port", "no HTTP proxy: its port is no number from 0 to 65535"),
             ("http://me:secret@", "no HTTP proxy: it has no host, as in http://host:3128"),
+            ("http://me:sec\uff1aret@corp", "no HTTP proxy: it is no URL"),
+            ("http://me:[secret]@corp", "no HTTP proxy: it is no URL"),
         ):
             error = self.assertRaises(ValueError, read_http_proxy, text)
             self.assertEqual(str(error), problem)

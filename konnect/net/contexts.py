@@ -20,7 +20,7 @@ from service_identity.hazmat import DNS_ID, IPAddress_ID, ServiceID, verify_serv
 from service_identity.pyopenssl import extract_patterns
 
 from konnect.net.ciphers import cipher_list
-from konnect.net.diagnosis import TlsRefused, refusal
+from konnect.net.diagnosis import UNREADABLE, TlsRefused, refusal
 from konnect.net.pem import Identity, read_authorities, read_identity
 from konnect.net.tls_files import Loaded, Marks, bundle_expiry, chain_expiry, digest_of
 
@@ -178,7 +178,7 @@ class _Verifier:
         if depth == 0 and self._identity is not None:
             try:
                 verify_service_identity(extract_patterns(certificate), [self._identity], [])
-            except (VerificationError, CertificateError, ValueError):
+            except (VerificationError, CertificateError, *UNREADABLE):
                 raise refusal(self._role, certificate, None, 0, self._identity) from None
         return True
 

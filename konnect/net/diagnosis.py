@@ -16,6 +16,15 @@ from twisted.python.failure import Failure
 
 _LONGEST_NAME = 100
 
+UNREADABLE = (
+    ValueError,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What is raised for a certificate whose content does not parse, though OpenSSL has read it; such a
+one can come from anybody."""
+
 
 class TlsRefused(SSL.Error):
     """We refused the peer during the handshake; the text says why.
@@ -139,7 +148,7 @@ def peer_address(transport: object) -> str:
 def names_of(certificate: x509.Certificate) -> list[str]:
     """The common name and then the alternative names of a certificate, made safe for a log line.
 
-    Raises ValueError if the certificate's content does not parse.
+    Raises one of `UNREADABLE` if the certificate's content does not parse.
     """
     names = [
         str(attribute.value)
@@ -173,7 +182,7 @@ def refusal(
         parsed = certificate.to_cryptography()
         names = names_of(parsed)
         issuer = [_safe(part.rfc4514_string()) for part in parsed.issuer.rdns]
-    except ValueError:
+    except UNREADABLE:
         return TlsRefused(f"{role} certificate does not parse")
     subject = f"CN={names[0]}" if names else "no name"
     owner = f"{role} certificate" if depth == 0 else f"an authority of the {role} certificate"

@@ -22,7 +22,7 @@ from twisted.internet.interfaces import (
 from zope.interface import implementer
 
 from konnect.net.contexts import load_client, load_server, server_identity
-from konnect.net.diagnosis import TlsRefused, explain, names_of
+from konnect.net.diagnosis import UNREADABLE, TlsRefused, explain, names_of
 from konnect.net.pem import TlsFileError
 from konnect.net.tls_files import Loaded, Source
 
@@ -141,7 +141,7 @@ def peer_name(transport: object) -> str | None:
         return None
     try:
         names = names_of(certificate.to_cryptography())
-    except ValueError:
+    except UNREADABLE:
         return None
     return names[0] if names else None
 

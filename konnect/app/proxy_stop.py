@@ -6,7 +6,8 @@
        better go elsewhere
     3  no new clients, no new dials, no new agents; konnect agents are told to look for another
        proxy (stock agents are not: they would drop their tunnels, see docs/protocol.md)
-    4  tunnels and dials go on until the last has ended, or the time is up
+    4  tunnels and dials go on until the last has ended and its last bytes have gone out, or the
+       time is up
     5  what is left is closed, with the reason, and then the connections
 
 A second signal cuts all waits short.
@@ -29,7 +30,7 @@ from konnect.proxy.frontend_connect import ConnectProtocol
 from konnect.proxy.link import AgentLink
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.routing import Registry
-from konnect.tunnel.waiting import PLACES, STREAMS
+from konnect.tunnel.waiting import PLACES, STREAMS, TRANSPORTS
 
 log = make_logger(__name__)
 
@@ -115,7 +116,18 @@ class ProxyStop:
             link.announce_end()
 
     def _idle(self) -> bool:
-        return not (self._ledger.live or self._ledger.pending_dials)
+        ledger = self._ledger
+        if ledger.live or ledger.pending_dials or ledger.buffered:
+            return False
+        # Of tunnels that have ended, too, the last bytes may wait for a slow reader.
+        return not self._waiting(self._connections(), STREAMS, TRANSPORTS)
+
+    @staticmethod
+    def _waiting(connections: list[Connection], *places: str) -> int:
+        waiting = dict.fromkeys(PLACES, 0)
+        for connection in connections:
+            connection.count_waiting(waiting)
+        return sum(waiting[place] for place in places)
 
     async def _close(self) -> None:
         if not self._idle():
@@ -150,10 +162,8 @@ class ProxyStop:
         return self._clients() + self._agents()
 
     def _all_told(self) -> bool:
-        waiting = dict.fromkeys(PLACES, 0)
-        for agent in self._agents():
-            agent.count_waiting(waiting)
-        return not (waiting[STREAMS] or self._ledger.grpc_streams.get("Proxy"))
+        told = not self._ledger.grpc_streams.get("Proxy")
+        return told and not self._waiting(self._agents(), STREAMS)
 
     def _no_connections(self) -> bool:
         return not self._connections()

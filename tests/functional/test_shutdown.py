@@ -10,13 +10,14 @@ from konnect.client.errors import DialFailed
 from tests.functional.peers import Peer, Source, arrived, closed, digest, echo, sending
 from tests.functional.rig import (
     CONNECT_UNIX,
+    GRPC_TLS,
     GRPC_UNIX,
     WAYS,
     AgentRig,
     FunctionalTestCase,
     ProxyRig,
 )
-from tests.functional.waiting import until
+from tests.functional.waiting import pause, until
 
 MIB = 1024 * 1024
 
@@ -46,6 +47,25 @@ class ShutdownTests(FunctionalTestCase):
         lasting.transport.write(b"one more")
         await arrived(8, lasting)
         lasting.transport.loseConnection()
+        await stopping
+
+    async def test_slow_readers(self) -> None:
+        """With time to stop, a slow client gets the rest of a tunnel that has ended before."""
+        self.patch(proxy_stop, "FAREWELL", 0.1)
+        proxy, _ = await self.pair(graceful_shutdown_timeout="60s")
+        size = MIB + 200 * 1024  # more than the client has room for
+        clients: list[Peer] = []
+        for way in (GRPC_UNIX, GRPC_TLS):
+            client, _ = await self.tunnel(proxy, way, self.destination(sending(size)), Peer.hold)
+            await until(lambda: not proxy.live, "the tunnel is over at the proxy")
+            clients.append(client)
+        stopping = Deferred.fromCoroutine(proxy.stop())
+        await pause(1)
+        self.assertFalse(stopping.called)
+        for client in clients:
+            client.go_on()
+        await closed(*clients)
+        self.assertEqual([client.count for client in clients], [size, size])
         await stopping
 
     async def test_no_new_tunnels(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
@@ -227,6 +228,39 @@ class BoundTests(SiteTestCase):
             self.assertEqual(requests[0].content.tell(), 0)
             protocol.dataReceived(b"a")
             self.assertTrue(transport.value().endswith(b"\r\n\r\nok"))
+
+    def test_asked_without_waiting(self) -> None:
+        """Of many requests in one read two are answered, then the connection is closed."""
+        protocol, transport = connect(self.site("proxy"))
+        protocol.dataReceived(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 1000)
+        self.assertEqual(transport.value().count(b"\r\n\r\nok"), 2)
+        self.assertEqual(transport.value().lower().count(b"connection: close"), 1)
+        self.assertTrue(transport.disconnecting)
+
+    def test_asked_before_the_answer(self) -> None:
+        """Nor are more of them answered that have come while an answer was made."""
+        answers: list[Deferred[bytes]] = []
+
+        def metrics() -> Deferred[bytes]:
+            answers.append(Deferred())
+            return answers[-1]
+
+        protocol, transport = connect(admin_site(metrics=metrics, reactor=self.clock))
+        for _ in range(100):
+            protocol.dataReceived(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        for made in answers:  # which grow meanwhile
+            made.callback(b"a 1\n")
+        self.assertEqual((len(answers), transport.value().count(b"a 1\n")), (3, 3))
+        self.assertTrue(transport.disconnecting)
+
+    def test_asked_again(self) -> None:
+        """A connection that waits for its answers is kept."""
+        protocol, transport = connect(self.site("proxy"))
+        for _ in range(10):
+            for piece in (b"GET /healthz HT", b"TP/1.1\r\nHost: a\r\n\r\n"):
+                protocol.dataReceived(piece)
+        self.assertEqual(transport.value().count(b"\r\n\r\nok"), 10)
+        self.assertFalse(transport.disconnecting)
 
     def test_quiet(self) -> None:
         """A started site has no clock of its own running, and logs no request."""

@@ -6,12 +6,12 @@ from collections.abc import Collection
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.python.failure import Failure
 
 from konnect.app.describe import unix_path
 from konnect.log import make_logger
+from konnect.net.given import server_endpoint
 from konnect.net.renewal import Renewal
 from konnect.net.tls import explain
 from konnect.net.unix import UnixPathError, prepare
@@ -55,7 +55,7 @@ class Listeners:
             path = unix_path(description)
             if path is not None:
                 prepare(path, self._delete_existing)
-            endpoint = serverFromString(reactor or self._reactor, description)
+            endpoint = server_endpoint(reactor or self._reactor, description)
             listening = endpoint.listen(factory)
         except UnixPathError as error:
             raise CannotListen(f"{name}: {error}") from error

@@ -21,7 +21,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
     TCP4ServerEndpoint,
     TCP6ServerEndpoint,
-    serverFromString,
     wrapClientTLS,
     wrapServerTLS,
 )
@@ -36,6 +35,7 @@ from twisted.internet.interfaces import (
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
+from konnect.net.given import server_endpoint
 from konnect.net.http_proxy import ThroughHttpProxy, read_http_proxy
 from konnect.net.hub.endpoints import TlsClientEndpoint, TlsServerEndpoint
 from konnect.net.hub.reactor import HubReactor
@@ -113,7 +113,7 @@ class MtlsServerParser:
             if port or interface:
                 raise ValueError("an mtls: server has either a port or on=ENDPOINT, not both")
             return StockTlsServer(
-                tls, wrapServerTLS(tls, serverFromString(reactor, on), clock=reactor)
+                tls, wrapServerTLS(tls, server_endpoint(reactor, on), clock=reactor)
             )
         number, waiting = _whole("port", port, 0, 65535), _whole("backlog", backlog, 1, 65535)
         if isinstance(reactor, HubReactor):

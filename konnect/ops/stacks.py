@@ -46,7 +46,10 @@ class StackCounts:
         """What was counted so far."""
         found: dict[Stack, tuple[int, ...]] = {}
         for raw, numbers in list(self._counts.items()):
-            found[_named(raw) or (_OTHERS,)] = tuple(numbers)
+            stack = _named(raw) or (_OTHERS,)
+            # Different code may have one name and place: that which dataclasses make, for one.
+            before = found.get(stack, (0,) * self._width)
+            found[stack] = tuple(map(sum, zip(before, numbers, strict=True)))
         return found
 
 

@@ -37,6 +37,15 @@ class StackCountsTests(SynchronousTestCase):
         self.assertEqual(stack[0].file, __file__)
         self.assertEqual(stack[0].line, here().f_lineno)
 
+    def test_same_names(self) -> None:
+        """Different code of one name and place is added up too."""
+        counts = StackCounts(1)
+        calls = [lambda: sys._getframe(), lambda: (sys._getframe(), 1)[0]]  # in one line
+        for call in calls:
+            counts.add(call(), 1)
+        ((_, numbers),) = counts.stacks().items()
+        self.assertEqual(numbers, (2,))
+
     def test_depth(self) -> None:
         """A stack is cut at a depth; its innermost calls are kept."""
         counts = StackCounts(1)

@@ -30,7 +30,10 @@ def exposition(source: Collector) -> bytes:
         lines += [_line(sample) for sample in samples]
         families.append((name, lines))
     families.sort()
-    return "".join(f"{line}\n" for _, lines in families for line in lines).encode("utf-8")
+    return "".join(f"{line}\n" for _, lines in families for line in lines).encode(
+        "utf-8",
+        "replace",  # a file's name may hold bytes that are no text
+    )
 
 
 def number(value: float) -> str:

@@ -11,6 +11,7 @@ import os
 import resource
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client.metrics_core import Metric
@@ -47,6 +48,17 @@ class ProcessCollector(Collector):
             "Start time of the process since unix epoch in seconds.",
             {(): self._began},
         )
+        # When all descriptors are in use no file can be read, and just then the others are wanted.
+        with suppress(OSError):
+            yield gauge(
+                "process_open_fds",
+                "Number of open file descriptors.",
+                {(): open_files(self._proc)},
+            )
+        with suppress(OSError):
+            yield from self._memory()
+
+    def _memory(self) -> Iterator[Metric]:
         page = resource.getpagesize()
         virtual, resident = (self._proc / "self/statm").read_text().split()[:2]
         yield gauge(
@@ -58,11 +70,6 @@ class ProcessCollector(Collector):
             "process_resident_memory_bytes",
             "Resident memory size in bytes.",
             {(): int(resident) * page},
-        )
-        yield gauge(
-            "process_open_fds",
-            "Number of open file descriptors.",
-            {(): open_files(self._proc)},
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from prometheus_client.metrics_core import CounterMetricFamily, InfoMetricFamily, Metric
@@ -53,6 +54,14 @@ class ExpositionTests(SynchronousTestCase):
         self.assertEqual(
             exposition(Given(metric)),
             b'# HELP a one\\ntwo\\\\\n# TYPE a gauge\na{b="",z="x\\"\\n\\\\"} 1\n',
+        )
+
+    def test_no_text(self) -> None:
+        """A value that is not all text, as names of files may be, spoils no scrape."""
+        metric = Metric("a", "A.", "gauge")
+        metric.add_sample("a", {"file": os.fsdecode(b"/x/\xff.crt")}, 1)
+        self.assertEqual(
+            exposition(Given(metric)), b'# HELP a A.\n# TYPE a gauge\na{file="/x/?.crt"} 1\n'
         )
 
     def test_empty_families(self) -> None:

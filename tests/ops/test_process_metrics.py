@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 from pathlib import Path
 from unittest import SkipTest
@@ -72,3 +73,15 @@ class ProcessTests(SynchronousTestCase):
             self.values(ProcessCollector(Path("/nowhere"))).keys(),
             {"process_cpu_seconds_total", "process_max_fds"},
         )
+
+    def test_no_descriptors(self) -> None:
+        """When all descriptors are in use, what needs none is told, and nothing fails."""
+        collector = ProcessCollector()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        found = self.values(collector)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self.assertIn("process_cpu_seconds_total", found)
+        self.assertIn("process_start_time_seconds", found)
+        self.assertNotIn("process_resident_memory_bytes", found)

@@ -52,6 +52,14 @@ class ExplainTests(SynchronousTestCase):
         """OpenSSL's reasons are told for people; the peer's alerts as the peer's."""
         for reasons, text in (
             (("data length too long", "record layer failure"), "the peer spoke no TLS"),
+            (
+                ("decryption failed or bad record mac", "record layer failure"),
+                "a TLS record of the peer's was damaged on its way",
+            ),
+            (
+                ("tls alert bad record mac",),
+                "a TLS record of ours was damaged on its way to the peer",
+            ),
             (("tlsv1 alert protocol version",), "the peer allows none of our TLS versions"),
             (
                 ("ssl/tls alert bad certificate",),

@@ -84,6 +84,8 @@ class Presence:
         self._close = close
         self._wall = wall
         self._lease: V1Lease | None = None
+        self._may_exist = False
+        """Whether the lease was seen, or asked for: an error tells nothing of what was done."""
         self._pause = FIRST_PAUSE
         self._problem = ""
         self._published = False
@@ -134,8 +136,10 @@ class Presence:
                 if failure.code != 404:
                     raise
                 made = new_lease(self._name, self._server_id, self._labels, self._wall())
+                self._may_exist = True
                 self._lease = await self._leases.create(made)
                 return
+        self._may_exist = True
         lease = renewed(lease, self._server_id, self._labels, self._wall())
         self._lease = await self._leases.replace(self._name, lease)
 
@@ -184,7 +188,7 @@ class Presence:
     async def _stop(self) -> None:
         culled = self._culling.stop()
         await self._renewing.stop()
-        if self._lease is not None:
+        if self._may_exist:
             try:
                 await self._leases.delete(self._name)
             except ApiFailure as failure:

@@ -174,6 +174,27 @@ class PresenceTests(PresenceCase):
         await self.make().stop()
         self.assertEqual(self.api.requests, [])
 
+    async def test_stopped_in_trouble(self) -> None:
+        """A lease that was made is deleted, also if the last that was heard of it was trouble."""
+        made = self.make()
+        made.start()
+        await self.api.until(lambda: self.count("PUT") >= 1)
+        self.api.always["GET"] = Fault(500)
+        self.api.put(MINE, spec(NOW))
+        await self.until(lambda: self.log.about("is not renewed: the API server answered 500"))
+        await made.stop()
+        self.assertEqual(self.api.leases, {})
+
+    async def test_stopped_when_the_answer_was_lost(self) -> None:
+        """A lease whose making was not answered may be there, and is deleted."""
+        self.patch(presence, "FIRST_PAUSE", 60.0)
+        self.api.faults.append(("POST", Fault(drop=True)))
+        made = self.make()
+        made.start()
+        await self.until(lambda: self.log.about("is not renewed: no answer"))
+        await made.stop()
+        self.assertEqual(self.times("DELETE"), [f"kube-system/leases/{MINE}"])
+
     async def test_not_deleted(self) -> None:
         """A lease that cannot be deleted is left to expire, and the log says so."""
         made = self.make()

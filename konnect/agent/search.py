@@ -137,6 +137,8 @@ class Search:
         text = str(error) if in_words else explain(Failure(error))
         name = f"the proxy at {self.way.name}" if self.way.name else "a proxy"
         text = f"no link to {name}: {text}"
-        news = text != self._last_problem and self._links.lacking
+        lacking = self._links.lacking
+        news = lacking and text != self._last_problem
         (log.warn if news else log.debug)("{text}", text=text)
-        self._last_problem = text
+        # While nothing is missing nobody was told, and it is news once something is.
+        self._last_problem = text if lacking else ""

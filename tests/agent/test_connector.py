@@ -132,6 +132,18 @@ class ForeverTests(ConnectorTestCase):
         self.wait(INTERVAL)
         self.assertEqual(self.connected, ["s-1", "s-2"])
 
+    def test_a_problem_of_before(self) -> None:
+        """A problem that nobody was told of while nothing was missing is told when it matters."""
+        proxy = self.proxy()
+        self.begin(proxy)
+        proxy.mode = "refuses"
+        self.wait(3)
+        self.assertEqual(len(self.lines), 1, "the link")
+        proxy.wires[0].client.lose(ConnectionLost())
+        self.wait(3)
+        self.assertEqual(len(self.lines), 3, "that it is lost, and why there is no other, once")
+        self.assertIn("no link to a proxy: ", self.lines[-1])
+
 
 class FailureTests(ConnectorTestCase):
     """Attempts that fail."""

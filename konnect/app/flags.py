@@ -221,7 +221,7 @@ class FlagOptions(usage.Options):
 
     def getUsage(self, width: int | None = None) -> str:
         """The help without its first line, `width` columns wide (default: $COLUMNS or 80)."""
-        columns = width or int(os.environ.get("COLUMNS") or 80)
+        columns = width or _columns(os.environ.get("COLUMNS", ""))
         shown = sorted(
             (flag for flag in self._by_name.values() if not _is_hidden(flag)),
             key=lambda flag: flag.name,
@@ -246,6 +246,12 @@ def exit_with_error(text: str) -> NoReturn:
 
 def _is_hidden(flag: Flag) -> bool:
     return flag.hidden or bool(flag.deprecated)
+
+
+def _columns(text: str) -> int:
+    """$COLUMNS; a terminal whose size is not known says 0."""
+    known = text.isascii() and text.isdigit() and len(text) < 6
+    return (int(text) if known else 0) or 80
 
 
 def _indented(text: str, columns: int) -> list[str]:

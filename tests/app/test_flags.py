@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
+from unittest import mock
 
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
@@ -279,6 +281,13 @@ class HelpTests(SynchronousTestCase):
         """The help keeps within the width that it is asked for."""
         lines = SampleOptions().getUsage(width=60).splitlines()
         self.assertLessEqual(max(len(line) for line in lines), 60)
+
+    def test_help_without_a_width(self) -> None:
+        """A terminal that says nothing of use about its width gets the help for 80 columns."""
+        usual = SampleOptions().getUsage(width=80)
+        for text in ("", "0", "-1", "wide", "9" * 5000):
+            with mock.patch.dict(os.environ, COLUMNS=text):
+                self.assertEqual(SampleOptions().getUsage(), usual, text[:10])
 
     def test_help_not_wanted(self) -> None:
         """`--help=false` is a flag like any other."""

@@ -19,7 +19,7 @@ from konnect.app.agent_leases import AgentLeases
 from konnect.app.agent_options import AgentConfig
 from konnect.app.agent_readiness import agent_checks
 from konnect.app.bounds import make_pace, make_pressure
-from konnect.app.describe import AgentEndpoints, address_text, describe_agent
+from konnect.app.describe import AgentEndpoints, address_text, authority_of, describe_agent
 from konnect.app.extensions import CannotStart
 from konnect.app.listening import Listeners, where
 from konnect.app.open_doors import agents_open_doors, guard, open_profiles
@@ -36,7 +36,6 @@ from konnect.ops.lag import LagMeter
 from konnect.ops.metrics import agent_metrics
 from konnect.ops.scrape import Scrape
 from konnect.ops.tunnel_log import TunnelLog
-from konnect.tunnel.destination import host_of
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.waiting import Holder, Waiting
 
@@ -96,7 +95,7 @@ class AgentService(Service):
                 name=name,
                 through=endpoint.through,
             )
-        return Way(endpoint, name, host_of(name), self._reactor.nameResolver)
+        return Way(endpoint, name, authority_of(description), self._reactor.nameResolver)
 
     def _make_connector(self, wires: Any, ways: list[Way], leases: AgentLeases) -> Connector:
         config = self.config

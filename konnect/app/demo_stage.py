@@ -22,6 +22,7 @@ from twisted.internet.task import deferLater
 from konnect.app.agent import agent_service
 from konnect.app.agent_options import AgentConfig
 from konnect.app.certs import Tree, make_tree
+from konnect.app.describe import quoted_place
 from konnect.app.listening import CannotListen
 from konnect.app.proxy import proxy_service
 from konnect.app.proxy_options import ProxyConfig
@@ -215,4 +216,4 @@ class Stage:
 
 def unix_listener(path: Path) -> str:
     """An endpoint string to listen on a unix socket that only this user may connect to."""
-    return f"unix:{quoteStringArgument(str(path))}:mode=600:lockfile=0"
+    return f"unix:{quoted_place(str(path))}:mode=600:lockfile=0"

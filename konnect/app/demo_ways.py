@@ -15,6 +15,7 @@ from twisted.web.client import Agent, HTTPConnectionPool, readBody
 
 import konnect
 from konnect.app.demo_stage import Stage
+from konnect.app.describe import quoted_place
 from konnect.app.test_server import HOST
 from konnect.client.dialing import Dialer
 from konnect.client.endpoint_string import parse_via
@@ -90,7 +91,7 @@ def ways_of(stage: Stage) -> tuple[Way, ...]:
             "gRPC",
             "unix",
             grpc_socket.name,
-            f"grpc=unix:{quoteStringArgument(str(grpc_socket))}",
+            f"grpc=unix:{quoted_place(str(grpc_socket))}",
             unix_flags("grpc", grpc_socket),
         ),
         Way(
@@ -104,7 +105,7 @@ def ways_of(stage: Stage) -> tuple[Way, ...]:
             "CONNECT",
             "unix",
             connect_socket.name,
-            f"connect=unix:{quoteStringArgument(str(connect_socket))}",
+            f"connect=unix:{quoted_place(str(connect_socket))}",
             unix_flags("http-connect", connect_socket),
         ),
     )

@@ -119,16 +119,40 @@ def _plain(port: int, interface: str) -> str:
 
 def _endpoint(prefix: str, *places: str, **settings: str) -> str:
     """An endpoint string; settings without a value are left out."""
-    # A `=` in a path would make a setting of it, and Twisted's quoting leaves it alone.
-    parts = [prefix, *(quoteStringArgument(place).replace("=", "\\=") for place in places)]
+    parts = [prefix, *map(quoted_place, places)]
     parts += [f"{name}={quoteStringArgument(value)}" for name, value in settings.items() if value]
     return ":".join(parts)
 
 
+def quoted_place(text: str) -> str:
+    """A host, port or path as the part of an endpoint string that has no name."""
+    # A `=` in a path would make a setting of it, and Twisted's quoting leaves it alone.
+    quoted: str = quoteStringArgument(text)
+    return quoted.replace("=", "\\=")
+
+
 def address_text(endpoint: str) -> str:
     """Where a client endpoint string leads, in the words of a log line: `host:port`, or a path."""
-    parts = [field[0] for field in _fields(endpoint) if len(field) == 1]
-    return ":".join(parts[1:]) or endpoint.partition(":")[0]
+    host, *rest = _places(endpoint) or [endpoint.partition(":")[0]]
+    return ":".join([f"[{host}]" if rest and ":" in host else host, *rest])
+
+
+def authority_of(endpoint: str) -> str:
+    """
+    The `:authority` of requests by a client endpoint string: its host, as URLs have it.
+
+    Where it has none, on a unix socket, that is `localhost`, as gRPC's clients say: a path is no
+    authority, and what stands before a proxy may refuse it.
+    """
+    host, *rest = _places(endpoint) or [""]
+    if not host or not rest:
+        return "localhost"
+    return f"[{host.partition('%')[0]}]" if ":" in host else host
+
+
+def _places(endpoint: str) -> list[str]:
+    """The parts of an endpoint string that have no name, behind its type."""
+    return [field[0] for field in _fields(endpoint) if len(field) == 1][1:]
 
 
 def unix_path(endpoint: str) -> str | None:

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,10 @@ class StageTests(TestCase):
     timeout = 60
 
     async def test_a_request_through_each_way(self) -> None:
-        """The page comes by all four ways; afterwards nothing is left."""
+        """The page comes by all four ways, wherever temporary files go; nothing is left."""
+        temporary = tempfile.mkdtemp(prefix="a=b:c")
+        self.addCleanup(os.rmdir, temporary)
+        self.patch(tempfile, "tempdir", temporary)
         stage = Stage(the_reactor(), Ports(free_base()))
         await stage.build()
         folder = stage.folder

@@ -11,7 +11,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.app.agent_options import AgentConfig
 from konnect.app.checks import every_interface
-from konnect.app.describe import describe_agent, describe_proxy, unix_path
+from konnect.app.describe import (
+    address_text,
+    authority_of,
+    describe_agent,
+    describe_proxy,
+    unix_path,
+)
 from konnect.app.proxy_options import ProxyConfig
 
 PROXY = ProxyConfig(
@@ -173,6 +179,19 @@ class AgentTests(SynchronousTestCase):
         )
         self.assertEqual(endpoints.health, "tcp:8093:interface=127.0.0.1")
         self.assertEqual(endpoints.admin, "tcp:8094:interface=\\:\\:")
+
+    def test_words(self) -> None:
+        """Where a proxy is, for people, and the `:authority` of what is asked of it there."""
+        for endpoint, text, authority in (
+            ("mtls:proxy.example:8091:ca=x", "proxy.example:8091", "proxy.example"),
+            ("mtls:10.0.0.1:8091:ca=x", "10.0.0.1:8091", "10.0.0.1"),
+            ("mtls:fd00\\:\\:1:8091:ca=x", "[fd00::1]:8091", "[fd00::1]"),
+            ("mtls:fe80\\:\\:1%eth0:8091:ca=x", "[fe80::1%eth0]:8091", "[fe80::1]"),
+            ("unix:/run/a\\:b/agents.sock", "/run/a:b/agents.sock", "localhost"),
+            ("tcp:host=proxy:port=8091", "tcp", "localhost"),
+        ):
+            self.assertEqual(address_text(endpoint), text)
+            self.assertEqual(authority_of(endpoint), authority)
 
 
 class UnixPathTests(SynchronousTestCase):

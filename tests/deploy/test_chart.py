@@ -97,6 +97,31 @@ class ChartTests(SynchronousTestCase):
         self.assertEqual(len(of_kind(items, "PodDisruptionBudget")), 2)
         self.assertEqual([one["spec"]["replicas"] for one in of_kind(items, "Deployment")], [2, 3])
 
+    def test_certificates_beside_tokens(self) -> None:
+        """Where proxies demand certificates of agents that have tokens, agents show both; where
+        they do not, a Secret with nothing but the authority is enough."""
+        for demanded in (True, False):
+            values = {
+                "server": {"certSecret": "cluster", "clusterCA": demanded},
+                "agent": {"certSecret": "agent"},
+            }
+            items = self.rendered(values)
+            proxy = proxy_config(self.pod(items, "konnectivity-server")[1])
+            agent = agent_config(self.pod(items, "konnectivity-agent")[1])
+            assert proxy is not None and agent is not None
+            self.assertEqual(proxy.cluster_ca_cert != "", demanded)
+            self.assertEqual(agent.agent_cert != "", demanded)
+            self.assertNotEqual(agent.service_account_token_path, "")
+
+    def test_stopping(self) -> None:
+        """A pod of the proxy gets the time that its values say."""
+        for values, seconds in (
+            ({}, 45),
+            ({"gracefulShutdownTimeout": "5m", "terminationGracePeriodSeconds": 310}, 310),
+        ):
+            spec, _ = self.pod(self.rendered({"server": values}), "konnectivity-server")
+            self.assertEqual(spec["terminationGracePeriodSeconds"], seconds)
+
     def test_one_half(self) -> None:
         """Each half can be left out: the other may run elsewhere."""
         values = {"leases": False, "tokenAudience": "", "server": {"enabled": False}}

@@ -26,17 +26,29 @@ ROOT = Path(__file__).resolve().parent.parent
 
 TAG = re.compile(r"v(\d+\.\d+\.\d+(?:rc\d+)?)")
 
+CHART_VERSION = r"^version: (.+)$"
+
 VERSIONS = (
     ("konnect/__init__.py", r'^__version__ = "(.+)"$'),
     ("plugins/kubernetes/konnect_kubernetes/__init__.py", r'^__version__ = "(.+)"$'),
-    ("deploy/chart/konnect/Chart.yaml", r"^version: (.+)$"),
+    ("deploy/chart/konnect/Chart.yaml", CHART_VERSION),
     ("deploy/chart/konnect/Chart.yaml", r'^appVersion: "(.+)"$'),
     ("deploy/kind/konnectivity-server.yaml", r"image: konnect/proxy-server:(.+)$"),
     ("deploy/kind/konnectivity-agent.yaml", r"image: konnect/proxy-agent:(.+)$"),
     ("deploy/kind-multinode/quickstart-kind.sh", r"^server_image=konnect/proxy-server:(.+)$"),
     ("deploy/kind-multinode/quickstart-kind.sh", r"^agent_image=konnect/proxy-agent:(.+)$"),
+    ("deploy/README.md", r"-t konnect/proxy-server:(\S+)"),
+    ("deploy/README.md", r"-t konnect/proxy-agent:(\S+)"),
+    ("deploy/kind/README.md", r"-t konnect/proxy-server:(\S+)"),
+    ("deploy/kind/README.md", r"-t konnect/proxy-agent:(\S+)"),
+    ("deploy/kind/README.md", r"load docker-image konnect/proxy-server:(\S+)"),
+    ("deploy/kind/README.md", r"load docker-image .* konnect/proxy-agent:(\S+)"),
+    ("deploy/static-pods/README.md", r"PROXY_IMAGE=konnect/proxy-server:(\S+)"),
+    ("deploy/static-pods/README.md", r"AGENT_IMAGE=konnect/proxy-agent:(\S+)"),
+    ("deploy/static-pods/README.md", r"TEST_CLIENT_IMAGE=konnect/proxy-test-client:(\S+)"),
 )
-"""Every place that holds the version: a file, and how it is found there."""
+"""Every place that holds the version: a file, and how it is found there. The words to build and to
+load images are among them: manifests start what they have made."""
 
 
 class NotReady(Exception):
@@ -48,11 +60,17 @@ def wrong_versions(tree: Path, version: str) -> list[str]:
     found = []
     for name, pattern in VERSIONS:
         match = re.search(pattern, (tree / name).read_text(encoding="utf-8"), re.MULTILINE)
+        wanted = chart_version(version) if pattern == CHART_VERSION else version
         if match is None:
             found.append(f"{name}: no version is found with {pattern}")
-        elif match[1] != version:
-            found.append(f"{name}: the version is {match[1]}, not {version}")
+        elif match[1] != wanted:
+            found.append(f"{name}: the version is {match[1]}, not {wanted}")
     return found
+
+
+def chart_version(version: str) -> str:
+    """The chart's: Helm wants semantic versions, where Python's `1.2.0rc1` is `1.2.0-rc1`."""
+    return version.replace("rc", "-rc")
 
 
 def notes(changelog: str, version: str) -> str:
@@ -105,7 +123,8 @@ def cut(tag: str, target: Path) -> list[Path]:
         target.mkdir(parents=True)
         for source in (tree, tree / "plugins" / "kubernetes"):
             subprocess.run([sys.executable, "-m", "build", "--outdir", target, source], check=True)
-        package_chart(tree / "deploy" / "chart" / "konnect", target / f"konnect-{version}.tgz")
+        chart = tree / "deploy" / "chart" / "konnect"
+        package_chart(chart, target / f"konnect-{chart_version(version)}.tgz")
     (target / "notes.md").write_text(text, encoding="utf-8")
     files = sorted(target.iterdir())
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]

@@ -69,6 +69,16 @@ class PartsTests(ReleaseCase):
             wrong[0], f"konnect/__init__.py: the version is {konnect.__version__}, not 9.9.9"
         )
 
+    def test_candidate(self) -> None:
+        """The chart of a release candidate has a version that Helm takes."""
+        for name, _ in self.tool.VERSIONS:
+            text = (ROOT / name).read_text(encoding="utf-8")
+            text = text.replace(konnect.__version__, "1.2.0rc1")
+            text = text.replace("\nversion: 1.2.0rc1\n", "\nversion: 1.2.0-rc1\n")
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(text, encoding="utf-8")
+        self.assertEqual(self.tool.wrong_versions(self.folder, "1.2.0rc1"), [])
+
     def test_notes(self) -> None:
         """The notes are what the changelog says of one version."""
         self.assertEqual(self.tool.notes(CHANGELOG, "0.2.0"), "### Fixed\n\n- A thing.\n")
@@ -147,7 +157,7 @@ class CutTests(ReleaseCase):
             {
                 "SHA256SUMS",
                 "notes.md",
-                f"konnect-{version}.tgz",
+                f"konnect-{self.tool.chart_version(version)}.tgz",
                 f"konnect-{version}.tar.gz",
                 f"konnect-{version}-py3-none-any.whl",
                 f"konnect_kubernetes-{version}.tar.gz",

@@ -227,6 +227,8 @@ class FakeSocket:
         self.producer: Any = None
         self.protocol: Any = None
         self.gone = False
+        self.unwritten = 0
+        """What is held for the kernel, as far as others are told."""
         self.ended = False
         """Whether our side has ended it."""
         self._producer_paused = False

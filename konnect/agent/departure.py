@@ -12,8 +12,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from konnect.agent.connector import Connector
+from konnect.agent.link import ProxyLink
 from konnect.log import make_logger
 from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.waiting import PLACES, STREAMS, TRANSPORTS
 
 log = make_logger(__name__)
 
@@ -21,8 +23,8 @@ POLL = 0.05
 """Seconds between two looks at whether a wait is over."""
 
 QUIET = 0.5
-"""Seconds without a tunnel or a dial after which the agent is idle: a dial that crossed our DRAIN
-on the wire has come by then."""
+"""Seconds without a tunnel, a dial or a byte of theirs after which the agent is idle: a dial that
+crossed our DRAIN on the wire has come by then."""
 
 LAST_BYTES = 1.0
 """Seconds in which what was read before the end is written out, and proxies are told."""
@@ -70,7 +72,8 @@ class Departure:
 
     @property
     def _busy(self) -> bool:
-        return any(link.busy for link in self._connector.links)
+        links = self._connector.links
+        return any(link.busy for link in links) or _unsent(links)
 
     def _quiet(self) -> bool:
         now = self.clock.seconds()
@@ -85,3 +88,12 @@ class Departure:
         deadline = self.clock.seconds() + seconds
         while not done() and not self._hurried and self.clock.seconds() < deadline:
             await deferLater(self.clock, POLL)
+
+
+def _unsent(links: list[ProxyLink]) -> bool:
+    """Whether the last bytes of tunnels that have ended wait for a slow destination or link."""
+    waiting = dict.fromkeys(PLACES, 0)
+    for link in links:
+        for holder in link.holders:
+            holder.count_waiting(waiting)
+    return bool(waiting[STREAMS] or waiting[TRANSPORTS])

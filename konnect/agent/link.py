@@ -19,6 +19,7 @@ from konnect.agent.unblocking import Unblocking
 from konnect.log import make_logger
 from konnect.net.grpc_stream import GrpcStream, StreamListener
 from konnect.net.sockets import SocketEnd
+from konnect.net.unwritten import unwritten
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import Link
@@ -144,9 +145,11 @@ class ProxyLink(Link):
                 its_tunnel.close(Reason.SHUTDOWN)
 
     def abort_closing(self) -> None:
-        """Reset the destinations that have not closed their side since `shut_down`."""
+        """Reset the destinations that have not closed their side since `shut_down`, and those that
+        have not taken all that was for them."""
         closing, self._closing = self._closing, []
-        for end in closing:
+        unsent = [end for end in self._destinations.open if unwritten(end.transport)]
+        for end in [*closing, *unsent]:
             end.abort()
 
     def _give_up(self, random: int) -> None:

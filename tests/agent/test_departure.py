@@ -8,7 +8,7 @@ from konnect.agent.departure import LAST_BYTES, QUIET, Departure
 from konnect.wire import packets
 from tests.agent.connecting import ConnectorTestCase
 from tests.agent.rig import FakeProxy
-from tests.fakes import Readable, readable
+from tests.fakes import FakeSocket, Readable, readable
 
 
 class DepartureTests(ConnectorTestCase):
@@ -67,6 +67,33 @@ class DepartureTests(ConnectorTestCase):
         self.assertEqual(
             self.got(self.here)[-2:], [("DATA", 1, b"all of it"), ("CLOSE_RSP", 1, "")]
         )
+
+    def ended(self) -> FakeSocket:
+        """A tunnel has ended, and its destination has not taken everything yet."""
+        self.dial()
+        socket = self.dialer.dials[0].connects()
+        self.here.links[0].stream.send(packets.close_req(1))
+        self.run_wires()
+        socket.unwritten = 1
+        return socket
+
+    def test_a_slow_destination(self) -> None:
+        """The rest of a tunnel that has ended is waited for while there is time."""
+        socket = self.ended()
+        going = self.go(timeout=30.0)
+        self.wait(4 * (QUIET + LAST_BYTES))
+        self.assertNoResult(going)
+        self.assertEqual(socket.log, ["FIN"])
+        socket.lose()
+        self.finish(going)
+
+    def test_a_slow_destination_and_no_time(self) -> None:
+        """What has not gone out when the time is up does not look whole."""
+        socket = self.ended()
+        going = self.go(timeout=2.0)
+        self.wait(2.5 + LAST_BYTES)
+        self.finish(going)
+        self.assertIn("abort", socket.log)
 
     def test_the_time_is_up(self) -> None:
         """Tunnels are ended on both sides, with what was read; dials are given up."""

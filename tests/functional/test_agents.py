@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
+from konnect.agent.departure import LAST_BYTES, QUIET
 from konnect.client.errors import EndpointFailed
 from tests.certificates import pki
 from tests.functional.peers import Peer, echo
 from tests.functional.rig import CONNECT_UNIX, GRPC_UNIX, WAYS, FunctionalTestCase, ProxyRig
-from tests.functional.waiting import pause, until
+from tests.functional.waiting import pause, steady, until
+
+CHUNK = 65536
+"""Bytes of an upload at a time, of which a tunnel's credit is several."""
 
 
 class AgentTests(FunctionalTestCase):
@@ -156,6 +160,29 @@ class AgentTests(FunctionalTestCase):
         await agent.stop()
         await until(lambda: client.lost, "the client learned it")
         await self.nothing_left()
+
+    async def test_drain_with_a_slow_destination(self) -> None:
+        """An agent that goes waits for a destination that has not taken all of an upload."""
+        proxy = self.proxy()
+        agent = self.agent(proxy, drain_timeout="60s", linger_timeout="60s")
+        await self.linked(proxy)
+        destination = self.destination(Peer.hold).narrow()
+        client, server = await self.tunnel(proxy, GRPC_UNIX, destination)
+        books, size = agent.ledger, 0
+        while not (books.buffered and await steady(lambda: books.buffered, "the kernels are full")):
+            size += CHUNK
+            client.transport.write(bytes(CHUNK))
+            while books.bytes["to_destination"] < size:
+                await pause(0)
+        client.transport.loseConnection()
+        await until(lambda: client.lost and not agent.live, "the tunnel is over")
+        stopping = Deferred.fromCoroutine(agent.stop())
+        await pause(QUIET + LAST_BYTES + 0.5)
+        self.assertFalse(stopping.called)
+        server.go_on()
+        await until(lambda: server.over, "the destination's end")
+        self.assertEqual(server.count, size)
+        await stopping
 
     async def test_two_links_of_one_agent_id(self) -> None:
         """A second agent with the same id does not disturb the first, and serves when that goes."""

@@ -11,7 +11,7 @@ from twisted.logger import ILogObserver, LoggingFile
 from twisted.python.components import Componentized
 
 import konnect
-from konnect.app import open_files
+from konnect.app import allocator, open_files
 from konnect.app.extensions import CannotStart
 from konnect.app.flags import FlagOptions, exit_with_error
 from konnect.app.klog import LogConfig
@@ -82,6 +82,7 @@ def program(
     """
     steady(reactor)
     open_files.take_all()
+    allocator.keep_more()
     set_level(logging.level, logging.rules)
     try:
         # The parent's options are what twistd or twist were given.

@@ -178,15 +178,21 @@ class AgentService(Service):
 
     async def _stop(self) -> None:
         self._timers.rest()
+        # No proxy is looked for any more. An API server that hangs takes its seconds beside the
+        # drain and not after it, where a supervisor's patience ends.
+        counting = Deferred.fromCoroutine(self._count_no_more())
         if self.departure is not None:
             await self.departure.run(self.config.drain_timeout)
         self._pace.stop()
         self._pressure.stop()
-        if self._leases is not None:
-            await self._leases.stop()
+        await counting
         await self.listeners.close()
         self._lag.stop()
         self._inspection.stop()
         self.renewal.stop()
         if self._tunnel_log is not None:
             self._tunnel_log.close()
+
+    async def _count_no_more(self) -> None:
+        if self._leases is not None:
+            await self._leases.stop()

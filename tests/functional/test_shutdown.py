@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, ConnectionDone
 
-from konnect.app import proxy_stop
+from konnect.app import agent_leases, proxy_stop
 from konnect.client.errors import DialFailed
 from tests.functional.peers import Peer, Source, arrived, closed, digest, echo, sending
 from tests.functional.rig import (
@@ -230,6 +232,44 @@ class ShutdownTests(FunctionalTestCase):
             await closed(client, server)
             self.assertEqual(client.digest, digest(client.count))
         await self.nothing_left()
+
+    async def test_an_agent_counts_no_more(self) -> None:
+        """An agent that drains has done with the API server by the end of that, as a rule, however
+        long that takes to let go; where it takes longer it is waited for."""
+        count = HangingCount()
+        plugin = SimpleNamespace(count=lambda *_: count)
+        self.patch(agent_leases, "kubernetes_plugin", lambda *_: plugin)
+        proxy = self.proxy()
+        agent = self.agent(proxy, count_server_leases="true", drain_timeout="60s")
+        await self.linked(proxy)
+        client, _ = await self.tunnel(proxy, GRPC_UNIX, self.destination(echo))
+        stopping = Deferred.fromCoroutine(agent.stop())
+        self.assertTrue(count.stopping)
+        client.transport.write(b"still there")
+        await arrived(11, client)
+        client.transport.loseConnection()
+        await until(lambda: not agent.sessions, "the agent has drained")
+        self.assertFalse(stopping.called)
+        count.stopped.callback(None)
+        await stopping
+
+
+class HangingCount:
+    """In the place of what konnect-kubernetes counts with."""
+
+    count = 1
+    stopping = False
+
+    def __init__(self) -> None:
+        self.stopped: Deferred[None] = Deferred()
+
+    def start(self, changed: object) -> None:
+        """See IProxyCount."""
+
+    def stop(self) -> Deferred[None]:
+        """See IProxyCount; fires when the test says so."""
+        self.stopping = True
+        return self.stopped
 
 
 def _endless(peer: Peer) -> None:

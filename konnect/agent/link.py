@@ -238,7 +238,7 @@ class ProxyLink(Link):
 
     def malformed(self, error: MalformedPacket) -> None:
         log.warn(
-            "the proxy at {peer} sent a malformed packet: {error}",
+            "the proxy at {peer} sent a malformed packet: {error} (further ones are only counted)",
             peer=self.stream.peer,
             error=error,
         )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from konnect.log import make_logger
 from konnect.net.grpc_stream import GrpcStream
 from konnect.proxy.client_window import INITIAL, PART, ClientWindow, ClientWindows
 from konnect.tunnel.ends import Bytes, chunks
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import HEADS
 from konnect.wire import data_packet, packets
+from konnect.wire.packets import MalformedPacket
 
 if TYPE_CHECKING:
     from konnect.proxy.stream_end import StreamEnd
+
+log = make_logger(__name__)
 
 
 class ClientStream:
@@ -28,11 +32,23 @@ class ClientStream:
     _owed = 0
     _paused: frozenset[StreamEnd] = frozenset()
     _blocked: tuple[StreamEnd, ...] = ()
+    _complained = False
 
     def __init__(self, stream: GrpcStream, ledger: Ledger, windows: ClientWindows) -> None:
         self._stream = stream
         self._ledger = ledger
         self._windows = windows
+
+    def _malformed(self, error: MalformedPacket) -> None:
+        """Count it, and log the first: one read may hold tens of thousands."""
+        self._ledger.malformed_packets += 1
+        if not self._complained:
+            self._complained = True
+            log.warn(
+                "client {peer} sent a malformed packet: {error} (further ones are only counted)",
+                peer=self._stream.peer,
+                error=error,
+            )
 
     # -- the window
 

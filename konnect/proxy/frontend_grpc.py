@@ -114,8 +114,7 @@ class ProxyStream(ClientStream):
         try:
             packet = packets.parse(payload)
         except MalformedPacket as error:
-            self._ledger.malformed_packets += 1
-            log.warn("client {s.peer} sent a malformed packet: {e}", s=self._stream, e=error)
+            self._malformed(error)
             return cost
         kind = int(packet.type)
         if kind == PacketType.DATA:

@@ -203,7 +203,11 @@ class AgentLink(Link):
     # -- the role's part
 
     def malformed(self, error: MalformedPacket) -> None:
-        log.warn("{link} sent a malformed packet: {error}", link=self, error=error)
+        log.warn(
+            "{link} sent a malformed packet: {error} (further ones are only counted)",
+            link=self,
+            error=error,
+        )
 
     def unknown_data(self, connect_id: int) -> None:
         if connect_id not in self._closing:

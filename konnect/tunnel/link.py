@@ -70,6 +70,7 @@ class Link:
     """
 
     handlers: dict[int, Callable[[Any, Packet], None]] = {}
+    _complained = False
 
     def __init__(
         self,
@@ -148,7 +149,9 @@ class Link:
             packet = packets.parse(payload)
         except MalformedPacket as error:
             self.ledger.malformed_packets += 1
-            self.malformed(error)
+            if not self._complained:  # one read may hold tens of thousands, and each be a log line
+                self._complained = True
+                self.malformed(error)
             return cost
         kind: int = packet.type
         if kind == DATA:
@@ -253,7 +256,7 @@ class Link:
     asking: Sequence[LinkEnd] = ()  # ends of tunnels that are not open yet
 
     def malformed(self, error: MalformedPacket) -> None:
-        """A packet could not be read (it has been counted)."""
+        """A packet could not be read (it has been counted). Called for the first one only."""
         raise NotImplementedError
 
     def stalled(self, end: LinkEnd) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.agent import link as link_module
@@ -326,8 +327,10 @@ class MisuseTests(LinkTestCase):
     def test_malformed(self) -> None:
         """Malformed packets are counted and survived (upstream's agent dies of them)."""
         socket = self.open()
-        for payload in (b"", b"\x08\x04", b"\x08\x02", b"\x08\x05", b"\xff\xff"):
-            self.says(payload)
+        with capturedLogs() as events:
+            for payload in (b"", b"\x08\x04", b"\x08\x02", b"\x08\x05", b"\xff\xff"):
+                self.says(payload)
+        self.assertEqual(len(events), 1, events)
         self.assertEqual(self.ledger.malformed_packets, 5)
         self.assertEqual(self.take(), [])
         self.says(packets.data(1, b"alive"))

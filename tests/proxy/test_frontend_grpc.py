@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from twisted.logger import capturedLogs
+
 from konnect.proxy import frontend_grpc
 from konnect.proxy.client_window import INITIAL, PART
 from konnect.tunnel.reasons import Reason
@@ -209,6 +211,16 @@ class MisuseTests(StreamTestCase):
         self.assertLess(self.c.stream.owed - self.c.stream.acknowledged, INITIAL // PART)
         self.clock.advance(frontend_grpc.LINGER)
         self.assertEqual(self.c.stream.ending, (OK, ""))
+
+    def test_malformed_are_not_all_logged(self) -> None:
+        """Malformed packets are counted, and the log tells of the first: they are small, and a
+        client may send tens of thousands at once."""
+        with capturedLogs() as events:
+            for payload in (b"", b"\x08\x01", b"\xff", b"\x08\x05"):
+                self.c.says(payload)
+        self.assertEqual(self.ledger.malformed_packets, 4)
+        self.assertEqual(len(events), 1, events)
+        self.open()
 
     def test_close_before_dial(self) -> None:
         """CLOSE_REQ before any dial is answered, and the stream goes on."""

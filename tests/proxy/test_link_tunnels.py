@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from twisted.logger import capturedLogs
+
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.recent import RecentIds
 from konnect.wire import packets
@@ -100,8 +102,10 @@ class CloseTests(LinkTestCase):
     def test_malformed(self) -> None:
         """Malformed packets of an agent are counted and cost nothing else."""
         near = self.open(1)
-        for payload in (b"", b"\x08\x01", b"\x08\x04", b"\x08\x03", b"\x08\x05", b"\xff"):
-            self.a.says(payload)
+        with capturedLogs() as events:
+            for payload in (b"", b"\x08\x01", b"\x08\x04", b"\x08\x03", b"\x08\x05", b"\xff"):
+                self.a.says(payload)
+        self.assertEqual(len(events), 1, events)
         self.assertEqual(self.ledger.malformed_packets, 6)
         self.assertEqual(self.a.take(), [])
         self.a.says(packets.data(1, b"alive"))

@@ -148,7 +148,7 @@ class TunnelTransport:
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """See IConsumer.registerProducer."""
-        if not self.connected:
+        if not self.connected or self._close_sent:
             producer.stopProducing()
         else:
             self._output.register(producer, streaming)

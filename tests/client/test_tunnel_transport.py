@@ -28,6 +28,8 @@ def data(payload: bytes) -> bytes:
 class RaisingProducer:
     """Raises when it is to produce."""
 
+    stopped = False
+
     def pauseProducing(self) -> None:
         pass
 
@@ -35,7 +37,7 @@ class RaisingProducer:
         raise ZeroDivisionError("on purpose")
 
     def stopProducing(self) -> None:
-        pass
+        self.stopped = True
 
 
 class WritingTests(GrpcCase):
@@ -282,6 +284,16 @@ class ClosingTests(GrpcCase):
         self.endpoint.flush()
         self.assertEqual(len(self.proxy.of_type(PacketType.CLOSE_REQ)), 1)
         self.proxy.send(packets.close_rsp(CONNECT_ID))
+
+    def test_a_producer_that_comes_too_late(self) -> None:
+        """A producer is stopped whose bytes could not go out any more, and not asked for them."""
+        recorder, producer = self.open(), RaisingProducer()
+        recorder.tunnel.loseConnection()
+        recorder.tunnel.registerProducer(producer, False)
+        self.clock.advance(0)
+        self.assertTrue(producer.stopped)
+        self.assertEqual(recorder.lost, [])
+        self.finish()
 
 
 class AbortTests(GrpcCase):

@@ -43,7 +43,7 @@ class ChartTests(SynchronousTestCase):
             agent_arguments,
         )
         self.assertEqual(len(of_kind(items, "DaemonSet")), 2)
-        self.assertEqual(len(of_kind(items, "PodDisruptionBudget")), 1)
+        self.assertEqual(of_kind(items, "PodDisruptionBudget"), [])
         roles = {
             role["metadata"]["name"]: role["rules"][0]["verbs"] for role in of_kind(items, "Role")
         }
@@ -113,6 +113,13 @@ class ChartTests(SynchronousTestCase):
             self.assertEqual(agent.agent_cert != "", demanded)
             self.assertNotEqual(agent.service_account_token_path, "")
 
+    def test_evictions(self) -> None:
+        """Budgets are for Deployments: one that covers a DaemonSet's pods forbids every eviction."""
+        for kind, budgets in (("Deployment", 2), ("DaemonSet", 0)):
+            half = {"kind": kind, "podDisruptionBudget": {"enabled": True}}
+            items = self.rendered({"server": half, "agent": half})
+            self.assertEqual(len(of_kind(items, "PodDisruptionBudget")), budgets)
+
     def test_stopping(self) -> None:
         """A pod of the proxy gets the time that its values say."""
         for values, seconds in (
@@ -126,7 +133,7 @@ class ChartTests(SynchronousTestCase):
         """Each half can be left out: the other may run elsewhere."""
         values = {"leases": False, "tokenAudience": "", "server": {"enabled": False}}
         kinds = {item["kind"] for item in self.rendered(values)}
-        self.assertEqual(kinds, {"ServiceAccount", "DaemonSet", "PodDisruptionBudget"})
+        self.assertEqual(kinds, {"ServiceAccount", "DaemonSet"})
         values = {"leases": False, "agent": {"enabled": False}}
         kinds = {item["kind"] for item in self.rendered(values)}
         self.assertEqual(kinds, {"ServiceAccount", "Service", "DaemonSet", "ClusterRoleBinding"})

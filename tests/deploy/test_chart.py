@@ -114,7 +114,7 @@ class ChartTests(SynchronousTestCase):
             self.assertNotEqual(agent.service_account_token_path, "")
 
     def test_evictions(self) -> None:
-        """Budgets are for Deployments: one that covers a DaemonSet's pods forbids every eviction."""
+        """Budgets are for Deployments: over a DaemonSet's pods one would forbid every eviction."""
         for kind, budgets in (("Deployment", 2), ("DaemonSet", 0)):
             half = {"kind": kind, "podDisruptionBudget": {"enabled": True}}
             items = self.rendered({"server": half, "agent": half})

@@ -14,7 +14,6 @@ from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import (
-    IDelayedCall,
     IHalfCloseableProtocol,
     IHandshakeListener,
     IProtocol,
@@ -38,6 +37,7 @@ from konnect.client.errors import (
     StreamSetupFailed,
     TunnelClosed,
 )
+from konnect.client.linger import Linger
 from konnect.client.live import Live
 from konnect.client.reaching import reach
 from konnect.net.tcp import tune
@@ -52,7 +52,8 @@ from konnect.wire.connect_client import (
 
 LINGER = 10.0
 """Seconds for a protocol without half-close to flush after the peer's end of stream, for a peer on
-TLS to stop sending after ours, and for the text of a refusal to come whole."""
+TLS to stop sending after ours, and for the text of a refusal to come whole; each after the last of
+our own bytes has gone out."""
 
 
 class ConnectDialer:
@@ -137,7 +138,7 @@ class ConnectDial(Protocol):
         self._over: Callable[[], None] | None = None
         self._waiting: EarlyTransport | None = None
         self._secure = False
-        self._linger_call: IDelayedCall | None = None
+        self._lingering: Linger | None = None
 
     async def connect(self, endpoint: IStreamClientEndpoint) -> None:
         """Reach the proxy. Raises StreamSetupFailed, or CancelledError."""
@@ -227,12 +228,8 @@ class ConnectDial(Protocol):
         transport.loseConnection()
 
     def _linger(self) -> None:
-        if self._linger_call is None:
-            self._linger_call = self._clock.callLater(LINGER, self._lingered)
-
-    def _lingered(self) -> None:
-        self._linger_call = None
-        cast(Any, self.transport).abortConnection()
+        if self._lingering is None:
+            self._lingering = Linger(self.transport, self._clock, LINGER)
 
     def writeConnectionLost(self) -> None:
         half_closeable: Any = IHalfCloseableProtocol(self._inner, None)
@@ -240,9 +237,9 @@ class ConnectDial(Protocol):
             half_closeable.writeConnectionLost()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._linger_call is not None:
-            self._linger_call.cancel()
-            self._linger_call = None
+        if self._lingering is not None:
+            self._lingering.stop()
+            self._lingering = None
         if self._waiting is not None:
             self._waiting.give()
             self._waiting = None

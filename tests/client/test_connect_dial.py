@@ -276,6 +276,23 @@ class HalfCloseTests(ConnectCase):
         self.clock.advance(0.1)
         self.assertEqual(aborted, [True])
 
+    def test_closing_while_bytes_go_out(self) -> None:
+        """A slow peer gets all that was written before: over TLS its own bytes are no sign that it
+        has ours."""
+        recorder = self.open()
+        connection, transport = self.connection(recorder), recorder.transport
+        aborted: list[bool] = []
+        transport.abortConnection = lambda: aborted.append(True)
+        connection._secure = transport.disconnecting = True
+        transport.unwritten = 3
+        connection.dataReceived(b"progress")
+        for left in (2, 1, 0):
+            transport.unwritten = left
+            self.clock.advance(LINGER)
+            self.assertEqual(aborted, [])
+        self.clock.advance(LINGER)
+        self.assertEqual(aborted, [True])
+
     def test_before_the_answer(self) -> None:
         """A proxy that ends its stream instead of answering fails the dial."""
         dialed = self.dial()

@@ -20,6 +20,7 @@ from konnect.app.log_format import event_format
 from konnect.app.log_output import LogOutput, make_output
 from konnect.app.signals import Signals
 from konnect.log import make_logger, set_level
+from konnect.net import lookups
 from konnect.net.clock import steady
 
 log = make_logger(__name__)
@@ -81,6 +82,7 @@ def program(
     `options` are those that its config was made of.
     """
     steady(reactor)
+    lookups.install(reactor)
     open_files.take_all()
     allocator.keep_more()
     set_level(logging.level, logging.rules)

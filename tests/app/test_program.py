@@ -20,16 +20,21 @@ from konnect.app.listening import CannotListen
 from konnect.app.program import Program, program
 from konnect.app.proxy_options import ProxyOptions
 from konnect.app.signals import Signals
+from konnect.net import lookups
 from tests.lines import Lines
 
 
 class ProgramTests(SynchronousTestCase):
     def test_steady(self) -> None:
-        """The reactor that a program was given keeps timers' length when the clock is set."""
+        """The reactor that a program was given keeps timers' length when the clock is set, and
+        makes no lookup that nobody waits for."""
+        improved: list[object] = []
+        self.patch(lookups, "install", improved.append)
         self.addCleanup(log.set_level, tx._log_level)
         reactor = Clock()
         service = SimpleNamespace(name="konnect-proxy", hurry=None, reread=None)
         program(service, reactor, LogConfig(), ProxyOptions(), hurried_exit_code=1)
+        self.assertEqual(improved, [reactor])
         before = reactor.seconds()
         reactor.advance(-3600)
         self.assertGreaterEqual(reactor.seconds(), before)

@@ -39,15 +39,22 @@ FormatEvent = Callable[[LogEvent], str | None]
 """An event as text that ends with a line feed; None or empty: not to be logged."""
 
 
+_CONTROLS = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
+}
+"""Characters that would do something to a terminal: names that peers send stand in lines."""
+
+
 def with_header(event: LogEvent) -> str | None:
     """Twisted's own form: time, module and level, then the text."""
-    return formatEventAsClassicLogText(event)
+    text = formatEventAsClassicLogText(event)
+    return text.translate(_CONTROLS) if text else None
 
 
 def without_header(event: LogEvent) -> str | None:
     """The text alone."""
     text = eventAsText(event, includeTimestamp=False, includeSystem=False)
-    return text.replace("\n", "\n\t") + "\n" if text else None
+    return text.replace("\n", "\n\t").translate(_CONTROLS) + "\n" if text else None
 
 
 @implementer(ILogObserver)

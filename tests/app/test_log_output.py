@@ -56,6 +56,12 @@ class LogOutputTests(SynchronousTestCase):
         self.logger(skip_headers=True).info("one\ntwo")
         self.assertEqual(self.stderr.getvalue(), "one\n\ttwo\n")
 
+    def test_names_for_a_terminal(self) -> None:
+        """What a peer has sent does nothing to the terminal that shows a line of it."""
+        for skip_headers in (False, True):
+            self.logger(skip_headers=skip_headers).warn("{name}", name="\x1b[2J\rh\u00e9\x9b1m\x7f")
+            self.assertTrue(self.stderr.getvalue().endswith("\\x1b[2J\\x0dh\u00e9\\x9b1m\\x7f\n"))
+
     def test_severities(self) -> None:
         """stderr gets the severities from its threshold on, files get all of them."""
         logger = self.logger(self.files, skip_headers=True, stderr_from=2)

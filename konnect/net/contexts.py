@@ -36,9 +36,12 @@ VERSIONS = {
 _FORBIDDEN = ("1.0", "1.1")
 _WEAK = b":@SECLEVEL=0"
 
-# Send the chain that is in the file and nothing out of the CA bundle, as Go does. OpenSSL's
-# SSL_MODE_NO_AUTO_CHAIN, part of its stable ABI; pyOpenSSL has no name for it.
-_MODE_NO_AUTO_CHAIN = 0x8
+# Two of OpenSSL's SSL_MODE_, part of its stable ABI, for which pyOpenSSL has no names.
+# Send the chain that is in the file and nothing out of the CA bundle, as Go does.
+_NO_AUTO_CHAIN = 0x8
+# End a call of SSL_write after each record: pyOpenSSL's own default, and 16 calls for each of our
+# writes of 256 KiB (`konnect.net.hub.tls_records.RUN`).
+_ENABLE_PARTIAL_WRITE = 0x1
 
 # A server names the authorities it trusts when it asks for a certificate. Twisted's TLS transport
 # passes on at most 32 KiB at a time while a handshake waits for the peer, so a longer list would
@@ -111,7 +114,8 @@ def _context(method: int, minimum: str, ciphers: Sequence[str] = ()) -> SSL.Cont
     context = SSL.Context(method)
     context.set_min_proto_version(VERSIONS[minimum])
     context.set_cipher_list(suites + _WEAK if minimum in _FORBIDDEN else suites)
-    context.set_mode(_MODE_NO_AUTO_CHAIN)
+    context.set_mode(_NO_AUTO_CHAIN)
+    context.clear_mode(_ENABLE_PARTIAL_WRITE)
     context.set_options(
         SSL.OP_NO_COMPRESSION
         | SSL.OP_NO_RENEGOTIATION

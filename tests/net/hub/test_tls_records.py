@@ -1,12 +1,15 @@
-"""How many TLS records one read of the hub's takes."""
+"""How many TLS records one read of the hub's takes, and how many one call writes."""
 
 from __future__ import annotations
 
 import socket
+from random import Random
 
-from konnect.net.hub.loop import RECORDS
+from konnect.net.hub.loop import RECORD, RECORDS
+from konnect.net.hub.tls_records import RUN
 from konnect.net.tls import expect_short_records
 from tests.functional.waiting import until
+from tests.net.hub.peers import Recorder
 from tests.net.hub.test_tls_streams import TlsCase
 
 SAID = [bytes((65 + number,)) * 10 for number in range(RECORDS + 4)]
@@ -41,3 +44,44 @@ class ShortRecordsTests(TlsCase):
         self.assertEqual(
             await self.reads(expected=True), [b"".join(most), b"".join(SAID[RECORDS:])]
         )
+
+
+class LargeWritesTests(TlsCase):
+    """More than one record at a time."""
+
+    async def test_calls(self) -> None:
+        """Four full records are one call, and pieces of any size are joined to them."""
+        protocol, remote = await self.secured()
+        random = Random(1)
+        pieces = [random.randbytes(size) for size in (26, 3 * RUN - 100, 5, RECORD, 9000, 70)]
+        said = b"".join(pieces)
+        sizes: list[int] = []
+        ssl = protocol.wire.getHandle()
+        send = ssl.send
+
+        def counted(data: bytes | memoryview) -> int:
+            sizes.append(send(data))
+            return sizes[-1]
+
+        ssl.send = counted
+        protocol.wire.writeSequence(pieces)
+        self.assertEqual(await remote.hear(len(said)), said)
+        self.assertEqual(sizes, [RUN, RUN, RUN, len(said) - 3 * RUN])
+
+    async def test_not_corked_afterwards(self) -> None:
+        """The kernel keeps nothing back: neither behind the last record, nor when it is full."""
+        protocol, remote = await self.secured()
+        said = Random(2).randbytes(40 * 1024 * 1024)
+        protocol.wire.write(said)
+        await until(lambda: protocol.wire.unwritten < len(said), "the first bytes to leave")
+        self.assertGreater(protocol.wire.unwritten, 0)
+        self.assertFalse(self.corked(protocol))
+        self.assertEqual(await remote.hear(len(said)), said)
+        self.assertEqual(protocol.wire.unwritten, 0)
+        self.assertFalse(self.corked(protocol))
+
+    @staticmethod
+    def corked(protocol: Recorder) -> int:
+        """What the kernel says of the socket."""
+        sock = protocol.wire.getHandle()
+        return int(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK))

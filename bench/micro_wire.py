@@ -61,7 +61,7 @@ class Sink:
     def packets(self, data: bytes, view: memoryview, position: int, stream: Any) -> int:
         return position
 
-    for_h2 = window_update = goaway = nothing
+    joined = for_h2 = window_update = goaway = nothing
 
 
 def feeding(operations: int) -> Run:

@@ -139,6 +139,10 @@ class ProxyStream(ClientStream):
             self._stray_data(connect_id)
         return self._owe(cost)
 
+    def joined(self, packets: int) -> None:
+        """See `konnect.wire.inlet.PacketSink`."""
+        self._ledger.packets["from_client", "DATA"] += packets
+
     def half_closed(self) -> None:
         """The client has ended its side: as upstream, OK, and its tunnels are closed."""
         self._over(Reason.CLIENT_CLOSED)

@@ -184,6 +184,10 @@ class Link:
             self.unknown_data(connect_id)
         return cost
 
+    def joined(self, packets: int) -> None:
+        """See `konnect.wire.inlet.PacketSink`."""
+        self.ledger.packets[self._data_in] += packets
+
     far_side_closed: Reason
     """The reason of a tunnel whose far side, seen from this link's program, ended first."""
 

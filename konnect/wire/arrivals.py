@@ -35,6 +35,7 @@ class Arrivals:
         "_worth_claiming",
         "deliver",
         "events",
+        "gathering",
         "overhead",
     )
 
@@ -52,6 +53,8 @@ class Arrivals:
         self.events: list[Event] = []
         self.deliver: Callable[[list[Event]], None] | None = None
         """Acts on the events so far: what an inlet gives must not overtake them."""
+        self.gathering: Stream | None = None
+        """Of whose bytes some wait for the end of the read."""
         self.overhead = reactions.overhead
         """Of what floods are made."""
 
@@ -61,14 +64,34 @@ class Arrivals:
         self._show_h2(piece)
 
     def _show_h2(self, piece: bytes | memoryview) -> None:
+        if self.gathering is not None:
+            self.let_go()
         reactions = self._reactions
         for event in self._streams.http2.receive_data(piece):
             reaction = reactions.table.get(event.__class__)
             if reaction is not None:
                 reaction(reactions, event, self.events)
 
+    def let_go(self) -> None:
+        """The read is over, or something else comes: pass on what waits of the last stream."""
+        stream, self.gathering = self.gathering, None
+        if stream is None:
+            return
+        inlet = stream.inlet
+        assert inlet is not None
+        if not inlet.waiting:
+            return
+        if stream.deaf:
+            inlet.forget()
+            return
+        back = inlet.let_go()
+        if back and self._live.get(stream.id) is stream:
+            self._streams.give_back(stream, back)
+
     def run(self, run: Run) -> None:
         """Frames that came together, and what they do (`runs`)."""
+        if self.gathering is not None:
+            self.let_go()
         self.overhead.add_all(run.kinds)
         streams, reactions = self._streams, self._reactions
         if run.widens:
@@ -92,6 +115,8 @@ class Arrivals:
         """See `FrameSink`. Raises `ProtocolViolation`."""
         if not piece:
             self.overhead.add(frames.DATA)
+        if self.gathering is not None and self.gathering.id != stream_id:
+            self.let_go()
         streams = self._streams
         live = self._live
         stream = live.get(stream_id)
@@ -120,6 +145,10 @@ class Arrivals:
                 self._messages(stream_id, piece, padding)
             else:
                 back = inlet.feed(piece) + padding
+                if inlet.waiting:
+                    self.gathering = stream
+                    if inlet.error is not None:
+                        self.let_go()
                 if live.get(stream_id) is stream:
                     if inlet.error is not None:
                         self._reactions.refuse(stream, inlet.error, self.events)
@@ -137,6 +166,8 @@ class Arrivals:
 
     def packets(self, data: bytes, view: memoryview, position: int, stream: Stream) -> int:
         """See `FrameSink`."""
+        if self.gathering is not None and self.gathering is not stream:
+            self.let_go()
         inlet = stream.inlet
         if inlet is None or inlet.midway or stream.deaf:
             return position
@@ -146,6 +177,8 @@ class Arrivals:
         windows, own = streams.windows, stream.windows
         room = min(windows.into, own.into)
         position, charge, back = take(data, view, position, stream, room, self._largest)
+        if inlet.waiting:
+            self.gathering = stream
         if charge:
             windows.into -= charge
             own.into -= charge
@@ -209,4 +242,5 @@ class Arrivals:
 
     def goaway(self, body: memoryview) -> None:
         """See `FrameSink`. Raises `ProtocolViolation`."""
+        self.let_go()
         self._reactions.goaway(body, self.events)

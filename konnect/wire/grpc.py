@@ -114,6 +114,8 @@ class GrpcConnection(StreamCalls):
                 if data:
                     self._splitter.split(data, arrivals)
                     remembered.learn_run()
+            if arrivals.gathering is not None:
+                arrivals.let_go()
         except frames.ProtocolViolation as error:
             self._fail(error.code, str(error), events)
         except ProtocolError as error:
@@ -216,6 +218,7 @@ class GrpcConnection(StreamCalls):
         self.streams.out.append(frames.goaway(last, code, debug))
 
     def _fail(self, code: int, text: str, events: list[Event]) -> None:
+        self._arrivals.let_go()
         self.closed = True
         last = min(self.streams.refused_above, self._http2.highest_inbound_stream_id)
         # h2 has made a GOAWAY for the errors that it found itself, but without a word of

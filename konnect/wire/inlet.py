@@ -21,6 +21,7 @@ from konnect.wire.framing import (
     FramingError,
     MessageTooLarge,
 )
+from konnect.wire.gathering import Gathering
 
 _ENOUGH = PREFIX_SIZE + LONGEST_HEAD
 
@@ -35,24 +36,26 @@ class PacketSink(Protocol):
         """Some of a DATA packet's payload; with its first piece the heads cost as well, so that
         `cost` is more than the piece's length."""
 
+    def joined(self, packets: int) -> None:
+        """The next piece holds the payloads of so many packets more than one."""
+
     def packet(self, payload: bytes, cost: int) -> int:
         """A whole message of any other kind."""
 
 
-class PacketInlet:
+class PacketInlet(Gathering):
     """One stream's received bytes, on their way to a `PacketSink`."""
 
     __slots__ = (
         "_collected",
         "_collecting",
-        "_connect_id",
         "_left",
+        "_midway_id",
         "_missing",
         "_rest",
         "error",
         "limit",
         "midway",
-        "sink",
         "taken",
     )
 
@@ -62,12 +65,13 @@ class PacketInlet:
         :param collecting: what large messages may take that are collected, in all.
         """
         self.sink = sink
+        self.waiting = 0
         self.limit = limit
         self.midway = False
         """Whether any of the following is set: the next byte does not begin a message."""
         # Bytes to come of the DATA packet whose payload is being passed on, and its tunnel.
         self._left = 0
-        self._connect_id = 0
+        self._midway_id = 0
         # A message that is collected, and the bytes that it lacks.
         self._collected: bytearray | None = None
         self._missing = 0
@@ -95,7 +99,6 @@ class PacketInlet:
         position = back = 0
         if self.midway:
             data, position, back = self._go_on(data)
-        sink = self.sink
         end = len(data)
         while position < end:
             start = position + PREFIX_SIZE
@@ -120,13 +123,15 @@ class PacketInlet:
                     if payload == end:
                         # There is no payload to go with the heads yet.
                         return back + self._keep(data, position)
-                    self._connect_id = connect_id
+                    self._midway_id = connect_id
                     self._left = stop - end
                     self.midway = True
                     stop = end
-                back += sink.data(connect_id, data[payload:stop], stop - position)
+                back += self.pass_on(connect_id, data[payload:stop], stop - position)
             elif stop <= end:
-                back += sink.packet(bytes(data[start:stop]), stop - position)
+                if self.waiting:
+                    back += self.let_go()
+                back += self.sink.packet(bytes(data[start:stop]), stop - position)
             else:
                 self._begin(data[start:], size)
                 # The window takes it back at once: it might be smaller than the message.
@@ -151,7 +156,7 @@ class PacketInlet:
             position = min(self._left, size)
             self._left -= position
             self.midway = self._left > 0
-            return data, position, self.sink.data(self._connect_id, data[:position], position)
+            return data, position, self.pass_on(self._midway_id, data[:position], position)
         if self._collected is not None:
             position, back = self._collect(self._collected, data)
             return data, position, back
@@ -188,4 +193,5 @@ class PacketInlet:
             return size, size
         self.close()
         cost = PREFIX_SIZE + len(collected)
-        return size, size + self.sink.packet(bytes(collected), cost) - cost
+        back = self.let_go() if self.waiting else 0
+        return size, size + back + self.sink.packet(bytes(collected), cost) - cost

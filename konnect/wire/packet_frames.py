@@ -96,10 +96,14 @@ def take(
                         if length > 0x3FFF:
                             length, at = read_varint(data, at - 2, stop)
                     if at + length == stop and length and connect_id > 0:
-                        payload = data[at:stop] if length <= COPIED else view[at:stop]
-                        back += give(connect_id, payload, cost)
+                        if length <= COPIED and not inlet.waiting:
+                            back += give(connect_id, data[at:stop], cost)
+                        else:
+                            back += inlet.pass_on(connect_id, view[at:stop], cost)
                         position = stop
                         continue
+        if inlet.waiting:
+            back += inlet.let_go()
         back += give_other(data[stop - size : stop], cost)
         position = stop
     return position, room - left, back

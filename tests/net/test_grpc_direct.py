@@ -20,6 +20,9 @@ class Sink:
         self.listener.told.append((connect_id, bytes(piece)))
         return cost
 
+    def joined(self, packets: int) -> None:
+        """Of no matter here."""
+
     def packet(self, payload: bytes, cost: int) -> int:
         self.listener.told.append(payload)
         return cost

@@ -49,6 +49,10 @@ class Sink:
         self.last = piece
         return cost if self.give_back else 0
 
+    def joined(self, packets: int) -> None:
+        assert packets > 0
+        self.begun += packets
+
     def packet(self, payload: bytes, cost: int) -> int:
         self.packets.append(payload)
         self.cost += cost
@@ -72,7 +76,13 @@ class InletTests(SynchronousTestCase):
         self.inlet = PacketInlet(self.sink, LIMIT)
 
     def feed(self, *pieces: bytes) -> int:
-        return sum(self.inlet.feed(memoryview(piece)) for piece in pieces)
+        """Each piece is one read."""
+        back = 0
+        for piece in pieces:
+            back += self.inlet.feed(memoryview(piece))
+            if self.inlet.waiting:
+                back += self.inlet.let_go()
+        return back
 
     @given(MESSAGES, st.lists(st.integers(0, 4000), max_size=12))
     def test_any_split(self, messages: list[bytes], cuts: list[int]) -> None:

@@ -24,6 +24,7 @@ from zope.interface import implementer
 
 from konnect.net.hub.facts import Socket
 from konnect.net.hub.loop import IN, OUT, Hub
+from konnect.net.hub.tls_connection import Connection
 from konnect.net.hub.tls_records import TlsRecords
 from konnect.net.hub.transport import DONE, LOST
 from konnect.net.tls import ClientTls, ServerTls
@@ -51,7 +52,7 @@ class TlsTransport(TlsRecords):
         **more: Any,
     ) -> None:
         plain: Any = sock  # pyOpenSSL asks it for its descriptor only
-        ssl = SSL.Connection(tls.context, plain)
+        ssl = Connection(tls.context, plain)
         super().__init__(hub, sock, protocol, peer, ssl, **more)
         self._calls_first = isinstance(tls, ClientTls)
         if isinstance(tls, ClientTls):

@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from konnect.net.hub.facts import Socket
 from konnect.net.hub.loop import RECORD, Hub
 from konnect.net.hub.output import Chunk
+from konnect.net.hub.tls_connection import PlainConnection
 from konnect.net.hub.transport import LOST, StreamTransport
 
 SHORT = RECORD - 512
@@ -48,11 +49,11 @@ class TlsRecords(StreamTransport):
         sock: Socket,
         protocol: Any,
         peer: tuple[int, Any],
-        ssl: SSL.Connection,
+        ssl: PlainConnection,
         **more: Any,
     ) -> None:
         super().__init__(hub, sock, protocol, peer, **more)
-        self._ssl: SSL.Connection | None = ssl
+        self._ssl: PlainConnection | None = ssl
         self._short = SHORT
         self._sending: Chunk | None = None  # what OpenSSL was given and must be given again
         self._unfinished: Exception | None = None  # an end that came while reading was paused
@@ -82,22 +83,14 @@ class TlsRecords(StreamTransport):
 
     def _records(self) -> tuple[bytes, Exception | None]:
         """What can be read now, and the end that was met."""
-        recv = self._ssl.recv  # type: ignore[union-attr]
-        records: list[bytes] = []
-        end: Exception | None = None
-        try:
-            for _ in range(self._hub.records):
-                record = recv(RECORD)
-                records.append(record)
-                if len(record) < self._short:
-                    break
-        except SSL.WantReadError:
-            pass
-        except SSL.WantWriteError:
+        assert self._ssl is not None
+        data, stopped = self._ssl.read_records(self._hub.records, self._short)
+        if stopped is None or isinstance(stopped, SSL.WantReadError):
+            return data, None
+        if isinstance(stopped, SSL.WantWriteError):
             self.startWriting()
-        except SSL.Error as error:
-            end = error.with_traceback(None)
-        return records[0] if len(records) == 1 else b"".join(records), end
+            return data, None
+        return data, stopped
 
     def _read_rest(self) -> None:
         data, _ = self._records()
@@ -127,7 +120,7 @@ class TlsRecords(StreamTransport):
     def _send(self) -> bool:
         ssl = self._ssl
         assert ssl is not None
-        send = ssl.send
+        write = ssl.write_records
         sending = self._sending
         corked = self._queued > RECORD and self._is_tcp()
         if corked:
@@ -139,7 +132,7 @@ class TlsRecords(StreamTransport):
                         return True
                     sending = self._next()
                 while sending:
-                    sent = send(sending)
+                    sent = write(sending)
                     self._queued -= sent
                     sending = memoryview(sending)[sent:] if sent < len(sending) else b""
                 sending = None

@@ -57,13 +57,13 @@ class LargeWritesTests(TlsCase):
         said = b"".join(pieces)
         sizes: list[int] = []
         ssl = protocol.wire.getHandle()
-        send = ssl.send
+        write = ssl.write_records
 
         def counted(data: bytes | memoryview) -> int:
-            sizes.append(send(data))
+            sizes.append(write(data))
             return sizes[-1]
 
-        ssl.send = counted
+        ssl.write_records = counted
         protocol.wire.writeSequence(pieces)
         self.assertEqual(await remote.hear(len(said)), said)
         self.assertEqual(sizes, [RUN, RUN, RUN, len(said) - 3 * RUN])

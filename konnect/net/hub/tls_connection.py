@@ -6,7 +6,8 @@ are asked for when there are any: eight uploads took 0.88 to 0.90 of the CPU, ei
 to 0.98 (measured).
 
 This takes names of pyOpenSSL's that are not public; Twisted takes some of them too. Where one is
-missing, `Connection` is `PlainConnection`, which does the same by public calls.
+missing, `Connection` is `PlainConnection`, which does the same by public calls
+(docs/decisions/0012-openssl-calls.md).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class PlainConnection(SSL.Connection):
         """
         size = 0
         try:
-            for _ in range(most):
+            for _ in range(min(most, RECORDS)):
                 got = self.recv_into(_pad[size : size + RECORD])
                 size += got
                 if got < short:
@@ -54,7 +55,7 @@ class DirectConnection(PlainConnection):
         """See `PlainConnection`."""
         ssl = self._ssl
         size = 0
-        for _ in range(most):
+        for _ in range(min(most, RECORDS)):  # OpenSSL is told a place, and not where the pad ends
             got = _read(ssl, _place + size, RECORD)
             if got <= 0:
                 try:

@@ -58,6 +58,13 @@ class DirectTests(SynchronousTestCase):
         self.assertEqual(self.ours.read_records(2, 0), (b"aaaabbbb", None))
         self.assertEqual(self.ours.read_records(2, 4)[0], b"cccc")
 
+    def test_no_more_than_there_is_room_for(self) -> None:
+        """Whatever is asked for."""
+        for _ in range(RECORDS + 2):
+            self.theirs.write_records(b"x")
+        data, _ = self.ours.read_records(RECORDS + 2, 0)
+        self.assertEqual(len(data), RECORDS)
+
     def test_what_is_read_is_kept(self) -> None:
         """The next read takes nothing away of what the last one gave."""
         self.theirs.write_records(b"first")

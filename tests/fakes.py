@@ -7,6 +7,7 @@ no peer may ever be sent: `FakeStream` a malformed packet, an empty DATA or one 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -96,6 +97,9 @@ class FakeStream(GrpcStream):
 
     def send_data(self, head: bytes, payload: Bytes) -> bool:
         return self.send(head + payload)
+
+    def send_run(self, run: Sequence[tuple[bytes, Bytes]]) -> bool:
+        return [self.send_data(head, payload) for head, payload in run][-1]
 
     @property
     def largest_message(self) -> int:

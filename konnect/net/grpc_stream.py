@@ -56,6 +56,10 @@ class GrpcStream:
         """`send(head + payload)`, and where nothing is in its way past every queue, uncopied."""
         return self._protocol._send(self, head, payload)
 
+    def send_run(self, run: Sequence[tuple[bytes, bytes | memoryview]]) -> bool:
+        """`send_data` for each head and payload, in one write as far as nothing is in their way."""
+        return self._protocol._send_run(self, run)
+
     @property
     def largest_message(self) -> int:
         """Bytes of the largest message that `send_data` can send so."""

@@ -7,7 +7,7 @@ written to the transport at once, and a large payload is not copied on its way t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.protocol import Protocol
@@ -111,6 +111,27 @@ class StreamTable(Protocol):
         if not self._receiving:
             self._flush()
         return wire.writable(stream.id)
+
+    def _send_run(
+        self, stream: GrpcStream, run: Sequence[tuple[bytes, bytes | memoryview]]
+    ) -> bool:
+        if len(run) == 1:
+            return self._send(stream, *run[0])
+        pieces: list[bytes | memoryview] = []
+        if not self._blocked and self._closing is None and self._takes_views:
+            for head, payload in run:
+                before = self._direct(stream.id, head, len(payload))
+                if before is None:
+                    break
+                pieces += (before, payload)
+        if pieces:
+            self.transport.writeSequence(pieces)
+            if self._blocked:
+                self._waiting[stream] = None
+        room = not self._blocked
+        for head, payload in run[len(pieces) // 2 :]:
+            room = self._send(stream, head, payload)
+        return room
 
     def _cut_through(self, stream: GrpcStream, sink: PacketSink) -> None:
         limits = self._wire.limits

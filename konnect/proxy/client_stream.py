@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from konnect.log import make_logger
 from konnect.net.grpc_stream import GrpcStream
 from konnect.proxy.client_window import INITIAL, PART, ClientWindow, ClientWindows
-from konnect.tunnel.ends import Bytes, chunks
+from konnect.tunnel.ends import Bytes
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import HEADS
+from konnect.tunnel.link import HEADS, SMALL
 from konnect.wire import data_packet, packets
 from konnect.wire.packets import MalformedPacket
 
@@ -94,10 +94,14 @@ class ClientStream:
     def send_data(self, end: StreamEnd, data: Bytes) -> bool:
         """Send a destination's bytes; False: the end's `writable` will say when there is room."""
         stream = self._stream
-        room = True
-        for piece in chunks(data, stream.largest_message - HEADS):
+        size = len(data)
+        if size <= SMALL:
             self._ledger.packets["to_client", "DATA"] += 1
-            room = stream.send_data(data_packet.head(end.head, len(piece)), piece)
+            room = stream.send_data(data_packet.head(end.head, size), data)
+        else:
+            run = data_packet.cut(end.head, data, stream.largest_message - HEADS)
+            self._ledger.packets["to_client", "DATA"] += len(run)
+            room = stream.send_run(run)
         if not room and end not in self._blocked:
             self._blocked += (end,)
         return room

@@ -7,7 +7,6 @@ the calls below. Bytes never pass through the `Tunnel` object; only beginnings a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,13 +15,6 @@ if TYPE_CHECKING:
     from konnect.tunnel.tunnel import Tunnel
 
 Bytes = bytes | memoryview
-
-
-def chunks(data: Bytes, most: int) -> Sequence[Bytes]:
-    """`data` in pieces of at most `most` bytes; the usual single piece is not copied."""
-    if len(data) <= most:
-        return (data,)
-    return [data[i : i + most] for i in range(0, len(data), most)]
 
 
 class End:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from konnect.tunnel import window
-from konnect.tunnel.ends import Bytes, chunks
+from konnect.tunnel.ends import Bytes
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.message_stream import MessageStream
@@ -230,11 +230,11 @@ class Link:
             if stock is not None:
                 stock.data(end.connect_id, len(head) + size)
         else:
-            for piece in chunks(data, stream.largest_message - HEADS):
-                ledger.packets[self._data_out] += 1
-                head = data_packet.head(end.head, len(piece))
-                room = stream.send_data(head, piece)
-                if stock is not None:
+            run = data_packet.cut(end.head, data, stream.largest_message - HEADS)
+            ledger.packets[self._data_out] += len(run)
+            room = stream.send_run(run)
+            if stock is not None:
+                for head, piece in run:
                     stock.data(end.connect_id, len(head) + len(piece))
         if not room:
             self._parking.park(end, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
@@ -13,6 +14,9 @@ class MessageStream(Protocol):
 
     def send_data(self, head: bytes, payload: bytes | memoryview) -> bool:
         """`send(head + payload)`, uncopied where that can be."""
+
+    def send_run(self, run: Sequence[tuple[bytes, bytes | memoryview]]) -> bool:
+        """`send_data` for each, with one write for all that can be sent so."""
 
     @property
     def queued(self) -> int:

@@ -8,6 +8,8 @@ sends, however legal, is None here and goes through protobuf. For 64 KiB of payl
 
 from __future__ import annotations
 
+Payload = bytes | memoryview
+
 TYPE_AND_TAG = b"\x08\x04\x22"
 """The first fields of a canonical DATA packet; behind them stands its rest's length."""
 
@@ -49,6 +51,22 @@ def head(middle: bytes, size: int) -> bytes:
         )  # fmt: skip
     length = varint(size)
     return TYPE_AND_TAG + varint(rest + len(length)) + middle + length
+
+
+def cut(middle: bytes, data: Payload, most: int) -> list[tuple[bytes, Payload]]:
+    """`data` as DATA packets with up to `most` bytes each: heads, and payloads that are not
+    copied where there is one."""
+    size = len(data)
+    if size <= most:
+        return [(head(middle, size), data)]
+    view = memoryview(data)
+    full = head(middle, most)
+    packets: list[tuple[bytes, Payload]] = [
+        (full, view[start : start + most]) for start in range(0, size - most, most)
+    ]
+    rest = view[len(packets) * most :]
+    packets.append((head(middle, len(rest)), rest))
+    return packets
 
 
 def build(connect_id: int, payload: bytes) -> bytes:

@@ -70,6 +70,51 @@ class DirectTests(GrpcTestCase):
         self.wire.run()
         self.assertEqual(theirs.take(), [head + b"x" * 20000])
 
+    def test_a_run(self) -> None:
+        """Several messages are one write, up to the first that the window has no room for; those
+        behind it follow through the queue."""
+        stream, _, _, theirs = self.open()
+        stream.send(b"first")
+        self.wire.run()
+        theirs.take()
+        payload = bytes(range(250)) * 480
+        run = data_packet.cut(data_packet.middle(7), payload, stream.largest_message - 64)
+        self.patch(self.client, "_takes_views", True)
+        writes: list[list[Bytes]] = []
+        socket = self.wire.client
+
+        def write_all(pieces: list[Bytes]) -> None:
+            writes.append(pieces)
+            socket.write(b"".join(pieces))
+
+        socket.writeSequence = write_all  # type: ignore[attr-defined]
+        stream.send_run(run)
+        (pieces,) = writes
+        at_once = len(pieces) // 2
+        self.assertGreater(at_once, 1)
+        self.assertLess(at_once, len(run))
+        self.assertGreater(stream.queued, 0)
+        for _ in range(8):
+            self.wire.run()
+        self.assertTrue(theirs.take() == [head + bytes(piece) for head, piece in run])
+
+    def test_a_run_that_fills_the_transport(self) -> None:
+        """It is told of room as after one message."""
+        stream, mine, *_ = self.open()
+        stream.send(b"first")
+        self.wire.run()
+        self.patch(self.client, "_takes_views", True)
+
+        def full(data: list[Bytes]) -> None:
+            self.wire.client.write(b"".join(data))
+            self.client.pauseProducing()
+
+        self.wire.client.writeSequence = full  # type: ignore[attr-defined]
+        self.assertFalse(stream.send_run([(HEAD, b"hello"), (HEAD, b"world")]))
+        self.assertEqual((stream.queued, mine.take()), (0, []))
+        self.client.resumeProducing()
+        self.assertEqual(mine.take(), ["writable"])
+
     def test_told_of_room(self) -> None:
         """A stream that was told to stop by a full transport, with nothing queued, hears when the
         transport has room again."""

@@ -35,6 +35,18 @@ class DataPacketTests(SynchronousTestCase):
             self.assertEqual(packet, by_protobuf(300, payload))
             self.assertEqual(data_packet.read(packet), (300, payload))
 
+    @given(INT64, st.binary(min_size=1, max_size=300), st.integers(1, 310))
+    def test_cut(self, connect_id: int, data: bytes, most: int) -> None:
+        """Every piece is a packet as it would be built alone; one that fits is not touched."""
+        run = data_packet.cut(data_packet.middle(connect_id), data, most)
+        pieces = [data[start : start + most] for start in range(0, len(data), most)]
+        self.assertEqual(
+            [head + payload for head, payload in run],
+            [data_packet.build(connect_id, piece) for piece in pieces],
+        )
+        if len(data) <= most:
+            self.assertIs(run[0][1], data)
+
     @given(st.integers(min_value=1, max_value=2**63 - 1), st.binary(min_size=1, max_size=300))
     def test_reads_what_protobuf_builds(self, connect_id: int, payload: bytes) -> None:
         """A canonical packet is read without protobuf."""

@@ -26,6 +26,8 @@ class Transport:
     def write(self, data: bytes) -> None:
         self.out.append(data)
 
+    write_now = write
+
     def writeSequence(self, pieces: Any) -> None:
         self.out.extend(pieces)
 

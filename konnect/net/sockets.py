@@ -132,8 +132,10 @@ class SocketEnd(End):
     def write(self, data: Bytes) -> None:
         if self._full:
             self._backlog.put(data)
+        elif self._takes_views:
+            self.transport.write_now(data)
         else:
-            self.transport.write(data if self._takes_views else bytes(data))
+            self.transport.write(bytes(data))
 
     def pause(self) -> None:
         if self.transport is not None:

@@ -112,7 +112,7 @@ class ConnectEnd(SocketEnd):
     def write(self, data: Bytes) -> None:
         if self._hold.over:
             if self._takes_views and not self._full:
-                self.transport.write(data)
+                self.transport.write_now(data)
             else:
                 super().write(data)
         elif self.other is not None:

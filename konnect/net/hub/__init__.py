@@ -7,15 +7,17 @@ reactor. For a whole pair of proxy and agent, stock transports gave 605 MB/s dow
 with one tunnel and 18,600 with sixteen, and an echo starved beside a bulk download; this way it was
 779, 5998, 36,000, and 1574 a second beside the download.
 
-    loop        the epoll, its turns and the flush at each turn's end
-    output      what is written: gathered, sent, queued; producers
-    transport   plain stream sockets
-    tls         TLS with pyOpenSSL directly on the socket
-    ports       listening
-    connecting  one attempt to connect
-    reactor     the stock reactor, except that its connections and ports are the hub's
-    endpoints   TLS servers and clients
-    dialing     the agent's way to destinations
+    loop          the epoll, its turns and the flush at each turn's end
+    output        what is written: gathered, sent, queued; producers
+    kind          what that asks of plain and TLS transports
+    plain_output  how plain sockets send it
+    transport     plain stream sockets
+    tls           TLS with pyOpenSSL directly on the socket
+    ports         listening
+    connecting    one attempt to connect
+    reactor       the stock reactor, except that its connections and ports are the hub's
+    endpoints     TLS servers and clients
+    dialing       the agent's way to destinations
 
 What it does not do: protocols know nothing of it and run unchanged on stock transports, datagrams,
 other platforms than Linux, `startTLS`, passing file descriptors.

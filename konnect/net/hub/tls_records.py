@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 
 from konnect.net.hub.facts import Socket
 from konnect.net.hub.loop import RECORD, Hub
-from konnect.net.hub.output import Chunk
+from konnect.net.hub.output import Chunk, Output
 from konnect.net.hub.tls_connection import PlainConnection
 from konnect.net.hub.transport import LOST, StreamTransport
 
@@ -42,6 +42,7 @@ class TlsRecords(StreamTransport):
     __slots__ = ("_sending", "_short", "_ssl", "_unfinished")
 
     errors = (OSError, SSL.Error)
+    write_now = Output.write_now
 
     def __init__(
         self,

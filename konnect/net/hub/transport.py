@@ -28,17 +28,12 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from konnect.net.hub.facts import Socket, SocketFacts
+from konnect.net.hub.facts import Socket
 from konnect.net.hub.loop import BROKEN, HUNG_UP, IN, OUT, Hub
+from konnect.net.hub.plain_output import PlainOutput
 
 DONE = Failure(main.CONNECTION_DONE)
 LOST = Failure(main.CONNECTION_LOST)
-
-PIECES = 64
-"""Pieces of the queue given to one sendmsg."""
-
-SENDS = 16
-"""Calls of sendmsg before others have their turn."""
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER for a close that resets the connection."""
@@ -51,7 +46,7 @@ _RESET = struct.pack("ii", 1, 0)
     ISystemHandle,
     ILoggingContext,
 )
-class StreamTransport(SocketFacts):
+class StreamTransport(PlainOutput):
     """
     The transport of one connected, non-blocking socket.
 
@@ -156,45 +151,6 @@ class StreamTransport(SocketFacts):
             protocol.readConnectionLost()
         else:
             self._lose(DONE)
-
-    def _send(self) -> bool:
-        queue = self._queue
-        sock: Any = self._sock
-        if len(queue) == 1:
-            try:
-                sent = sock.send(queue[0])
-            except BlockingIOError:
-                return False
-            if sent == self._queued:
-                queue.clear()
-                self._queued = 0
-                return True
-            self._queued -= sent
-            queue[0] = memoryview(queue[0])[sent:]
-            return False
-        for _ in range(SENDS):
-            try:
-                pieces = queue[:PIECES]
-                sent = sock.sendmsg(pieces)
-                full = sent < sum(map(len, pieces))
-            except BlockingIOError:
-                return False
-            self._queued -= sent
-            if not self._queued:
-                queue.clear()
-                return True
-            gone = 0
-            while sent:
-                head = queue[gone]
-                if sent < len(head):
-                    queue[gone] = memoryview(head)[sent:]
-                    break
-                sent -= len(head)
-                gone += 1
-            del queue[:gone]
-            if full:
-                return False
-        return False
 
     def _why(self, error: Exception) -> Failure:
         return LOST

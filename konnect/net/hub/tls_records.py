@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 
 from konnect.net.hub.facts import Socket
 from konnect.net.hub.loop import RECORD, Hub
-from konnect.net.hub.output import Chunk, Output
+from konnect.net.hub.output import Chunk
 from konnect.net.hub.tls_connection import PlainConnection
 from konnect.net.hub.transport import LOST, StreamTransport
 
@@ -42,7 +42,6 @@ class TlsRecords(StreamTransport):
     __slots__ = ("_sending", "_short", "_ssl", "_unfinished")
 
     errors = (OSError, SSL.Error)
-    write_now = Output.write_now
 
     def __init__(
         self,
@@ -117,6 +116,16 @@ class TlsRecords(StreamTransport):
         super().flush()
 
     # -- writing
+
+    def write_now(self, data: Chunk) -> None:
+        """See `konnect.net.hub.kind.Kind`."""
+        if self._due or self._blocked or self._attentive or not self._open or not data:
+            self.write(data)
+            return
+        self._queue.append(data)
+        self._queued = len(data)
+        self._transmit()
+        self._mind_producer()
 
     def _send(self) -> bool:
         ssl = self._ssl

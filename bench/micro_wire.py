@@ -58,7 +58,7 @@ class Sink:
     def nothing(self, *_: Any) -> None:
         pass
 
-    def packets(self, data: bytes, view: memoryview, position: int, stream: Any) -> int:
+    def packets(self, data: bytes, position: int, stream: Any) -> int:
         return position
 
     joined = for_h2 = window_update = goaway = nothing

@@ -164,7 +164,7 @@ class Arrivals:
         streams.windows.into += self._unclaimed
         self._unclaimed = 0
 
-    def packets(self, data: bytes, view: memoryview, position: int, stream: Stream) -> int:
+    def packets(self, data: bytes, position: int, stream: Stream) -> int:
         """See `FrameSink`."""
         if self.gathering is not None and self.gathering is not stream:
             self.let_go()
@@ -175,11 +175,15 @@ class Arrivals:
             self.deliver(self.events)
         streams = self._streams
         windows, own = streams.windows, stream.windows
-        room = min(windows.into, own.into)
-        position, charge, back = take(data, view, position, stream, room, self._largest)
+        room = windows.into
+        if own.into < room:
+            room = own.into
+        position, charge, back = take(data, position, stream, room, self._largest)
         if inlet.waiting:
             self.gathering = stream
         if charge:
+            if not stream.deaf:
+                streams.usual = stream
             windows.into -= charge
             own.into -= charge
             self._unclaimed += charge

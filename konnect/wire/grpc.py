@@ -105,14 +105,20 @@ class GrpcConnection(StreamCalls):
             return events
         arrivals = self._arrivals
         arrivals.events = events
+        splitter, usual = self._splitter, self.streams.usual
         remembered = self._remembered
         try:
-            if remembered is None or len(data) < 4 or data[3] not in BEGINNINGS:
-                self._splitter.split(data, arrivals)  # most reads: they begin with DATA
+            taken = 0
+            if usual is not None and splitter.ready and not usual.half_closed:
+                taken = arrivals.packets(data, 0, usual)  # most reads are nothing else
+            if taken == len(data):
+                pass
+            elif taken or remembered is None or len(data) < 4 or data[3] not in BEGINNINGS:
+                splitter.split(data, arrivals, taken)
             else:
-                data = remembered.take_run(data, self._splitter, arrivals)
+                data = remembered.take_run(data, splitter, arrivals)
                 if data:
-                    self._splitter.split(data, arrivals)
+                    splitter.split(data, arrivals)
                     remembered.learn_run()
             if arrivals.gathering is not None:
                 arrivals.let_go()

@@ -20,9 +20,9 @@ from konnect.wire.framing import PREFIX_SIZE
 if TYPE_CHECKING:
     from konnect.wire.stream import Stream
 
-_HEADS = Struct("!IBIBI3sB")
-"""A frame's length and type (as one: DATA is 0), its flags, its stream; a message's flag and
-length; a DATA packet's first fields and their first length."""
+_HEADS = Struct("!I6sI3sB")
+"""A frame's length and type (as one: DATA is 0); its flags, its stream and a message's flag, which
+are `Stream.mark`; the message's length; a DATA packet's first fields and their first length."""
 
 HEADS_SIZE = _HEADS.size
 
@@ -31,12 +31,11 @@ COPIED = 2048
 
 
 def take(
-    data: bytes, view: memoryview, position: int, stream: Stream, room: int, largest: int
+    data: bytes, position: int, stream: Stream, room: int, largest: int
 ) -> tuple[int, int, int]:
     """
     Give the packets from `position` on to the sink of the stream's inlet.
 
-    :param view: of `data`.
     :param room: bytes that the windows allow.
     :param largest: bytes of the largest message.
 
@@ -46,24 +45,16 @@ def take(
     inlet = stream.inlet
     assert inlet is not None
     sink = inlet.sink
-    number = stream.id
+    mark = stream.mark
     end = len(data)
     back = 0
     left = room
     unpack, give, give_other = _HEADS.unpack_from, sink.data, sink.packet
     while end - position >= HEADS_SIZE and not stream.deaf:
-        lead, flags, sender, flag, size, tag, inner = unpack(data, position)
+        lead, middle, size, tag, inner = unpack(data, position)
         cost = size + PREFIX_SIZE
         stop = position + HEAD_SIZE + cost
-        if (
-            lead != cost << 8
-            or flags
-            or sender != number
-            or flag
-            or stop > end
-            or size > largest
-            or cost > left
-        ):
+        if middle != mark or lead != cost << 8 or stop > end or size > largest or cost > left:
             break
         left -= cost
         # As `data_packet.read_head` does it; of what is in doubt, protobuf is the judge.
@@ -99,7 +90,7 @@ def take(
                         if length <= COPIED and not inlet.waiting:
                             back += give(connect_id, data[at:stop], cost)
                         else:
-                            back += inlet.pass_on(connect_id, view[at:stop], cost)
+                            back += inlet.pass_on(connect_id, memoryview(data)[at:stop], cost)
                         position = stop
                         continue
         if inlet.waiting:

@@ -74,7 +74,7 @@ class FrameSink(Protocol):
         no payload.
         """
 
-    def packets(self, data: bytes, view: memoryview, position: int, stream: Any) -> int:
+    def packets(self, data: bytes, position: int, stream: Any) -> int:
         """
         Take whole DATA frames of a live stream, none or some, from `position` on: they may have
         been made for a faster way (`packet_frames`). Returns where the rest begins.
@@ -101,6 +101,7 @@ class FrameSplitter:
         "_preface",
         "_rest",
         "_settings_seen",
+        "ready",
     )
 
     def __init__(
@@ -127,6 +128,9 @@ class FrameSplitter:
         self._data_ends = False
         # Bytes kept because they make no whole head (or frame that is wanted whole) yet.
         self._rest = b""
+        self.ready = False
+        """Whether a frame of any kind may come next, and the side's first ones have been read: what
+        comes may then be read by others as far as it is made of whole DATA frames."""
 
     @property
     def between(self) -> bool:
@@ -137,22 +141,24 @@ class FrameSplitter:
     def skip_opening(self) -> None:
         """The preface and the SETTINGS behind it have been read by others."""
         self._preface = False
-        self._settings_seen = True
+        self._settings_seen = self.ready = True
 
     @property
     def held(self) -> int:
         """Bytes kept of a frame that has not come whole."""
         return len(self._rest)
 
-    def split(self, data: bytes, sink: FrameSink) -> None:
-        """Tell the parts of `data`, with what was kept before it. Raises `ProtocolViolation`.
+    def split(self, data: bytes, sink: FrameSink, position: int = 0) -> None:
+        """Tell the parts of `data` from `position` on (0, or `ready`), with what was kept before.
+        Raises `ProtocolViolation`.
 
         A part is acted upon before the next is looked at: it decides which streams are live.
         """
         if self._rest:
             data = self._rest + data
             self._rest = b""
-        position, end = 0, len(data)
+        self.ready = False
+        end = len(data)
         view = memoryview(data)
 
         if self._preface:
@@ -194,7 +200,7 @@ class FrameSplitter:
                 pass
             elif kind == DATA and receiver is not None and not receiver.half_closed:
                 if not flags and stop <= end:
-                    reached = sink.packets(data, view, position, receiver)
+                    reached = sink.packets(data, position, receiver)
                     if reached > position:
                         position = reached
                         continue
@@ -243,6 +249,8 @@ class FrameSplitter:
             position = stop
         if position < end:
             self._rest = data[position:]
+        else:
+            self.ready = self._settings_seen and not self._in_headers
 
 
 def _unpadded(body: memoryview) -> memoryview:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from struct import Struct
 
 from konnect.wire import headers
 from konnect.wire.framing import Deframer
@@ -10,6 +11,8 @@ from konnect.wire.http2 import Limits
 from konnect.wire.inlet import PacketInlet
 from konnect.wire.sendqueue import SendQueue
 from konnect.wire.windows import LARGEST, Windows
+
+_MARK = Struct("!xIx")
 
 
 class Stream:
@@ -28,6 +31,7 @@ class Stream:
         "id",
         "in_turn",
         "inlet",
+        "mark",
         "most",
         "next_inlet",
         "owed",
@@ -42,6 +46,9 @@ class Stream:
         self, stream_id: int, limits: Limits, windows: Windows, encoding: str = ""
     ) -> None:
         self.id = stream_id
+        self.mark = _MARK.pack(stream_id)
+        """What stands in a usual DATA frame between its type and the length of its message: no
+        flags, the stream, no flag."""
         self.windows = windows
         self.deframer: Deframer | None = None
         """Made when something comes that no inlet takes."""

@@ -56,6 +56,9 @@ class Streams:
         """Server: new streams above this id are refused, since we have sent a GOAWAY."""
         self.peer_last = NEVER
         """The last stream id of the peer's GOAWAY."""
+        self.usual: Stream | None = None
+        """The live one whose whole packets came last: a link has but one, as most clients have, and
+        a read that goes on with it need not be cut into frames first."""
         self.rota: list[Stream] = []
         """Those with something to send, in turn."""
         # What a peer that has not seen our SETTINGS may believe of a stream's window.
@@ -87,6 +90,8 @@ class Streams:
         It may still stand in the rota, where it is passed over.
         """
         stream.deaf = True
+        if self.usual is stream:
+            self.usual = None
         stream.queue.clear()
         inlet = stream.inlet
         if inlet is not None and inlet.taken:

@@ -73,7 +73,7 @@ class Parts(list[Part]):
     ) -> None:
         self.append(Data(stream_id, bytes(piece), charge, ended, padding))
 
-    def packets(self, data: bytes, view: memoryview, position: int, stream: object) -> int:
+    def packets(self, data: bytes, position: int, stream: object) -> int:
         return position
 
     def window_update(self, stream_id: int, increment: int) -> None:

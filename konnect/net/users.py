@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from cryptography.x509.oid import NameOID
 
+from konnect.net.diagnosis import UNREADABLE
+
 _LONGEST = 200
 
 
@@ -19,7 +21,7 @@ def user_of(transport: object) -> str:
         return ""
     try:
         subject = certificate.to_cryptography().subject
-    except ValueError:
+    except UNREADABLE:
         return ""  # OpenSSL has accepted it, but its names do not parse
     names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value)[:_LONGEST] if names else ""

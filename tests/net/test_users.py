@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+from cryptography import x509
 from OpenSSL import crypto
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -34,3 +37,15 @@ class UserTests(SynchronousTestCase):
         self.assertEqual(user_of(Transport(None)), "")
         self.assertEqual(user_of(object()), "")
         self.assertEqual(user_of(None), "")
+
+    def test_unreadable(self) -> None:
+        """A certificate that OpenSSL reads, and that does not parse otherwise, names nobody."""
+        with open(pki().frontend_client_cert, "rb") as file:
+            good = crypto.load_certificate(crypto.FILETYPE_PEM, file.read())
+        der = crypto.dump_certificate(crypto.FILETYPE_ASN1, good)
+        version, odd = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x04"
+        self.assertEqual(der.count(version), 1)
+        certificate = crypto.load_certificate(crypto.FILETYPE_ASN1, der.replace(version, odd))
+        self.assertRaises(x509.InvalidVersion, certificate.to_cryptography)
+        transport = SimpleNamespace(getPeerCertificate=lambda: certificate)
+        self.assertEqual(user_of(transport), "")

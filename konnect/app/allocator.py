@@ -36,6 +36,11 @@ def mallopt() -> Callable[[int, int], Any] | None:
     return getattr(ctypes.CDLL(None), "mallopt", None)
 
 
+def malloc_trim() -> Callable[[int], Any] | None:
+    """The C library's function of this name, or None where it has none (musl)."""
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)
+
+
 def keep_more() -> None:
     """Let malloc keep what the next reads need, unless the environment tunes it."""
     if any(name in os.environ for name in OWN):
@@ -44,3 +49,10 @@ def keep_more() -> None:
     if tune is not None:
         for parameter, value in VALUES.items():
             tune(parameter, value)
+
+
+def give_back() -> None:
+    """Give the kernel what is free now, once: what the start took and nobody needs any more."""
+    trim = malloc_trim()
+    if trim is not None:
+        trim(0)

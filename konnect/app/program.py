@@ -11,7 +11,7 @@ from twisted.logger import ILogObserver, LoggingFile
 from twisted.python.components import Componentized
 
 import konnect
-from konnect.app import allocator, open_files
+from konnect.app import allocator, collector, open_files
 from konnect.app.extensions import CannotStart
 from konnect.app.flags import FlagOptions, exit_with_error
 from konnect.app.klog import LogConfig
@@ -85,6 +85,8 @@ def program(
     lookups.install(reactor)
     open_files.take_all()
     allocator.keep_more()
+    reactor.callWhenRunning(collector.settle)
+    reactor.callWhenRunning(allocator.give_back)
     set_level(logging.level, logging.rules)
     try:
         # The parent's options are what twistd or twist were given.

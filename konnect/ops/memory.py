@@ -15,7 +15,8 @@ DEPTH = 16
 
 def object_profile() -> Profile:
     """
-    The objects that the garbage collector knows, by type, each with its own size.
+    The objects that the garbage collector looks at, by type, each with its own size: in a program
+    that runs, what has come since its start (`konnect.app.collector`).
 
     It looks at every one of them, and nothing else runs meanwhile: some tenths of a second for a
     million.

@@ -2,7 +2,7 @@
 
     profile?seconds=N     processor time of the next N seconds (30)
     allocs?seconds=N      memory that was allocated in the next N seconds (30) and not freed
-    heap                  living objects by type
+    heap                  living objects by type, those of the start left out
     goroutine             the stacks of all threads
     block                 what held the event loop up, if it is watched
 
@@ -154,7 +154,8 @@ flame graphs.</p>
 seconds</td></tr>
 <tr><td><a href="block?debug=1">block</a></td><td>what held the event loop up since the start
 (--enable-contention-profiling)</td></tr>
-<tr><td><a href="heap?debug=1">heap</a></td><td>living objects by type</td></tr>
+<tr><td><a href="heap?debug=1">heap</a></td><td>living objects by type,
+those of the start left out</td></tr>
 <tr><td><a href="allocs?seconds=30">allocs</a></td><td>what is allocated in the next seconds and not
 freed</td></tr>
 <tr><td><a href="goroutine?debug=1">goroutine</a></td><td>the stacks of all threads</td></tr>

@@ -49,7 +49,9 @@ class AllocatorTests(SynchronousTestCase):
     def test_another_c_library(self) -> None:
         """Where nothing can be tuned the program starts all the same."""
         self.patch(allocator, "mallopt", lambda: None)
+        self.patch(allocator, "malloc_trim", lambda: None)
         allocator.keep_more()
+        allocator.give_back()
 
 
 class FaultTests(SynchronousTestCase):
@@ -74,3 +76,25 @@ class FaultTests(SynchronousTestCase):
         # 64 pages for each of 8 reads, each time.
         self.assertGreater(self.faults(""), READS * 64, "else there is nothing to tune")
         self.assertLess(self.faults("allocator.keep_more()"), READS)
+
+    def test_what_the_start_left(self) -> None:
+        """Freed memory below memory in use goes back, which malloc alone would never give."""
+        if allocator.malloc_trim() is None:
+            self.skipTest("this C library has no malloc_trim")
+        program = """
+import re
+from pathlib import Path
+from konnect.app import allocator
+def resident():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+blocks = [bytes(2000) + b"x" for _ in range(10_000)]
+pinning = bytes(2000) + b"y"
+del blocks
+before = resident()
+allocator.give_back()
+print(before - resident())
+"""
+        run = subprocess.run(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, timeout=60, check=True
+        )
+        self.assertGreater(int(run.stdout), 10_000, "KiB, of 20,000 that were freed")

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from txaio import tx
 
 from konnect import log
+from konnect.app import allocator, collector
 from konnect.app.extensions import CannotStart
 from konnect.app.klog import LogConfig
 from konnect.app.listening import CannotListen
@@ -24,17 +25,30 @@ from konnect.net import lookups
 from tests.lines import Lines
 
 
+class Starting(Clock):
+    """A reactor that has not begun to run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: list[object] = []
+
+    def callWhenRunning(self, call: object) -> None:
+        self.first.append(call)
+
+
 class ProgramTests(SynchronousTestCase):
     def test_steady(self) -> None:
         """The reactor that a program was given keeps timers' length when the clock is set, and
-        makes no lookup that nobody waits for."""
+        makes no lookup that nobody waits for; when it runs, it settles and gives back what the
+        start left."""
         improved: list[object] = []
         self.patch(lookups, "install", improved.append)
         self.addCleanup(log.set_level, tx._log_level)
-        reactor = Clock()
+        reactor = Starting()
         service = SimpleNamespace(name="konnect-proxy", hurry=None, reread=None)
         program(service, reactor, LogConfig(), ProxyOptions(), hurried_exit_code=1)
         self.assertEqual(improved, [reactor])
+        self.assertEqual(reactor.first, [collector.settle, allocator.give_back])
         before = reactor.seconds()
         reactor.advance(-3600)
         self.assertGreaterEqual(reactor.seconds(), before)

@@ -1,0 +1,24 @@
+"""When Python looks for garbage: seldom, and never among what was there at the start.
+
+Tunnels end without the garbage collector; it is there for what we overlooked and for what others'
+code leaves. As Python is, it looks whenever 700 objects more were made than freed, which a few
+dozen tunnels that come and go are all the time, and now and then at everything: with 64 clients of
+gRPC that connect and leave it took 39 ms of each second of the proxy, and stood for 35 ms at a time
+with all tunnels waiting; while 4,000 gRPC tunnels were opened, for 82 ms. As below it never ran in
+the first case, and stood for 12 ms at most in the second (measured in the running programs).
+"""
+
+from __future__ import annotations
+
+import gc
+
+THRESHOLDS = 10_000, 5, 20
+"""Objects made and not freed until the young are looked at (1.3 ms); how often until what they
+leave is (50,000 objects, 12 ms); how often that until everything is, but for the start's."""
+
+
+def settle() -> None:
+    """The start is over: what is there now stays, and is passed over from now on."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*THRESHOLDS)

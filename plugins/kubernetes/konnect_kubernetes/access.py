@@ -8,15 +8,16 @@ from kubernetes.config.config_exception import ConfigException
 
 from konnect.extension.api import ApiAccess
 from konnect.wire.token_review import shortened
-from konnect_kubernetes import __version__
+from konnect_kubernetes import __version__, token_file
 
 
 def make_client(access: ApiAccess, connections: int) -> ApiClient:
     """
     A client that keeps up to `connections` connections; it sends nothing before it is asked to.
 
-    Raises `ValueError` that says what is wrong with the settings. Credentials that change are the
-    client's business: it reads a pod's token anew every minute, and runs a kubeconfig's command.
+    Raises `ValueError` that says what is wrong with the settings. Of credentials that change, the
+    client reads a pod's token anew every minute, and runs a kubeconfig's command again; for a
+    kubeconfig's `tokenFile` there is `konnect_kubernetes.token_file`.
     """
     configuration = Configuration()
     path = access.kubeconfig
@@ -26,6 +27,9 @@ def make_client(access: ApiAccess, connections: int) -> ApiClient:
             config.load_kube_config(
                 config_file=path, client_configuration=configuration, persist_config=False
             )
+            file = token_file.token_file(path)
+            if file is not None:
+                token_file.follow(configuration, file)
         else:
             config.load_incluster_config(client_configuration=configuration)
     except ConfigException as error:

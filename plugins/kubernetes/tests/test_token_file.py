@@ -1,0 +1,76 @@
+"""Tests of konnect_kubernetes.token_file: a kubeconfig's token that is in a file, and changes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from konnect_kubernetes import token_file
+from konnect_kubernetes.reviewer import make_reviewer
+from tests.api_server import Object
+from tests.case import ApiCase
+
+GOOD: Object = {"authenticated": True, "audiences": ["a"], "user": {"username": "u"}}
+
+
+class TokenFileTests(ApiCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.api.review = GOOD
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.token = self.folder / "token"
+        self.token.write_text("first\n", encoding="ascii")
+        self.now = 0.0
+        self.patch(token_file, "monotonic", lambda: self.now)
+
+    def kubeconfig_of(self, user: str) -> str:
+        """A kubeconfig beside the token's file, with this as its user."""
+        path = Path(self.write_kubeconfig(f"http://127.0.0.1:{self.port}"))
+        moved = self.folder / "config"
+        moved.write_text(path.read_text().replace("token: proxy-token", user), encoding="ascii")
+        return str(moved)
+
+    async def test_followed(self) -> None:
+        """The token is read anew after a minute, not before; what cannot be read changes
+        nothing."""
+        access = self.access_to(self.kubeconfig_of("tokenFile: token"))
+        reviewer = make_reviewer(self.reactor, access, 1)
+        self.addCleanup(reviewer.stop)
+        for now, token in (0.0, "first"), (59.0, "first"), (60.0, "second"), (119.0, "second"):
+            self.now = now
+            await reviewer.review("t", ["a"])
+            self.token.write_text("second\n", encoding="ascii")
+            self.assertEqual(self.api.headers[-1]["authorization"], f"Bearer {token}")
+        for odd in b"", b"\xff":
+            self.now += 60
+            self.token.write_bytes(odd)
+            await reviewer.review("t", ["a"])
+            self.assertEqual(self.api.headers[-1]["authorization"], "Bearer second")
+        self.now += 60
+        self.token.unlink()
+        await reviewer.review("t", ["a"])
+        self.assertEqual(self.api.headers[-1]["authorization"], "Bearer second")
+        self.now += 60
+        self.token.write_text("third", encoding="ascii")
+        await reviewer.review("t", ["a"])
+        self.assertEqual(self.api.headers[-1]["authorization"], "Bearer third")
+
+    def test_found(self) -> None:
+        """Relative to its kubeconfig; a token that is in the kubeconfig goes before it, as it does
+        for the client."""
+        found = token_file.token_file(self.kubeconfig_of("tokenFile: token"))
+        self.assertEqual(found, self.token)
+        found = token_file.token_file(self.kubeconfig_of("tokenFile: /run/token"))
+        self.assertEqual(found, Path("/run/token"))
+        for user in "token: x, tokenFile: token", "token: x", "username: a, password: b":
+            self.assertIsNone(token_file.token_file(self.kubeconfig_of(user)))
+
+    def test_several_kubeconfigs(self) -> None:
+        """The first that says something decides, as in $KUBECONFIG."""
+        mine = self.kubeconfig_of("tokenFile: token")
+        other = self.write_kubeconfig("http://127.0.0.1:1")
+        missing = str(self.folder / "missing")
+        together = os.pathsep.join
+        self.assertEqual(token_file.token_file(together([missing, mine, other])), self.token)
+        self.assertIsNone(token_file.token_file(together([other, mine])))

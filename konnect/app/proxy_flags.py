@@ -126,7 +126,8 @@ _TUNNEL_FLAGS = (
         "backend-dial-timeout",
         kinds.DURATION,
         30.0,
-        "How long a dial may take in all; 0: as long as it likes.",
+        "How long a dial may take in all; 0: as long as it likes. Below 12s it shortens"
+        " --dial-answer-timeout.",
     ),
     Flag(
         "dial-answer-timeout",

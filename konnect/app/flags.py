@@ -203,7 +203,8 @@ class FlagOptions(usage.Options):
 
     def _nearest(self, name: str) -> str:
         known = [flag.name for flag in self._by_name.values() if not _is_hidden(flag)]
-        near = difflib.get_close_matches(name.replace("_", "-"), known, n=1, cutoff=0.75)
+        name = name.replace("_", "-")
+        near = _with_words(name, known) or difflib.get_close_matches(name, known, 1, 0.75)
         return f" (did you mean --{near[0]}?)" if near else ""
 
     def _command(self) -> str:
@@ -242,6 +243,19 @@ def exit_with_error(text: str) -> NoReturn:
     """End the program with exit code 1 and `text` on stderr, as upstream's programs do."""
     print(f"Error: {text}", file=sys.stderr)
     raise SystemExit(1)
+
+
+def _with_words(name: str, known: Sequence[str]) -> list[str]:
+    """The name that has all the words of this one, in their order, and the fewest more; none where
+    several have as few."""
+    words = name.split("-")
+    found: dict[int, list[str]] = {}
+    for candidate in known:
+        rest = iter(candidate.split("-"))
+        if all(word in rest for word in words):
+            found.setdefault(candidate.count("-"), []).append(candidate)
+    fewest = found[min(found)] if found else []
+    return fewest if len(fewest) == 1 else []
 
 
 def _is_hidden(flag: Flag) -> bool:

@@ -13,8 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from konnect import __version__
 from konnect.app import kinds
+from konnect.app.agent_options import AgentOptions
 from konnect.app.flags import Flag, FlagOptions
 from konnect.app.klog import KLOG_FLAGS
+from konnect.app.proxy_options import ProxyOptions
 
 
 class SampleOptions(FlagOptions):
@@ -129,6 +131,24 @@ class SyntaxTests(SynchronousTestCase):
         self.refuses("unknown flag: --nonsense", "--nonsense")
         self.refuses("unknown shorthand flag: 'x' in -x", "-x")
         self.refuses("unknown shorthand flag: '4' in -42", "-42")
+
+    def test_words_left_out(self) -> None:
+        """A name with some words of another's is that one's, if it is nobody else's."""
+        for options, name, meant in (
+            (AgentOptions, "admin-port", "admin-server-port"),
+            (AgentOptions, "token-path", "service-account-token-path"),
+            (AgentOptions, "proxy-host", "proxy-server-host"),
+            (ProxyOptions, "uds", "uds-name"),
+            (ProxyOptions, "server-ca", "server-ca-cert"),
+            (ProxyOptions, "audience", "authentication-audience"),
+        ):
+            with self.assertRaises(usage.UsageError) as caught:
+                options().parseOptions([f"--{name}=1"])
+            text = f"unknown flag: --{name} (did you mean --{meant}?)"
+            self.assertIn(text, str(caught.exception))
+        with self.assertRaises(usage.UsageError) as caught:
+            ProxyOptions().parseOptions(["--port=1"])
+        self.assertNotIn("did you mean", str(caught.exception))
 
     def test_underscores(self) -> None:
         """Names have hyphens only."""

@@ -149,8 +149,8 @@ class FrameSplitter:
         return len(self._rest)
 
     def split(self, data: bytes, sink: FrameSink, position: int = 0) -> None:
-        """Tell the parts of `data` from `position` on (0, or `ready`), with what was kept before.
-        Raises `ProtocolViolation`.
+        """Tell the parts of `data`, with what was kept before it; from `position` on, if others
+        have read its beginning since this was `ready`. Raises `ProtocolViolation`.
 
         A part is acted upon before the next is looked at: it decides which streams are live.
         """

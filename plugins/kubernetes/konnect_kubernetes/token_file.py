@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,33 +22,28 @@ def token_file(kubeconfig: str) -> Path | None:
     """
     The `tokenFile` of the current context's user, if there is one and no `token` beside it.
 
-    :param kubeconfig: a path, or several as in $KUBECONFIG, of which the first word holds. It has
-        been loaded already, so that what it lacks is not looked for here.
+    :param kubeconfig: a path, or several as in $KUBECONFIG, where the first that names a thing
+        holds. The client has read it already, so its mistakes are not looked for here.
     """
-    current = user = ""
-    for path in kubeconfig.split(os.pathsep):
-        if os.path.exists(path):
-            current = current or _read(path).get("current-context") or ""
-    for path in kubeconfig.split(os.pathsep):
-        if os.path.exists(path):
-            user = user or _named(_read(path), "context", current).get("user") or ""
-    for path in kubeconfig.split(os.pathsep):
-        found = _named(_read(path), "user", user) if os.path.exists(path) else {}
-        if found:
-            file = found.get("tokenFile")
-            return Path(path).parent / file if file and not found.get("token") else None
+    paths = [Path(path) for path in kubeconfig.split(os.pathsep) if os.path.exists(path)]
+    documents = [yaml.safe_load(path.read_text(encoding="utf-8")) or {} for path in paths]
+    names = [document.get("current-context") for document in documents]
+    context = _named(documents, "context", next(filter(None, names), ""))
+    for path, document in zip(paths, documents, strict=True):
+        user = _named([document], "user", context.get("user", ""))
+        if user:
+            file = user.get("tokenFile")
+            return path.parent / file if file and not user.get("token") else None
     return None
 
 
-def _read(path: str) -> dict[str, Any]:
-    with open(path, encoding="utf-8") as file:
-        return yaml.safe_load(file) or {}
-
-
-def _named(document: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
-    for entry in document.get(f"{kind}s") or []:
-        if entry.get("name") == name:
-            return entry.get(kind) or {}
+def _named(documents: Iterable[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    """The first entry of this kind and name; empty where there is none."""
+    for document in documents:
+        for entry in document.get(f"{kind}s") or []:
+            if entry.get("name") == name and entry.get(kind):
+                found: dict[str, Any] = entry[kind]
+                return found
     return {}
 
 

@@ -102,9 +102,6 @@ _REASONS = (
     ("bad record type", "the peer spoke no TLS"),
 )
 
-UNIX_SOCKET = "unix socket"
-"""What `peer_address` calls the peer of one."""
-
 HANG_UP = "the peer closed the connection during the TLS handshake"
 _CLOSED, _LOST = "connection closed by the peer", "connection lost"
 WORDLESS = (HANG_UP, _CLOSED, _LOST)
@@ -148,7 +145,7 @@ def peer_address(transport: object) -> str:
         return f"{mapped}:{address.port}" if "." in mapped else f"[{address.host}]:{address.port}"
     if isinstance(address, IPv4Address):
         return f"{address.host}:{address.port}"
-    return UNIX_SOCKET if isinstance(address, UNIXAddress) else ""
+    return "unix socket" if isinstance(address, UNIXAddress) else ""
 
 
 def names_of(certificate: x509.Certificate) -> list[str]:

@@ -27,7 +27,7 @@ from zope.interface import implementer
 
 from konnect.log import make_logger
 from konnect.net.closing import ended_below
-from konnect.net.diagnosis import UNIX_SOCKET, explain, explain_hang_up, peer_address
+from konnect.net.diagnosis import explain, explain_hang_up, peer_address
 from konnect.net.floods import DEFAULT, Count, FloodLimits
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.grpc_streams import UNKNOWN
@@ -98,9 +98,8 @@ class GrpcProtocol(WatchedStreams):
     def connectionMade(self) -> None:
         transport = self.transport
         self.peer = peer_address(transport) or self.peer
-        if self.peer != UNIX_SOCKET:
-            tune(transport)
-            give_up_after(transport, ANSWER_TIMEOUT)
+        tune(transport)
+        give_up_after(transport, ANSWER_TIMEOUT)
         self._takes_views = getattr(transport, "takes_views", False)
         transport.registerProducer(self, True)
         if not ISSLTransport.providedBy(transport):

@@ -52,6 +52,8 @@ class StreamTable(Protocol):
     pinged_too_often = False
     """The peer goes away because our keepalive is too eager."""
     _takes_views = False
+    _receiving = False
+    _blocked = False
     _closing: str | None = None
 
     def __init__(
@@ -63,8 +65,6 @@ class StreamTable(Protocol):
         self._direct = wire.direct
         self._accept = accept
         self._streams: dict[int, GrpcStream] = {}
-        # In each, since what the class alone has is found slowly.
-        self._receiving = self._blocked = False
         # Streams with nothing queued that were told to stop since the transport takes no more.
         self._waiting: dict[GrpcStream, None] = {}
 

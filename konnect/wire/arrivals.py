@@ -175,9 +175,7 @@ class Arrivals:
             self.deliver(self.events)
         streams = self._streams
         windows, own = streams.windows, stream.windows
-        room = windows.into
-        if own.into < room:
-            room = own.into
+        room = min(windows.into, own.into)
         position, charge, back = take(data, position, stream, room, self._largest)
         if inlet.waiting:
             self.gathering = stream

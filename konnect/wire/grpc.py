@@ -109,7 +109,7 @@ class GrpcConnection(StreamCalls):
         remembered = self._remembered
         try:
             taken = 0
-            if usual is not None and splitter.ready and not usual.half_closed:
+            if usual is not None and splitter.between and not usual.half_closed:
                 taken = arrivals.packets(data, 0, usual)  # most reads are nothing else
             if taken == len(data):
                 pass

@@ -101,7 +101,7 @@ class FrameSplitter:
         "_preface",
         "_rest",
         "_settings_seen",
-        "ready",
+        "between",
     )
 
     def __init__(
@@ -128,20 +128,15 @@ class FrameSplitter:
         self._data_ends = False
         # Bytes kept because they make no whole head (or frame that is wanted whole) yet.
         self._rest = b""
-        self.ready = False
-        """Whether a frame of any kind may come next, and the side's first ones have been read: what
-        comes may then be read by others as far as it is made of whole DATA frames."""
-
-    @property
-    def between(self) -> bool:
+        self.between = True
         """Whether a frame ended with the last byte, or nothing has come, and no header block goes
-        on."""
-        return not (self._data_left or self._left or self._rest or self._in_headers)
+        on: the beginning of what comes next may then be read by others, as far as it is made of
+        whole frames that they know."""
 
     def skip_opening(self) -> None:
         """The preface and the SETTINGS behind it have been read by others."""
         self._preface = False
-        self._settings_seen = self.ready = True
+        self._settings_seen = True
 
     @property
     def held(self) -> int:
@@ -150,14 +145,14 @@ class FrameSplitter:
 
     def split(self, data: bytes, sink: FrameSink, position: int = 0) -> None:
         """Tell the parts of `data`, with what was kept before it; from `position` on, if others
-        have read its beginning since this was `ready`. Raises `ProtocolViolation`.
+        have read its beginning (`between`). Raises `ProtocolViolation`.
 
         A part is acted upon before the next is looked at: it decides which streams are live.
         """
         if self._rest:
             data = self._rest + data
             self._rest = b""
-        self.ready = False
+        self.between = False
         end = len(data)
         view = memoryview(data)
 
@@ -250,7 +245,7 @@ class FrameSplitter:
         if position < end:
             self._rest = data[position:]
         else:
-            self.ready = self._settings_seen and not self._in_headers
+            self.between = not self._in_headers
 
 
 def _unpadded(body: memoryview) -> memoryview:

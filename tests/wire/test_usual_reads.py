@@ -65,7 +65,7 @@ class UsualReadTests(SynchronousTestCase):
         cut: list[bytes] = []
 
         class Cutting:
-            ready = True
+            between = True
 
             def split(self, data: bytes, sink: object, position: int) -> None:
                 cut.append(data[position:])

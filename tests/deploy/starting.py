@@ -7,10 +7,9 @@ import io
 import tempfile
 from collections.abc import Sequence
 
-from twisted.python import usage
-
 from konnect.app.agent_options import AgentConfig, AgentOptions
 from konnect.app.proxy_options import ProxyConfig, ProxyOptions
+from tests.app.manifests import with_files
 
 _FILES = (
     *("server-cert", "server-key", "server-ca-cert", "cluster-cert", "cluster-key"),
@@ -19,33 +18,41 @@ _FILES = (
 )
 
 
-def proxy_config(arguments: Sequence[str]) -> ProxyConfig | None:
-    """What a proxy makes of them, with files that exist; None where a feature is still missing.
+def proxy_config(arguments: Sequence[str]) -> ProxyConfig:
+    """What a proxy makes of them, with files that exist.
 
-    Raises usage.UsageError for what it would not start with.
+    Raises usage.UsageError for what it would not start with, AssertionError for a warning.
     """
-    options = ProxyOptions()
-    return options.config if _parse(options, arguments) else None
+    options = ProxyOptions({})
+    _parse(options, arguments)
+    return options.config
 
 
-def agent_config(arguments: Sequence[str]) -> AgentConfig | None:
+def agent_config(arguments: Sequence[str]) -> AgentConfig:
     """The same for an agent."""
-    options = AgentOptions()
-    return options.config if _parse(options, arguments) else None
+    options = AgentOptions({})
+    _parse(options, arguments)
+    return options.config
 
 
-def _parse(options: ProxyOptions | AgentOptions, arguments: Sequence[str]) -> bool:
+def _parse(options: ProxyOptions | AgentOptions, arguments: Sequence[str]) -> None:
     with tempfile.NamedTemporaryFile() as file, contextlib.redirect_stderr(io.StringIO()) as warned:
-        words = [
-            f"{flag}={file.name}" if flag.removeprefix("--") in _FILES else word
-            for word, flag in ((word, word.partition("=")[0]) for word in arguments)
-        ]
-        try:
-            options.parseOptions(words)
-        except usage.UsageError as error:
-            if "is not available in this version" in str(error):
-                return False
-            raise
+        options.parseOptions(with_files(arguments, dict.fromkeys(_FILES, file.name)))
     if warned.getvalue():
         raise AssertionError(warned.getvalue())
-    return True
+
+
+def one_socket(config: ProxyConfig) -> bool:
+    """Whether clients reach a proxy by a unix socket only, which is this proxy's alone."""
+    return bool(config.uds_name) and not config.server_port
+
+
+def proxy_ports(config: ProxyConfig) -> set[int]:
+    """The TCP ports that it listens on, on whatever addresses."""
+    ports = {config.server_port, config.agent_port, config.health_port, config.admin_port}
+    return ports - {0}
+
+
+def agent_ports(config: AgentConfig) -> set[int]:
+    """The same of an agent."""
+    return {config.health_server_port, config.admin_server_port} - {0}

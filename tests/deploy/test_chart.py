@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import konnect
 from tests.deploy.chart import NAMESPACE, Refused, meta, render, renderer
 from tests.deploy.objects import Object, check, complaints, of_kind, pods
+from tests.deploy.sets import ON_PORTS
 from tests.deploy.starting import agent_config, proxy_config
 
 
@@ -57,32 +58,9 @@ class ChartTests(SynchronousTestCase):
 
     def test_certificates_instead_of_tokens(self) -> None:
         """Deployments with Secrets: mutual TLS on both sides, nothing of a node, no root."""
-        items = self.rendered(
-            {
-                "tokenAudience": "",
-                "leases": False,
-                "serverCount": 3,
-                "proxyHost": "proxy.example",
-                "server": {
-                    "kind": "Deployment",
-                    "replicas": 3,
-                    "mode": "http-connect",
-                    "socketFolder": "",
-                    "frontendSecret": "frontend",
-                    "certSecret": "cluster",
-                    "clusterCA": True,
-                    "kubeconfig": "",
-                    "hostFolder": "",
-                    "runAsUser": 65532,
-                    "extraArgs": ["--buffer-limit=1000000"],
-                    "podDisruptionBudget": {"enabled": True},
-                },
-                "agent": {"kind": "Deployment", "certSecret": "agent", "hostNetwork": True},
-            }
-        )
+        items = self.rendered(ON_PORTS)
         server, arguments = self.pod(items, "konnectivity-server")
         config = proxy_config(arguments)
-        assert config is not None
         self.assertEqual((config.mode, config.server_port), ("http-connect", 8090))
         self.assertEqual((config.server_count, config.buffer_limit), (3, 1_000_000))
         self.assertEqual(config.uds_name, "")
@@ -90,7 +68,6 @@ class ChartTests(SynchronousTestCase):
         self.assertFalse([volume for volume in server["volumes"] if "hostPath" in volume])
         self.assertTrue(server["containers"][0]["securityContext"]["runAsNonRoot"])
         agent = agent_config(self.pod(items, "konnectivity-agent")[1])
-        assert agent is not None
         self.assertNotEqual(agent.agent_cert, "")
         self.assertIn("--proxy-server-host=proxy.example", self.pod(items, "konnectivity-agent")[1])
         self.assertEqual(of_kind(items, "Role") + of_kind(items, "ClusterRoleBinding"), [])
@@ -108,7 +85,6 @@ class ChartTests(SynchronousTestCase):
             items = self.rendered(values)
             proxy = proxy_config(self.pod(items, "konnectivity-server")[1])
             agent = agent_config(self.pod(items, "konnectivity-agent")[1])
-            assert proxy is not None and agent is not None
             self.assertEqual(proxy.cluster_ca_cert != "", demanded)
             self.assertEqual(agent.agent_cert != "", demanded)
             self.assertNotEqual(agent.service_account_token_path, "")
@@ -121,13 +97,17 @@ class ChartTests(SynchronousTestCase):
             self.assertEqual(len(of_kind(items, "PodDisruptionBudget")), budgets)
 
     def test_stopping(self) -> None:
-        """A pod of the proxy gets the time that its values say."""
-        for values, seconds in (
-            ({}, 45),
-            ({"gracefulShutdownTimeout": "5m", "terminationGracePeriodSeconds": 310}, 310),
+        """A proxy's tunnels get the time that the values say, and its pod some seconds more."""
+        for values, seconds, pod in (
+            ({}, 3, 18),
+            ({"gracefulShutdownSeconds": 300}, 300, 315),
+            ({"gracefulShutdownSeconds": 0}, 0, 15),
+            ({"socketFolder": "", "frontendSecret": "frontend"}, 20, 35),
         ):
-            spec, _ = self.pod(self.rendered({"server": values}), "konnectivity-server")
-            self.assertEqual(spec["terminationGracePeriodSeconds"], seconds)
+            items = self.rendered({"server": values})
+            spec, arguments = self.pod(items, "konnectivity-server")
+            self.assertEqual(spec["terminationGracePeriodSeconds"], pod)
+            self.assertEqual(proxy_config(arguments).graceful_shutdown_timeout, seconds)
 
     def test_one_half(self) -> None:
         """Each half can be left out: the other may run elsewhere."""

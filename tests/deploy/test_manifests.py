@@ -9,30 +9,20 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.deploy.objects import DEPLOY, Object, check, complaints, load, of_kind, pods
+from tests.deploy import sets
+from tests.deploy.objects import Object, check, complaints, load, of_kind, pods
 from tests.deploy.starting import agent_config, proxy_config
-
-VALUES = {
-    "PROXY_IMAGE": "konnect/proxy-server:1",
-    "AGENT_IMAGE": "konnect/proxy-agent:1",
-    "TEST_CLIENT_IMAGE": "konnect/proxy-test-client:1",
-    "CLUSTER_IP": "192.0.2.1",
-    "CLUSTER_CERT": "Zm9v",
-    "SERVER_TOKEN": "secret",
-    "TARGET_IP": "192.0.2.2",
-}
 
 
 class ManifestCase(SynchronousTestCase):
     """What all sets of manifests have to be."""
 
-    def objects(self, *files: Path) -> list[Object]:
-        """The objects of files that are applied together, checked."""
-        found = [item for file in files for item in load(file.read_text(), **VALUES)]
-        for item in found:
+    def checked(self, items: list[Object]) -> list[Object]:
+        """The same, valid and fit for each other."""
+        for item in items:
             check(item)
-        self.assertEqual(complaints(found), [])
-        return found
+        self.assertEqual(complaints(items), [])
+        return items
 
     def start(self, items: list[Object], program: str) -> Object:
         """The pod that runs `program`, whose arguments the program takes."""
@@ -66,13 +56,11 @@ class ManifestCase(SynchronousTestCase):
 class KindTests(ManifestCase):
     """One control plane."""
 
-    folder = DEPLOY / "kind"
+    folder = sets.KIND
 
     def test_proxy_and_agent(self) -> None:
         """All objects are valid, fit together, and both programs take their arguments."""
-        items = self.objects(
-            self.folder / "konnectivity-server.yaml", self.folder / "konnectivity-agent.yaml"
-        )
+        items = self.checked(sets.kind())
         server, agent = self.start(items, "proxy-server"), self.start(items, "proxy-agent")
         self.selects(self.folder / "egress-selector.yaml", server, "GRPC")
         audience = "--authentication-audience=system:konnectivity-server"
@@ -109,34 +97,16 @@ class KindTests(ManifestCase):
 class QuickstartTests(ManifestCase):
     """Several control planes: what quickstart-kind.sh makes of the manifests for one."""
 
-    def render(self, *flags: str, fails: bool = False) -> Path:
-        folder = Path(tempfile.mkdtemp(prefix="konnect-test-"))
-        self.addCleanup(shutil.rmtree, folder)
-        script = DEPLOY / "kind-multinode" / "quickstart-kind.sh"
-        done = subprocess.run(
-            [script, "--render-only", folder, *flags],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        self.assertEqual(done.returncode, 2 if fails else 0, done.stdout)
-        return folder
+    def setUp(self) -> None:
+        """A folder for what the script writes."""
+        self.folder = Path(tempfile.mkdtemp(prefix="konnect-test-"))
+        self.addCleanup(shutil.rmtree, self.folder)
 
     def test_leases(self) -> None:
         """Proxies publish leases, agents may count them and do so for ever."""
-        folder = self.render(
-            "--num-kcp-nodes=3",
-            "--num-worker-nodes",
-            "4",
-            "--server-image=a/b:1",
-            "--agent-image=c:2",
-        )
-        items = self.objects(
-            *sorted(folder.glob("konnectivity-*.yaml")), folder / "agent-leases.yaml"
-        )
+        nodes = ("--num-kcp-nodes=3", "--num-worker-nodes", "4")
+        images = ("--server-image=a/b:1", "--agent-image=c:2")
+        items = self.checked(sets.quickstart(self.folder, *nodes, *images))
         server, agent = self.start(items, "proxy-server"), self.start(items, "proxy-agent")
         self.assertEqual(server["containers"][0]["image"], "a/b:1")
         self.assertEqual(agent["containers"][0]["image"], "c:2")
@@ -146,15 +116,14 @@ class QuickstartTests(ManifestCase):
         self.assertTrue(agent["automountServiceAccountToken"])
         (role,) = of_kind(items, "ClusterRole")
         self.assertEqual(role["rules"][0]["resources"], ["leases"])
-        (cluster,) = load((folder / "kind.yaml").read_text())
+        (cluster,) = load((self.folder / "kind.yaml").read_text())
         roles = [node["role"] for node in cluster["nodes"]]
         self.assertEqual(roles, ["control-plane"] * 3 + ["worker"] * 4)
 
     def test_count(self) -> None:
         """With a number of proxies nobody needs leases, nor the right to read them."""
-        folder = self.render("--server-count-override=5")
-        self.assertFalse((folder / "agent-leases.yaml").exists())
-        items = self.objects(*sorted(folder.glob("konnectivity-*.yaml")))
+        items = self.checked(sets.quickstart(self.folder, "--server-count-override=5"))
+        self.assertFalse((self.folder / "agent-leases.yaml").exists())
         server, agent = self.start(items, "proxy-server"), self.start(items, "proxy-agent")
         self.assertIn("--server-count=5", server["containers"][0]["args"])
         self.assertNotIn("--enable-lease-controller", server["containers"][0]["args"])
@@ -163,17 +132,17 @@ class QuickstartTests(ManifestCase):
     def test_bad_flags(self) -> None:
         """What cannot be meant is refused."""
         for flag in ("--num-kcp-nodes=0", "--num-worker-nodes=x", "--nonsense=1"):
-            self.render(flag, fails=True)
+            self.assertEqual(sets.run_quickstart(self.folder, flag).returncode, 2)
 
 
 class StaticPodTests(ManifestCase):
     """Pods for a control plane that is not made by kubeadm, with HTTP CONNECT."""
 
-    folder = DEPLOY / "static-pods"
+    folder = sets.STATIC_PODS
 
     def test_pods(self) -> None:
         """All objects are valid, fit together, and both programs take their arguments."""
-        items = self.objects(*sorted(self.folder.glob("*.yaml")))
+        items = self.checked(sets.static_pods())
         server = self.start(items, "proxy-server")
         self.start(items, "proxy-agent")
         self.selects(self.folder / "egress-selector.yaml", server, "HTTPConnect")
@@ -183,9 +152,9 @@ class StaticPodTests(ManifestCase):
         """Every variable is one that the page names, and it names no others."""
         page = (self.folder / "README.md").read_text()
         for file in (*self.folder.glob("*.yaml"), self.folder / "kubeconfig"):
-            for item in load(file.read_text(), **VALUES):
+            for item in load(file.read_text(), **sets.VALUES):
                 self.assertNotIn("${", str(item))
-        for name in VALUES:
+        for name in sets.VALUES:
             self.assertIn(f"`{name}`", page)
 
     def test_new_token(self) -> None:

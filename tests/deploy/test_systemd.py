@@ -14,6 +14,7 @@ from konnect.app.describe import describe_proxy
 from tests.certificates import pki
 from tests.deploy.objects import DEPLOY
 from tests.deploy.starting import agent_config, proxy_config
+from tests.deploy.test_rules import SHORT, WORDS
 from tests.interop.pairs import InteropTestCase
 from tests.interop.processes import RUN_TWISTD, Program
 from tests.ports import free_port
@@ -78,7 +79,6 @@ class UnitTests(SynchronousTestCase):
             for file in UNITS.glob("*.socket")
         }
         config = proxy_config(command("konnect-proxy.service")[4:])
-        assert config is not None
         endpoints = describe_proxy(config)
         self.assertEqual(endpoints.frontends, (("grpc", "systemd:domain=UNIX:name=grpc"),))
         (agents,) = endpoints.agents
@@ -92,7 +92,21 @@ class UnitTests(SynchronousTestCase):
         words = command("konnect-agent.service")
         self.assertEqual(words[3], "konnect-agent")
         self.assertIn("--proxy-server-host=${PROXY_HOST}", words)
-        self.assertIsNotNone(agent_config(words[4:]))
+        self.assertEqual(agent_config(words[4:]).proxy_server_port, 8091)
+
+    def test_stop(self) -> None:
+        """What is open has a short time where new clients wait meanwhile, and systemd has patience
+        for that and the last words."""
+        proxy = proxy_config(command("konnect-proxy.service")[4:])
+        agent = agent_config(command("konnect-agent.service")[4:])
+        self.assertEqual(proxy.shutdown_delay, 0)
+        self.assertTrue(0 < proxy.graceful_shutdown_timeout <= SHORT)
+        for name, seconds in (
+            ("proxy", proxy.graceful_shutdown_timeout),
+            ("agent", agent.drain_timeout),
+        ):
+            (patience,) = unit(f"konnect-{name}.service")["Service"]["TimeoutStopSec"]
+            self.assertGreaterEqual(int(patience), seconds + WORDS[name])
 
 
 class ActivationTests(InteropTestCase):

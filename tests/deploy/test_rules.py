@@ -12,7 +12,7 @@ from konnect.app.agent_options import AgentConfig
 from konnect.app.proxy_options import ProxyConfig
 from tests.deploy import sets
 from tests.deploy.chart import render
-from tests.deploy.objects import Object, pods
+from tests.deploy.objects import Object, of_kind, pods
 from tests.deploy.starting import agent_config, one_socket, proxy_config
 
 SHORT, LONG = 5, 10
@@ -40,7 +40,17 @@ class RuleCase(SynchronousTestCase):
         """A set keeps them all."""
         found = Set(items)
         self.check_stop(found)
+        self.check_service(found, of_kind(items, "Service"))
         return found
+
+    def check_service(self, found: Set, services: list[Object]) -> None:
+        """Where there is a Service, it leads agents to the proxies, and clients too that come by a
+        port."""
+        wanted = {found.proxy.agent_port, found.proxy.server_port} - {0}
+        for service in services:
+            ports = service["spec"]["ports"]
+            self.assertEqual({port["port"] for port in ports}, wanted)
+            self.assertEqual({port["targetPort"] for port in ports}, wanted)
 
     def check_stop(self, found: Set) -> None:
         """Tunnels go on for a short time where new clients find nobody meanwhile, and for a long

@@ -13,7 +13,7 @@ from konnect.app.proxy_options import ProxyConfig
 from tests.deploy import sets
 from tests.deploy.chart import render
 from tests.deploy.objects import Object, of_kind, pods
-from tests.deploy.starting import agent_config, one_socket, proxy_config
+from tests.deploy.starting import agent_config, agent_ports, one_socket, proxy_config, proxy_ports
 
 SHORT, LONG = 5, 10
 """Seconds: the most that tunnels may go on where nobody takes over meanwhile, and the least where
@@ -33,6 +33,15 @@ class Set:
         self.agent: AgentConfig = agent_config(self.agent_pod["containers"][0]["args"])
 
 
+def declared(pod: Object) -> set[int]:
+    """The ports that a pod says it has; the same on the node as in the pod."""
+    ports = pod["containers"][0]["ports"]
+    hosts = {port.get("hostPort", port["containerPort"]) for port in ports}
+    numbers = {port["containerPort"] for port in ports}
+    assert hosts == numbers, "a port of the node is another one of the pod"
+    return numbers
+
+
 class RuleCase(SynchronousTestCase):
     """The rules."""
 
@@ -41,7 +50,16 @@ class RuleCase(SynchronousTestCase):
         found = Set(items)
         self.check_stop(found)
         self.check_service(found, of_kind(items, "Service"))
+        self.check_ports(found)
         return found
+
+    def check_ports(self, found: Set) -> None:
+        """A proxy and an agent can share a node's network, now or when somebody lets the agent have
+        it; and pods declare the ports that there are."""
+        proxy, agent = proxy_ports(found.proxy), agent_ports(found.agent)
+        self.assertEqual(proxy & agent, set())
+        self.assertEqual(declared(found.proxy_pod), proxy)
+        self.assertEqual(declared(found.agent_pod), {found.agent.health_server_port})
 
     def check_service(self, found: Set, services: list[Object]) -> None:
         """Where there is a Service, it leads agents to the proxies, and clients too that come by a

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from konnect.app.describe import describe_proxy
 from tests.certificates import pki
 from tests.deploy.objects import DEPLOY
-from tests.deploy.starting import agent_config, proxy_config
+from tests.deploy.starting import agent_config, agent_ports, proxy_config, proxy_ports
 from tests.deploy.test_rules import SHORT, WORDS
 from tests.interop.pairs import InteropTestCase
 from tests.interop.processes import RUN_TWISTD, Program
@@ -93,6 +93,12 @@ class UnitTests(SynchronousTestCase):
         self.assertEqual(words[3], "konnect-agent")
         self.assertIn("--proxy-server-host=${PROXY_HOST}", words)
         self.assertEqual(agent_config(words[4:]).proxy_server_port, 8091)
+
+    def test_ports(self) -> None:
+        """A proxy and an agent can run on one machine."""
+        proxy = proxy_config(command("konnect-proxy.service")[4:])
+        agent = agent_config(command("konnect-agent.service")[4:])
+        self.assertEqual(proxy_ports(proxy) & agent_ports(agent), set())
 
     def test_stop(self) -> None:
         """What is open has a short time where new clients wait meanwhile, and systemd has patience

@@ -23,7 +23,7 @@ $BAD) echo "this is bad"; exit 7 ;;
 tests) sleep "$LONG"; echo "PASSED (skips=1, expectedFailures=1, successes=5)" ;;
 esac
 """
-"""In place of Python: is given `tools/venv.py COMMAND...`."""
+"""In place of Python: is given `tools/venv.py COMMAND...` or `tools/skips.py SECTION LOG`."""
 
 PATIENCE = 60.0
 """Seconds that a run may take."""
@@ -86,6 +86,13 @@ class ChecksTests(SynchronousTestCase):
         self.assertIn("this is bad", lines)
         self.assertIn("=== FAILED: types (exit code 7)", lines)
         self.assertNotIn("ran: tox -q -e wheel", lines)
+
+    def test_skips(self) -> None:
+        """A section fails whose skips are judged and found bad."""
+        code, lines = self.end(self.start(bad="kubernetes*/kubernetes.log", long="300"))
+        self.assertEqual(code, 7)
+        self.assertIn("ran: tox -q -e kubernetes", lines)
+        self.assertIn("=== FAILED: kubernetes (exit code 7)", lines)
 
     def test_stopped(self) -> None:
         """A run that is stopped says so, and ends what runs."""

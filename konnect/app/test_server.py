@@ -4,7 +4,8 @@ Upstream's pages (``/success``, ``/sleep?time=N``, ``/error``, ``/close``), and 
 move any number of bytes without holding them: ``/bytes?n=N`` sends them, ``POST /sha256`` takes
 them and answers with their SHA-256 and count.
 
-It listens on 127.0.0.1 and is no web server for anybody else: no files, no limits, no TLS.
+It listens on 127.0.0.1 unless told otherwise, and is no web server for anybody else: no files, no
+limits, no TLS.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled, CannotListenError
 from twisted.internet.interfaces import IListeningPort, IPullProducer
 from twisted.python import usage
@@ -31,6 +33,7 @@ from konnect.app import kinds
 from konnect.app.command import run_command
 from konnect.app.flags import Flag, FlagOptions
 from konnect.app.klog import IDLE_KLOG_FLAGS
+from konnect.app.quoting import quote
 
 HOST = "127.0.0.1"
 DEFAULT_SLEEP = 10
@@ -61,7 +64,13 @@ class TestServerOptions(FlagOptions):
         " and POST /sha256."
     )
     flags = (
-        Flag("server-port", kinds.KLOG_UINT, 8000, f"The TCP port on {HOST} to listen on."),
+        Flag("server-port", kinds.KLOG_UINT, 8000, "The TCP port to listen on."),
+        Flag(
+            "server-bind-address",
+            kinds.TEXT,
+            HOST,
+            "The IP address to listen on; 0.0.0.0 or :: in a pod that others are to reach.",
+        ),
         *IDLE_KLOG_FLAGS,
     )
 
@@ -74,6 +83,11 @@ class TestServerOptions(FlagOptions):
                     "failed to validate server options with "
                     f"please do not try to use {kind} port {port} for the server port"
                 )
+        host = self["server-bind-address"]
+        if not isIPAddress(host) and not isIPv6Address(host):
+            raise usage.UsageError(
+                f"invalid value {quote(host)} for --server-bind-address: not an IP address"
+            )
 
     def getSynopsis(self) -> str:
         """The first line of the help."""
@@ -232,11 +246,11 @@ def make_site(clock: Any) -> Site:
     )
 
 
-def serve(reactor: Any, port: int) -> Deferred[IListeningPort]:
-    """Listen on 127.0.0.1. Fails with CannotListenError."""
-    listening: Deferred[IListeningPort] = TCP4ServerEndpoint(reactor, port, interface=HOST).listen(
-        make_site(reactor)
-    )
+def serve(reactor: Any, port: int, host: str = HOST) -> Deferred[IListeningPort]:
+    """Listen on an IP address. Fails with CannotListenError."""
+    kind = TCP6ServerEndpoint if isIPv6Address(host) else TCP4ServerEndpoint
+    endpoint = kind(reactor, port, interface=host)
+    listening: Deferred[IListeningPort] = endpoint.listen(make_site(reactor))
     return listening
 
 
@@ -249,18 +263,19 @@ def _argument(request: Request, name: bytes, default: int) -> int:
 
 
 async def _run(reactor: Any, options: TestServerOptions) -> None:
-    port = options["server-port"]
+    host, port = options["server-bind-address"], options["server-port"]
+    place = f"[{host}]:{port}" if isIPv6Address(host) else f"{host}:{port}"
     try:
-        await serve(reactor, port)
+        await serve(reactor, port, host)
     except CannotListenError as error:
         reason = str(error.socketError.strerror or error.socketError).lower()
         print(
-            f"konnect test-server: cannot listen on {HOST}:{port}: {reason};"
+            f"konnect test-server: cannot listen on {place}: {reason};"
             " choose another --server-port",
             file=sys.stderr,
         )
         raise SystemExit(1) from None
-    print(f"test server: http://{HOST}:{port}/success", flush=True)
+    print(f"test server: http://{place}/success", flush=True)
     await Deferred()  # until the reactor is stopped
 
 

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError, ProcessDone
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.client import Agent, FileBodyProducer, readBody
@@ -204,6 +204,13 @@ class LoopbackTests(TestCase):
         digest = hashlib.sha256(body).hexdigest()
         self.assertEqual(await readBody(response), f"{digest} 1000000\n".encode())
 
+    async def test_address(self) -> None:
+        """It listens on the address that it is told, of either kind."""
+        clock = MemoryReactorClock()
+        for host in ("0.0.0.0", "::"):
+            await serve(clock, 8000, host)
+            self.assertEqual(clock.tcpServers.pop()[3], host)
+
     async def test_taken_port(self) -> None:
         """A port that is taken is an error of its own kind."""
         from twisted.internet import reactor
@@ -267,6 +274,18 @@ class OptionsTests(SynchronousTestCase):
                 self.refused("--server-port", port),
                 "Error: failed to validate server options with please do not try to use"
                 f" {kind} port {port} for the server port\n",
+            )
+
+    def test_addresses(self) -> None:
+        """It listens on 127.0.0.1 unless told otherwise; only an address is one."""
+        for argv, wanted in (([], "127.0.0.1"), (["--server-bind-address=::"], "::")):
+            options = test_server.TestServerOptions()
+            options.parseOptions(argv)
+            self.assertEqual(options["server-bind-address"], wanted)
+        for wrong in ("", "localhost", "127.0.0.1:8000"):
+            self.assertEqual(
+                self.refused(f"--server-bind-address={wrong}"),
+                f'Error: invalid value "{wrong}" for --server-bind-address: not an IP address\n',
             )
 
     def test_unknown_flag(self) -> None:

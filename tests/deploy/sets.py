@@ -17,6 +17,7 @@ VALUES = {
     "PROXY_IMAGE": "konnect/proxy-server:1",
     "AGENT_IMAGE": "konnect/proxy-agent:1",
     "TEST_CLIENT_IMAGE": "konnect/proxy-test-client:1",
+    "TEST_SERVER_IMAGE": "konnect/http-test-server:1",
     "CLUSTER_IP": "192.0.2.1",
     "CLUSTER_CERT": "Zm9v",
     "SERVER_TOKEN": "secret",

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from konnect.app.test_client import TestClientOptions
+from konnect.app.test_server import HOST, TestServerOptions
 from tests.deploy import sets
 from tests.deploy.objects import Object, check, complaints, load, of_kind, pods
 from tests.deploy.starting import agent_config, proxy_config
@@ -147,6 +149,28 @@ class StaticPodTests(ManifestCase):
         self.start(items, "proxy-agent")
         self.selects(self.folder / "egress-selector.yaml", server, "HTTPConnect")
         self.assertIn("--mode=http-connect", server["containers"][0]["args"])
+
+    def test_trial(self) -> None:
+        """The test client asks for a page that the test server has, by the port of its Service and
+        the socket of the proxy."""
+        items = sets.static_pods()
+        started = {
+            spec["containers"][0]["command"][0]: spec["containers"][0]["args"]
+            for _, spec in pods(items)
+        }
+        server, client = TestServerOptions({}), TestClientOptions({})
+        server.parseOptions(started["/http-test-server"])
+        client.parseOptions(started["/proxy-test-client"])
+        self.assertNotEqual(server["server-bind-address"], HOST)
+        (service,) = of_kind(items, "Service")
+        (port,) = service["spec"]["ports"]
+        self.assertEqual(client["request-host"], sets.VALUES["TARGET_IP"])
+        self.assertEqual(
+            (client["request-port"], client["request-path"]), (port["port"], "success")
+        )
+        self.assertEqual(port["targetPort"], server["server-port"])
+        self.assertIn(f"--uds-name={client['proxy-uds']}", started["/proxy-server"])
+        self.assertIn(f"--mode={client['mode']}", started["/proxy-server"])
 
     def test_nothing_is_left_to_fill(self) -> None:
         """Every variable is one that the page names, and it names no others."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -29,6 +30,25 @@ class BuildFileTests(SynchronousTestCase):
             self.assertIn(f"COPY --chmod=755 deploy/images/{name} /{name}\n", body)
             self.assertIn(f'ENTRYPOINT ["/{name}"]', body)
             self.assertTrue(os.access(IMAGES / name, os.X_OK), name)
+
+    def test_platforms(self) -> None:
+        """Both stages are of the platform that is built for, and what is built for several
+        platforms are all the targets, by the same file."""
+        text = (IMAGES / "Dockerfile").read_text()
+        self.assertNotIn("--platform", "".join(re.findall(r"^FROM .*\n", text, re.MULTILINE)))
+        bake = (IMAGES / "bake.hcl").read_text()
+        (targets,) = re.findall(r"^  matrix .*= \{ image = (\[.*\]) \}$", bake, re.MULTILINE)
+        self.assertEqual(tuple(json.loads(targets)), ENTRIES)
+        self.assertIn('dockerfile = "deploy/images/Dockerfile"\n', bake)
+        self.assertIn('default = "linux/amd64,linux/arm64"\n', bake)
+
+    def test_compiled_parts_are_tried(self) -> None:
+        """The build tries both programs' modules with the base's own Python, before any target."""
+        text = (IMAGES / "Dockerfile").read_text()
+        (tried,) = re.findall(r"^RUN (\[.*\])\n\nFROM base AS proxy-server$", text, re.MULTILINE)
+        python, *words = json.loads(tried)
+        self.assertEqual(python, "/usr/bin/python3")
+        subprocess.run([sys.executable, *words], check=True, timeout=60)
 
     def test_user(self) -> None:
         """Images run as a number that is not root's, which `runAsNonRoot` can check."""

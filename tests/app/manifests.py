@@ -33,6 +33,36 @@ _APISERVER_CERT = (
     "--cluster-key=/etc/kubernetes/pki/apiserver.key",
 )
 
+_LOG_FILE = (
+    "--log-file=/var/log/konnectivity-server.log",
+    "--logtostderr=true",
+    "--log-file-max-size=0",
+)
+_E2E_PROXY = (
+    *_LOG_FILE,
+    _SOCKET,
+    "--delete-existing-uds-file",
+    *_APISERVER_CERT,
+    "--server-port=0",
+    "--kubeconfig=/etc/kubernetes/admin.conf",
+    "--keepalive-time=1h",
+    "--mode=grpc",
+    "--agent-namespace=kube-system",
+    "--agent-service-account=konnectivity-agent",
+    "--authentication-audience=system:konnectivity-server",
+)
+_E2E_AGENT = (
+    "--logtostderr=true",
+    _POD_CA,
+    "--proxy-server-host=konnectivity-server.kube-system.svc.cluster.local",
+    "--proxy-server-port=8091",
+    "--sync-interval=1s",
+    "--sync-interval-cap=10s",
+    "--sync-forever",
+    "--probe-interval=1s",
+    _TOKEN,
+)
+
 PROXIES: Mapping[str, Sequence[str]] = {
     "README, gRPC over mTLS": (*_FRONTEND_TLS, *_AGENT_TLS),
     "README, gRPC over a unix socket": (
@@ -42,9 +72,7 @@ PROXIES: Mapping[str, Sequence[str]] = {
     ),
     "README, HTTP CONNECT over mTLS": ("--mode=http-connect", *_FRONTEND_TLS, *_AGENT_TLS),
     "examples/kind": (
-        "--log-file=/var/log/konnectivity-server.log",
-        "--logtostderr=true",
-        "--log-file-max-size=0",
+        *_LOG_FILE,
         _SOCKET,
         "--delete-existing-uds-file",
         *_APISERVER_CERT,
@@ -57,7 +85,7 @@ PROXIES: Mapping[str, Sequence[str]] = {
         *_KIND_TOKENS,
     ),
     "examples/kind-multinode": (
-        "--logtostderr=true",
+        *_LOG_FILE,
         _SOCKET,
         "--delete-existing-uds-file",
         *_APISERVER_CERT,
@@ -77,29 +105,27 @@ PROXIES: Mapping[str, Sequence[str]] = {
         "--uds-name=/etc/srv/kubernetes/konnectivity-server/konnectivity-server.socket",
         "--cluster-cert=/etc/srv/kubernetes/pki/apiserver.crt",
         "--cluster-key=/etc/srv/kubernetes/pki/apiserver.key",
-        "--mode=http-connect",
         "--server-port=0",
         "--agent-port=8091",
+        "--health-port=8092",
         "--admin-port=8093",
+        "--keepalive-time=1h",
+        "--mode=http-connect",
         "--agent-namespace=kube-system",
         "--agent-service-account=konnectivity-agent",
         "--kubeconfig=/etc/srv/kubernetes/konnectivity-server/kubeconfig",
         "--authentication-audience=system:konnectivity-server",
     ),
-    "end-to-end tests": (
-        "--mode=grpc",
-        "--logtostderr=true",
-        _SOCKET,
-        "--delete-existing-uds-file",
-        *_APISERVER_CERT,
-        "--server-port=0",
-        "--agent-port=8091",
-        "--health-port=8092",
-        "--admin-port=8095",
-        "--admin-bind-address=",
-        "--keepalive-time=1h",
-        *_KIND_TOKENS,
+    "end-to-end tests, leases": (
+        *_E2E_PROXY,
         "--enable-lease-controller",
+        "--admin-bind-address=",
+        "--mode=http-connect",
+    ),
+    "end-to-end tests, a number": (
+        *_E2E_PROXY,
+        "--admin-bind-address=",
+        "--server-count=2",
         "--mode=http-connect",
     ),
     "Kubernetes' documentation": (
@@ -229,6 +255,24 @@ AGENTS: Mapping[str, Sequence[str]] = {
         "--agent-identifiers=ipv4=${HOST_IP}",
         "--count-server-leases",
     ),
+    "examples/kubernetes, pod": (
+        "--logtostderr=true",
+        _POD_CA,
+        "--proxy-server-host=192.0.2.1",
+        "--proxy-server-port=8091",
+        _TOKEN,
+    ),
+    "end-to-end tests, leases": (
+        *_E2E_AGENT,
+        "--count-server-leases",
+        "--agent-identifiers=ipv4=${HOST_IP}",
+        "--admin-bind-address=",
+    ),
+    "end-to-end tests, a number": (
+        *_E2E_AGENT,
+        "--agent-identifiers=ipv4=${HOST_IP}",
+        "--admin-bind-address=",
+    ),
     "Kubernetes' documentation": (
         "--logtostderr=true",
         _POD_CA,
@@ -250,6 +294,8 @@ AGENTS: Mapping[str, Sequence[str]] = {
         "konnectivity.example.com",
         "--proxy-server-port",
         "443",
+        "--health-server-host",
+        "127.0.0.1",
         "--health-server-port",
         "2041",
         "--agent-identifiers=default-route=true",
@@ -261,6 +307,7 @@ AGENTS: Mapping[str, Sequence[str]] = {
         "5s",
         "--sync-interval-cap",
         "30s",
+        "--sync-forever",
         "--v",
         "3",
     ),
@@ -297,6 +344,38 @@ AGENTS: Mapping[str, Sequence[str]] = {
         "-v=2",
     ),
 }
+
+
+_CLIENT_TLS = (
+    "--ca-cert=certs/frontend/issued/ca.crt",
+    "--client-cert=certs/frontend/issued/proxy-client.crt",
+    "--client-key=certs/frontend/private/proxy-client.key",
+)
+
+CLIENTS: Mapping[str, Sequence[str]] = {
+    "README, gRPC over mTLS": _CLIENT_TLS,
+    "README, gRPC over a unix socket": (
+        "--proxy-port=0",
+        "--proxy-uds=/tmp/uds-proxy",
+        "--proxy-host=",
+    ),
+    "README, HTTP CONNECT over mTLS": (
+        "--mode=http-connect",
+        "--proxy-host=127.0.0.1",
+        *_CLIENT_TLS,
+    ),
+    "examples/kubernetes, pod": (
+        "--log-file=/var/log/konnectivity-test-client.log",
+        "--logtostderr=false",
+        "--proxy-uds=/etc/srv/kubernetes/konnectivity-server/konnectivity-server.socket",
+        "--proxy-host=",
+        "--proxy-port=0",
+        "--mode=http-connect",
+        "--request-port=80",
+        "--request-host=192.0.2.2",
+    ),
+}
+"""Of the test client."""
 
 
 def with_files(words: Sequence[str], files: Mapping[str, str]) -> list[str]:

@@ -14,12 +14,13 @@ from konnect.app.agent_options import AgentConfig, AgentOptions
 from konnect.app.describe import describe_agent, describe_proxy
 from konnect.app.flags import FlagOptions
 from konnect.app.proxy_options import ProxyConfig, ProxyOptions
-from tests.app.manifests import AGENTS, PROXIES, with_files
+from konnect.app.test_client import TestClientOptions
+from tests.app.manifests import AGENTS, CLIENTS, PROXIES, with_files
 
 FILES = (
     *("server-cert", "server-key", "server-ca-cert", "cluster-cert", "cluster-key"),
     *("cluster-ca-cert", "ca-cert", "agent-cert", "agent-key"),
-    *("kubeconfig", "service-account-token-path"),
+    *("kubeconfig", "service-account-token-path", "client-cert", "client-key"),
 )
 
 
@@ -34,11 +35,15 @@ class ManifestCase(SynchronousTestCase):
 
     def parse(self, options: FlagOptions, words: Sequence[str]) -> Any:
         """The config."""
+        self.read(options, words)
+        return options.config  # type: ignore[attr-defined]
+
+    def read(self, options: FlagOptions, words: Sequence[str]) -> None:
+        """Let options read a list, without a warning."""
         warned = io.StringIO()
         with contextlib.redirect_stderr(warned):
             options.parseOptions(with_files(words, self.files))
         self.assertEqual(warned.getvalue(), "")
-        return options.config  # type: ignore[attr-defined]
 
     def proxy(self, name: str) -> ProxyConfig:
         """The config of one of the proxies' lists."""
@@ -65,11 +70,37 @@ class ManifestTests(ManifestCase):
             config = self.agent(name)
             self.assertEqual(len(describe_agent(config).proxies), 1, name)
 
+    def test_clients(self) -> None:
+        """Every test client's list is accepted without a warning."""
+        for name, words in CLIENTS.items():
+            options = TestClientOptions({})
+            self.read(options, words)
+            self.assertEqual(options["proxy-uds"] != "", "--proxy-host=" in words, name)
+
     def test_a_flag_twice(self) -> None:
         """Where a list has a flag twice, the last one counts."""
-        config = self.proxy("end-to-end tests")
-        self.assertEqual(config.mode, "http-connect")
-        self.assertNotIn("127.0.0.1", describe_proxy(config).admin)
+        for name in ("end-to-end tests, leases", "end-to-end tests, a number"):
+            self.assertEqual(self.proxy(name).mode, "http-connect")
+
+    def test_empty_addresses(self) -> None:
+        """An admin port with an empty address is everybody's, on both halves."""
+        for name in ("end-to-end tests, leases", "end-to-end tests, a number"):
+            self.assertNotIn("127.0.0.1", describe_proxy(self.proxy(name)).admin)
+            self.assertNotIn("127.0.0.1", describe_agent(self.agent(name)).admin)
+
+    def test_counting(self) -> None:
+        """Agents that go on looking for proxies do, by leases or by what the proxies say."""
+        for name, leases in (
+            ("examples/kind-multinode", True),
+            ("end-to-end tests, leases", True),
+            ("end-to-end tests, a number", False),
+            ("HyperShift", False),
+            ("AKS", False),
+        ):
+            config = self.agent(name)
+            self.assertTrue(config.sync_forever, name)
+            self.assertEqual(config.leases is not None, leases, name)
+        self.assertEqual(self.proxy("end-to-end tests, a number").server_count, 2)
 
     def test_hypershift(self) -> None:
         """Values in words of their own reach the config."""
@@ -79,7 +110,7 @@ class ManifestTests(ManifestCase):
         self.assertEqual((config.keepalive_time, config.frontend_keepalive_time), (30.0, 30.0))
         self.assertEqual(len(config.cipher_suites), 3)
         agent = self.agent("HyperShift")
-        assert agent is not None
+        self.assertEqual((agent.health_server_host, agent.health_server_port), ("127.0.0.1", 2041))
         self.assertEqual((agent.probe_interval, agent.sync_interval_cap), (5.0, 30.0))
         self.assertEqual(agent.agent_identifiers, "default-route=true")
 

@@ -219,7 +219,8 @@ def _positive(text: str) -> int:
 _positive.__name__ = "number of days"
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog="konnect certs",
         description="Make two certificate authorities, and the certificates that a proxy, its"
@@ -256,7 +257,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """Run ``konnect certs``. Exit code 0, 1 (could not be made) or 2 (bad command line)."""
-    parser = _parser()
+    parser = make_parser()
     options = parser.parse_args(argv)
     try:
         tree = make_tree(

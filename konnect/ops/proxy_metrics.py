@@ -45,7 +45,7 @@ class ProxyCollector(Collector):
         yield histogram(
             PROXY + "frontend_write_duration_seconds",
             "Latency of write to the frontend in seconds",
-            ledger.frontend_write_seconds,
+            ledger.frontend_writes,
         )
         yield histogram(
             PROXY + "connection_duration_seconds",

@@ -27,7 +27,7 @@ EARLY_LIMIT = 65536
 class ConnectEnd(SocketEnd):
     """The client's socket as the near end of its tunnel."""
 
-    __slots__ = ("_early", "_early_size", "_hold", "ended_early", "protocol")
+    __slots__ = ("_early", "_early_size", "_full_since", "_hold", "ended_early", "protocol")
 
     ended_reason = Reason.CLIENT_CLOSED
     lost_reason = Reason.CLIENT_LOST
@@ -45,6 +45,26 @@ class ConnectEnd(SocketEnd):
         self._hold = Hold(clock)
         self._early: list[bytes] = []
         self._early_size = 0
+        self._full_since: float | None = None
+
+    # -- as the producer of its own transport: what upstream calls a write's duration
+
+    def pauseProducing(self) -> None:
+        if self.protocol is not None:
+            self._full_since = self.protocol.ledger.now()
+        super().pauseProducing()
+
+    def resumeProducing(self) -> None:
+        if self._full_since is not None:
+            self._waited()
+        super().resumeProducing()
+
+    def _waited(self) -> None:
+        """There is room again, or nobody will be told any more."""
+        since, self._full_since = self._full_since, None
+        if since is not None and self.protocol is not None:
+            ledger = self.protocol.ledger
+            ledger.frontend_waits.observe(ledger.now() - since)
 
     @property
     def early_size(self) -> int:
@@ -127,12 +147,16 @@ class ConnectEnd(SocketEnd):
             self.other.resume()
 
     def finish(self) -> None:
+        if self._full_since is not None:
+            self._waited()
         if self._hold.empty:
             super().finish()
         else:
             self._hold.after(super().finish)
 
     def close(self, reason: Reason) -> None:
+        if self._full_since is not None:
+            self._waited()
         hold = self._hold
         if not hold.over:
             if not hold.empty:
@@ -144,5 +168,7 @@ class ConnectEnd(SocketEnd):
 
     def lost(self, clean: bool) -> None:
         self._hold.drop()
+        if self._full_since is not None:
+            self._waited()
         self.protocol = None
         super().lost(clean)

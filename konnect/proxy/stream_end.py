@@ -20,16 +20,29 @@ if TYPE_CHECKING:
 class StreamEnd(End):
     """One tunnel of a client's stream: its near end."""
 
-    __slots__ = ("_backlog", "_ending", "_full", "_hold", "_stream", "connect_id", "head", "random")
+    __slots__ = (
+        "_backlog",
+        "_ending",
+        "_full",
+        "_full_since",
+        "_hold",
+        "_ledger",
+        "_stream",
+        "connect_id",
+        "head",
+        "random",
+    )
 
     def __init__(
         self, stream: ProxyStream, random: int, ledger: Ledger, clock: IReactorTime
     ) -> None:
         super().__init__()
         self._stream = stream
+        self._ledger = ledger
         self._hold = Hold(clock)
         self._backlog = Backlog(ledger)
         self._full = False
+        self._full_since: float | None = None
         self._ending: Reason | None = None
         self.random = random
         self.connect_id = 0
@@ -55,6 +68,8 @@ class StreamEnd(End):
 
     def drop(self) -> None:
         """The stream is gone: nothing held is worth sending."""
+        if self._full_since is not None:
+            self._waited()
         self._hold.drop()
         self._backlog.drop()
 
@@ -77,11 +92,14 @@ class StreamEnd(End):
     def _send(self, data: Bytes) -> None:
         if not self._stream.send_data(self, data):
             self._full = True
+            self._full_since = self._ledger.now()
             if self.other is not None:
                 self.other.pause()
 
     def writable(self) -> None:
         """The stream takes more: feed the backlog, then let the source go on."""
+        if self._full_since is not None:
+            self._waited()
         self._full = False
         while self._backlog.size and not self._full:
             data = self._backlog.take(CHUNK)
@@ -93,6 +111,12 @@ class StreamEnd(End):
             return
         if not self._full and self.other is not None:
             self.other.resume()
+
+    def _waited(self) -> None:
+        """What upstream calls a write's duration is over."""
+        since, self._full_since = self._full_since, None
+        if since is not None:
+            self._ledger.frontend_waits.observe(self._ledger.now() - since)
 
     def pause(self) -> None:
         self._stream.pause(self)

@@ -78,7 +78,8 @@ class Ledger:
         # Proxy
         self.http_connections = 0
         self.ready_backends: dict[str, int] = {}
-        self.frontend_write_seconds = Histogram(DIAL_BOUNDS)
+        self.frontend_waits = Histogram(DIAL_BOUNDS)
+        """Of the writes to clients that found no room: how long until there was some."""
         self.full_receive_channels: dict[str, int] = defaultdict(int)
         """By method, the streams whose window is shut, since a tunnel takes no more."""
         self.culled_leases = 0
@@ -108,6 +109,30 @@ class Ledger:
     def stream_closed(self, method: str) -> None:
         """The stream counted by `stream_opened` is over."""
         self.grpc_streams[method] -= 1
+
+    @property
+    def frontend_writes(self) -> Histogram:
+        """
+        Writes to clients of what comes from agents, by how long they waited for room.
+
+        Those that did not wait are not counted as they are made, since nearly all are such: there
+        is one for each DATA packet, each answer to a dial, and each end that a client is told.
+        """
+        waits = self.frontend_waits
+        writes = Histogram(waits.bounds)
+        writes.counts = list(waits.counts)
+        writes.sum = waits.sum
+        failed, ended = self.failed_by_reason, self.closed_by_reason
+        made = (
+            self.packets.get(("from_agent", "DATA"), 0)
+            + self.opened
+            + self.dial_failures.get("error_response", 0)
+            + failed.get("dial_closed", 0)
+            + self.closed
+            - sum(ended.get(label, 0) for label in ("client_lost", "client_left"))
+        )
+        writes.counts[0] += max(0, made - sum(waits.counts))
+        return writes
 
     def stream_error(self, segment: str, code: str) -> None:
         """Count a stream that ended with an error; `code` is a `wire.status.Status.label`."""

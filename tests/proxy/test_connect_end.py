@@ -173,6 +173,57 @@ class RelayTests(ConnectTestCase):
         self.assertTrue(self.s.reading)
 
 
+class WriteTests(ConnectTestCase):
+    """What upstream calls the duration of a write to the frontend."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.s = self.connect(limit=10)
+        self.open(spoken=b"x")
+        self.s.drain()
+
+    def test_at_once(self) -> None:
+        """What goes out at once has not waited: the dial's answer, DATA, and the end."""
+        for _ in range(3):
+            self.a.says(packets.data(1, b"abc"))
+            self.clock.advance(1)
+            self.s.drain()
+        self.assertEqual((sum(self.writes()), self.writes()[0]), (4, 4))
+        self.close_from_agent()
+        self.assertEqual((sum(self.writes()), self.ledger.frontend_writes.sum), (5, 0))
+
+    def test_waits(self) -> None:
+        """The write that fills the socket takes until there is room; those behind it do not count
+        that again, as upstream begins them later."""
+        self.a.says(packets.data(1, b"a" * 11))
+        self.a.says(packets.data(1, b"b"))
+        self.clock.advance(3)
+        self.s.drain()
+        writes = self.ledger.frontend_writes
+        self.assertEqual((writes.sum, writes.counts), (3, [2, 0, 0, 0, 0, 0, 0, 0, 1, 0]))
+
+    def test_ended_meanwhile(self) -> None:
+        """With the tunnel's end nobody waits any more."""
+        self.a.says(packets.data(1, b"a" * 11))
+        self.clock.advance(2)
+        self.close_from_agent()
+        self.clock.advance(2)
+        self.s.drain()
+        self.assertEqual(self.ledger.frontend_writes.sum, 2)
+
+    def test_lost_meanwhile(self) -> None:
+        """So it is when the client is lost, which is told of no end."""
+        self.a.says(packets.data(1, b"a" * 11))
+        self.clock.advance(2)
+        self.s.lose(ConnectionLost())
+        writes = self.ledger.frontend_writes
+        self.assertEqual((writes.sum, sum(writes.counts)), (2, 2))
+
+    def writes(self) -> list[int]:
+        """How many there were, by bucket."""
+        return self.ledger.frontend_writes.counts
+
+
 class EndTests(ConnectTestCase):
     """Whoever ends first."""
 

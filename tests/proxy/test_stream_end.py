@@ -160,6 +160,29 @@ class DataTests(StreamTestCase):
         self.c.proxy.writable()
         self.assertEqual(self.c.take(), [])
 
+    def test_duration_of_writes(self) -> None:
+        """A write that leaves the stream without room takes until there is some, or nobody waits
+        for it any more; the others, DIAL_RSP and CLOSE_RSP too, take no time."""
+        self.open()
+        self.a.says(packets.data(1, b"x"))
+        self.assertEqual(self.ledger.frontend_writes.counts[0], 2)
+        self.c.stream.room = False
+        for data in (b"a", b"b"):
+            self.a.says(packets.data(1, data))
+        for seconds in (1, 2):
+            self.clock.advance(seconds)
+            self.c.proxy.writable()
+        writes = self.ledger.frontend_writes
+        self.assertEqual((writes.sum, writes.counts), (3, [2, 0, 0, 0, 0, 0, 0, 2, 0, 0]))
+        self.c.stream.room = True
+        self.c.proxy.writable()
+        self.c.stream.room = False
+        self.a.says(packets.data(1, b"c"))
+        self.clock.advance(4)
+        self.c.leaves()
+        self.assertEqual(self.ledger.frontend_writes.sum, 7)
+        self.assertEqual(sum(self.ledger.frontend_writes.counts), 5)
+
     def test_closed_while_the_client_is_slow(self) -> None:
         """What waits for a slow client comes before its CLOSE_RSP."""
         self.open()

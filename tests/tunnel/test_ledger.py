@@ -34,6 +34,30 @@ class LedgerTests(SynchronousTestCase):
             dict(self.ledger.stream_errors), {("from_agent", "Unavailable", "Unknown"): 2}
         )
 
+    def test_frontend_writes(self) -> None:
+        """What clients are written is counted from what else is; the waits among them are told
+        apart, and what is there is not changed by asking."""
+        ledger = self.ledger
+        self.assertEqual(sum(ledger.frontend_writes.counts), 0)
+        self.assertEqual((dict(ledger.packets), dict(ledger.closed_by_reason)), ({}, {}))
+        ledger.packets["from_agent", "DATA"] = 100
+        ledger.packets["from_client", "DATA"] = 1000
+        ledger.opened = 9
+        ledger.dial_failures.update(error_response=3, no_agent=50)
+        ledger.failed_by_reason.update(dial_closed=2, refused=3)
+        ledger.closed = 7
+        ledger.closed_by_reason.update(client_lost=2, client_left=1, destination_closed=4)
+        ledger.frontend_waits.observe(0.2)
+        for _ in range(2):
+            writes = ledger.frontend_writes
+            self.assertEqual(sum(writes.counts), 100 + 9 + 3 + 2 + 7 - 3)
+            self.assertEqual((writes.sum, writes.counts[6]), (0.2, 1))
+
+    def test_more_waits_than_writes(self) -> None:
+        """No bucket is ever below nothing."""
+        self.ledger.frontend_waits.observe(0.2)
+        self.assertEqual(self.ledger.frontend_writes.counts[0], 0)
+
     def test_dial_bounds(self) -> None:
         """An agent's dials have upstream's bounds for agents, a proxy's those for servers."""
         self.assertEqual(self.ledger.dial_seconds.bounds, DIAL_BOUNDS)

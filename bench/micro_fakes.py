@@ -56,6 +56,7 @@ class Stream:
     peer = user = "somebody"
     transport = None
     queued = 0
+    closing = False
     largest_message = 1 << 18
     last = b""
 

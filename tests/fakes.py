@@ -63,6 +63,7 @@ class FakeStream(GrpcStream):
         self.listener = None
         self.sent: list[Readable] = []
         self.room = True
+        self.is_closing = False
         self.unread = self.waiting = 0
         self.acknowledged = 0
         self.owed = 0
@@ -85,7 +86,11 @@ class FakeStream(GrpcStream):
         self.sent.append(packet)
         if not self.room:
             self.unread += len(payload) + 5
-        return self.room
+        return self.room and not self.is_closing
+
+    @property
+    def closing(self) -> bool:
+        return self.is_closing
 
     @property
     def queued(self) -> int:

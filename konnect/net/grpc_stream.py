@@ -61,6 +61,11 @@ class GrpcStream:
         return self._protocol._send_run(self, run)
 
     @property
+    def closing(self) -> bool:
+        """Whether the connection is being closed here: what is sent now goes nowhere."""
+        return self._protocol._closing is not None
+
+    @property
     def largest_message(self) -> int:
         """Bytes of the largest message that `send_data` can send so."""
         return self._protocol._wire.largest_message

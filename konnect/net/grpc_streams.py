@@ -111,7 +111,7 @@ class StreamTable(Protocol):
         wire.send_message(stream.id, head + payload)
         if not self._receiving:
             self._flush()
-        return wire.writable(stream.id)
+        return wire.writable(stream.id) and self._closing is None
 
     def _send_run(
         self, stream: GrpcStream, run: Sequence[tuple[bytes, bytes | memoryview]]

@@ -12,6 +12,7 @@ from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import HEADS, SMALL
 from konnect.wire import data_packet, packets
 from konnect.wire.packets import MalformedPacket
+from konnect.wire.status import Status
 
 if TYPE_CHECKING:
     from konnect.proxy.stream_end import StreamEnd
@@ -104,7 +105,13 @@ class ClientStream:
             room = stream.send_run(run)
         if not room and end not in self._blocked:
             self._blocked += (end,)
+            self._without_room("DATA")
         return room
+
+    @property
+    def closing(self) -> bool:
+        """Whether what is sent now goes nowhere."""
+        return self._stream.closing
 
     def writable(self) -> None:
         blocked, self._blocked = self._blocked, ()
@@ -113,8 +120,16 @@ class ClientStream:
 
     def _dial_rsp(self, random: int, *, connect_id: int = 0, error: str = "") -> None:
         self._ledger.packets["to_client", "DIAL_RSP"] += 1
-        self._stream.send(packets.dial_rsp(random, connect_id=connect_id, error=error))
+        packet = packets.dial_rsp(random, connect_id=connect_id, error=error)
+        if not self._stream.send(packet):
+            self._without_room("DIAL_RSP")
 
     def _close_rsp(self, connect_id: int, error: str) -> None:
         self._ledger.packets["to_client", "CLOSE_RSP"] += 1
-        self._stream.send(packets.close_rsp(connect_id, error))
+        if not self._stream.send(packets.close_rsp(connect_id, error)):
+            self._without_room("CLOSE_RSP")
+
+    def _without_room(self, packet_type: str) -> None:
+        """A packet waits for the client; or it was in vain, which upstream counts as an error."""
+        if self._stream.closing:
+            self._ledger.stream_error("to_client", Status.UNAVAILABLE.label, packet_type)

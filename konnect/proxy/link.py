@@ -165,6 +165,9 @@ class AgentLink(Link):
             tunnel.fail(
                 Reason.PROTOCOL, f"the agent answered with the unusable connectID {connect_id}"
             )
+        elif tunnel.near is not None and not tunnel.near.can_be_told:
+            self._send_close(connect_id)
+            tunnel.fail(Reason.CLIENT_GONE)
         else:
             self._closing.discard(connect_id)
             end = self.ends[connect_id] = LinkEnd(self, connect_id)

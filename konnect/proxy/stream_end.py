@@ -49,6 +49,10 @@ class StreamEnd(End):
         self.head = b""
         """Part of what goes before the payload of each of its DATA packets."""
 
+    @property
+    def can_be_told(self) -> bool:  # type: ignore[override]
+        return not self._stream.closing
+
     def opened(self) -> None:
         self._stream.dial_opened(self)
 

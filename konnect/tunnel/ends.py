@@ -32,6 +32,9 @@ class End:
     can_finish = True
     """Whether `finish()` ends one direction only; else it ends the tunnel, in its own time."""
 
+    can_be_told = True
+    """Whether the asker can still be answered (near ends only)."""
+
     def write(self, data: Bytes) -> None:
         """
         Take bytes from the other end. When this end is full it calls `other.pause()`.

@@ -134,6 +134,7 @@ class Ledger:
         writes.counts[0] += max(0, made - sum(waits.counts))
         return writes
 
-    def stream_error(self, segment: str, code: str) -> None:
-        """Count a stream that ended with an error; `code` is a `wire.status.Status.label`."""
-        self.stream_errors[segment, code, "Unknown"] += 1
+    def stream_error(self, segment: str, code: str, packet_type: str = "Unknown") -> None:
+        """Count a stream that ended with an error, or a packet that found one that is ending;
+        `code` is a `wire.status.Status.label`."""
+        self.stream_errors[segment, code, packet_type] += 1

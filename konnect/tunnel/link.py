@@ -28,6 +28,7 @@ from konnect.wire.features import STOCK, Features, common
 from konnect.wire.frames import SMALLEST_LIMIT
 from konnect.wire.http2 import Limits
 from konnect.wire.packets import CREDIT, DATA, HALF_CLOSE, MalformedPacket, Packet, PacketType
+from konnect.wire.status import Status
 
 if TYPE_CHECKING:
     from konnect.tunnel.ledger import Ledger
@@ -100,6 +101,7 @@ class Link:
         self.is_stock = False
         """Whether the peer has announced nothing."""
         self._inward = inward
+        self._outward = outward
         # Keys of the ledger's counts, made once.
         self._came = {kind: (inward, name) for kind, name in packets.NAMES.items()}
         self._went = {kind: (outward, name) for kind, name in packets.NAMES.items()}
@@ -204,7 +206,8 @@ class Link:
         """Send a control packet; it never waits for room."""
         if not self.lost:
             self.ledger.packets[self._went[kind]] += 1
-            self.stream.send(packet)
+            if not self.stream.send(packet):
+                self._without_room(packets.NAMES[kind])
             if self._stock is not None:
                 self._stock.control(len(packet))
 
@@ -237,7 +240,13 @@ class Link:
                 for head, piece in run:
                     stock.data(end.connect_id, len(head) + len(piece))
         if not room:
+            self._without_room("DATA")
             self._parking.park(end, size)
+
+    def _without_room(self, packet_type: str) -> None:
+        """A packet waits for the peer; or it was in vain, which upstream counts as an error."""
+        if self.stream.closing:
+            self.ledger.stream_error(self._outward, Status.UNAVAILABLE.label, packet_type)
 
     def writable(self) -> None:
         """The stream has room again."""

@@ -19,6 +19,10 @@ class MessageStream(Protocol):
         """`send_data` for each, with one write for all that can be sent so."""
 
     @property
+    def closing(self) -> bool:
+        """Whether what is sent now goes nowhere: the connection is being closed here."""
+
+    @property
     def queued(self) -> int:
         """Bytes that wait here for the peer's window."""
 

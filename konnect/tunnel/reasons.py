@@ -41,6 +41,7 @@ class Reason(enum.Enum):
     AGENT_LOST = Meaning("the agent's connection was lost", 502, "backend_close", abortive=True)
     DIAL_CLOSED = Meaning("the agent closed the dial", 502, "backend_close")
     CLIENT_LEFT = Meaning("the client left during the dial", 502, "frontend_close")
+    CLIENT_GONE = Meaning("the client could not be told of the dial's success", 502, "send_rsp")
     # How an open tunnel ends.
     CLIENT_CLOSED = Meaning("the client closed the connection")
     CLIENT_LOST = Meaning("the client's connection was lost", abortive=True)

@@ -136,6 +136,15 @@ class BackPressureTests(GrpcTestCase):
         self.assertEqual(mine.take(), ["writable"])
         self.assertEqual(sum(len(m) + 5 for m in theirs.take()), queued)
 
+    def test_closing(self) -> None:
+        """A connection that is being closed has no room, and its streams know."""
+        stream, *_ = self.open()
+        self.assertFalse(stream.closing)
+        self.client.close("enough")
+        self.assertTrue(stream.closing)
+        self.assertFalse(stream.send(b"x"))
+        self.assertFalse(stream.send_run([(b"", b"x"), (b"", b"y")]))
+
     def test_one_slow_stream(self) -> None:
         """A stream whose window is shut holds up no other."""
         slow, _, _, slow_listener = self.open()

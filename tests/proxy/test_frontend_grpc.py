@@ -85,6 +85,37 @@ class DialTests(StreamTestCase):
         self.assertEqual(self.c.take(), [])
         self.assertEqual(self.failures(), {"frontend_close": 1})
 
+    def test_answer_that_cannot_be_sent(self) -> None:
+        """A success for a client whose connection is being closed is a failed dial: the agent is
+        told at once, and the books have upstream's words for it."""
+        self.c.dials(random=42)
+        self.c.stream.is_closing = True
+        self.a.accepts(1)
+        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
+        self.assertEqual(self.failures(), {"send_rsp": 1})
+        self.assertEqual(dict(self.ledger.failed_by_reason), {"client_gone": 1})
+        self.assertEqual((self.ledger.opened, self.c.tables), (0, (0, 0, 0)))
+        self.assertEqual(
+            dict(self.ledger.stream_errors), {("to_client", "Unavailable", "DIAL_RSP"): 1}
+        )
+
+    def test_packets_that_cannot_be_sent(self) -> None:
+        """DATA is counted as well, once, since its tunnel is stopped for it."""
+        self.open()
+        self.c.stream.is_closing = True
+        self.a.says(packets.data(1, b"a"))
+        self.a.says(packets.data(1, b"b"))
+        self.assertEqual(dict(self.ledger.stream_errors), {("to_client", "Unavailable", "DATA"): 1})
+
+    def test_close_that_cannot_be_sent(self) -> None:
+        """CLOSE_RSP is counted as well."""
+        self.open()
+        self.c.stream.is_closing = True
+        self.c.says(packets.close_req(1))
+        self.assertEqual(
+            dict(self.ledger.stream_errors), {("to_client", "Unavailable", "CLOSE_RSP"): 1}
+        )
+
     def test_cancel_crosses_the_answer(self) -> None:
         """A DIAL_CLS that comes when the dial has just succeeded closes the tunnel."""
         self.c.dials(random=42)

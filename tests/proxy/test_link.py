@@ -194,6 +194,24 @@ class LostTests(LinkTestCase):
         self.assertEqual(self.a.take(), [])
         self.assertEqual(dict(self.ledger.packets), before)
 
+    def test_packets_that_cannot_be_sent(self) -> None:
+        """What is sent while the connection is being closed here is counted as an error of its
+        type."""
+        live, pending = self.open(1), self.dial()
+        self.a.stream.is_closing = True
+        assert live.other is not None
+        live.other.write(b"x")
+        self.assertEqual(live.take(), [("pause",)])
+        self.close(live, pending)
+        self.assertEqual(
+            dict(self.ledger.stream_errors),
+            {
+                ("to_agent", "Unavailable", "DATA"): 1,
+                ("to_agent", "Unavailable", "CLOSE_REQ"): 1,
+                ("to_agent", "Unavailable", "DIAL_CLS"): 1,
+            },
+        )
+
     def test_half_closed(self) -> None:
         """An agent that ends its side of the stream is answered OK and is gone."""
         live = self.open(1)

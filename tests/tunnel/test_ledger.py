@@ -33,6 +33,8 @@ class LedgerTests(SynchronousTestCase):
         self.assertEqual(
             dict(self.ledger.stream_errors), {("from_agent", "Unavailable", "Unknown"): 2}
         )
+        self.ledger.stream_error("to_client", "Unavailable", "DIAL_RSP")
+        self.assertEqual(self.ledger.stream_errors["to_client", "Unavailable", "DIAL_RSP"], 1)
 
     def test_frontend_writes(self) -> None:
         """What clients are written is counted from what else is; the waits among them are told

@@ -83,6 +83,7 @@ class ReasonTests(SynchronousTestCase):
                 "backend_dial_timeout",
                 "backend_close",
                 "frontend_close",
+                "send_rsp",
             },
         )
 

@@ -1,15 +1,15 @@
 """A small web site of exact pages on a plain HTTP port.
 
 Any method gets a page's answer. Nothing is logged for a request: probes come every few seconds.
-Request bodies are thrown away unread, TLS is answered in plain words, there are never more than
-`CONNECTIONS` connections, and those that ask on without waiting for answers are closed.
+Request bodies are thrown away unread, there are never more than `CONNECTIONS` connections, and
+those that ask on without waiting for answers are closed. What a connection may take besides is in
+`konnect.ops.channel`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -20,11 +20,12 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from konnect.log import make_logger
+from konnect.ops.channel import Channel
 
 log = make_logger(__name__)
 
 IDLE_TIMEOUT = 60.0
-"""Seconds without a byte after which a connection is closed."""
+"""Seconds in which a request's head has to come, or the next byte of its body."""
 
 CONNECTIONS = 512
 """Connections at a time; more are closed at once, so that a port open to all cannot use up the
@@ -102,21 +103,6 @@ _NOT_FOUND = Answer(
 )
 
 
-_TLS = b"\x16\x03"
-_PLAIN_ONLY = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
-    b"Connection: close\r\nContent-Length: 31\r\n\r\nThis port speaks HTTP, not TLS\n"
-)
-
-
-@dataclass(slots=True)
-class _Reads:
-    """How often something was read of a connection, in all and when it last asked."""
-
-    now: int = 0
-    asked: int = 0
-
-
 class _Request(Request):
     """
     A request whose body goes nowhere: Twisted would keep any length of it in a file.
@@ -125,16 +111,15 @@ class _Request(Request):
     else runs and whether or not the answers leave: two thousand scrapes for a read of 64 KiB.
     """
 
-    def __init__(self, reads: _Reads, *args: Any, **named: Any) -> None:
-        super().__init__(*args, **named)
-        self._reads = reads
+    channel: Channel
 
     def process(self) -> None:
         """Answer; a second request of the same read is the connection's last."""
-        if self._reads.asked == self._reads.now:
-            self.channel.persistent = False
+        channel = self.channel
+        if channel.asked == channel.reads:
+            channel.persistent = False
             self.setHeader("connection", "close")
-        self._reads.asked = self._reads.now
+        channel.asked = channel.reads
         super().process()
 
     def gotLength(self, length: int | None) -> None:
@@ -147,7 +132,10 @@ class _Request(Request):
 class _Site(Site):
     """A site without an access log, and so without the clock that ticks for its lines."""
 
+    protocol = Channel  # type: ignore[assignment]
     noisy = False
+    heads = 0
+    """Bytes that large heads have of `konnect.ops.channel.ROOM`."""
     _open = 0
 
     def startFactory(self) -> None:
@@ -160,40 +148,15 @@ class _Site(Site):
         """Write no line."""
 
     def buildProtocol(self, addr: Any) -> Any:
-        """A channel that answers TLS at once; Twisted's would wait for the end of a line."""
+        """A channel, as long as there are not too many."""
         if self._open >= CONNECTIONS:
             return None
         self._open += 1
-        channel: Any = super().buildProtocol(addr)
-        make_connection, receive = channel.makeConnection, channel.dataReceived
-        connection_lost = channel.connectionLost
-        transports: list[Any] = []
-        reads = _Reads()
-        channel.requestFactory = partial(self.requestFactory, reads)
+        return super().buildProtocol(addr)
 
-        def lost(reason: Failure) -> None:
-            self._open -= 1
-            connection_lost(reason)
-
-        def made(transport: Any) -> None:
-            transports.append(transport)
-            make_connection(transport)
-
-        def first(data: bytes) -> None:
-            channel.dataReceived = more
-            if data.startswith(_TLS):
-                transports[0].write(_PLAIN_ONLY)
-                transports[0].loseConnection()
-            else:
-                more(data)
-
-        def more(data: bytes) -> None:
-            reads.now += 1
-            receive(data)
-
-        channel.makeConnection, channel.dataReceived = made, first
-        channel.connectionLost = lost
-        return channel
+    def gone(self) -> None:
+        """A connection is over."""
+        self._open -= 1
 
 
 def make_site(

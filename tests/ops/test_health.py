@@ -195,12 +195,6 @@ class BoundTests(SiteTestCase):
         self.clock.advance(1)
         self.assertTrue(transport.disconnecting)
 
-    def test_long_head(self) -> None:
-        """A head that does not end is refused."""
-        protocol, transport = connect(self.site("proxy"))
-        protocol.dataReceived(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 20000)
-        self.assertTrue(transport.value().startswith(b"HTTP/1.1 400 "))
-
     def test_too_many_connections(self) -> None:
         """More than so many connections are not served, until one of them is gone."""
         site = self.site("proxy")
@@ -271,10 +265,3 @@ class BoundTests(SiteTestCase):
         with capturedLogs() as events:
             ask(site, "/healthz")
         self.assertEqual(events, [])
-
-    def test_tls(self) -> None:
-        """TLS to the plain port is answered at once, readably, and the connection is closed."""
-        protocol, transport = connect(self.site("proxy"))
-        protocol.dataReceived(b"\x16\x03\x01\x02\x00\x01")
-        self.assertIn(b"This port speaks HTTP, not TLS\n", transport.value())
-        self.assertTrue(transport.disconnecting)

@@ -37,6 +37,7 @@ from konnect.client.errors import (
     StreamSetupFailed,
     TunnelClosed,
 )
+from konnect.client.ledger import DIALING, OPEN, TunnelState
 from konnect.client.linger import Linger
 from konnect.client.live import Live
 from konnect.client.reaching import reach
@@ -78,11 +79,8 @@ class ConnectDialer:
         self._live: Live[ConnectDial] = Live()
 
     def dial(self, destination: Destination, factory: IProtocolFactory) -> Deferred[IProtocol]:
-        """
-        A protocol of `factory`, connected to `destination`.
-
-        May be cancelled at any moment. Fails with `konnect.client.errors.DialFailed`.
-        """
+        """A protocol of `factory`, connected to `destination`. May be cancelled at any moment, and
+        fails with `konnect.client.errors.DialFailed`."""
         return dial_within(self._timeout, self._clock, self._dial(destination, factory), factory)
 
     def close(self) -> Deferred[None]:
@@ -130,6 +128,7 @@ class ConnectDial(Protocol):
         self._question = question
         self._clock = clock
         self._gone = gone
+        self._state = TunnelState()
         self._connecting: Deferred[Any] | None = None
         self._reader = ResponseReader()
         self._refusal: tuple[ConnectResponse, RefusalBody] | None = None
@@ -147,6 +146,7 @@ class ConnectDial(Protocol):
             await self._connecting
         except BaseException:
             self.answer.addErrback(lambda _: None)  # nobody will wait for it any more
+            self._state.over()
             self._gone(self)
             raise
         finally:
@@ -163,6 +163,7 @@ class ConnectDial(Protocol):
         """Connect the user's protocol; `over` is called after its `connectionLost`."""
         self._inner = protocol
         self._over = over
+        self._state.become(OPEN)
         transport: Any = self.transport
         if self._early:
             transport = EarlyTransport(transport, protocol, self._early, self._clock)
@@ -195,6 +196,7 @@ class ConnectDial(Protocol):
     def handshakeCompleted(self) -> None:
         """The way to the proxy is there: ask."""
         self.asked = True
+        self._state.become(DIALING)
         cast(Any, self.transport).write(self._question)
 
     def dataReceived(self, data: bytes) -> None:
@@ -248,6 +250,7 @@ class ConnectDial(Protocol):
             inner.connectionLost(reason)
         else:
             self._unanswered(reason)
+        self._state.over()
         self._gone(self)
         over, self._over = self._over, None
         if over is not None:

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from konnect.client.destination import Destination
 from konnect.client.errors import DialCancelled, DialTimeout, StreamSetupFailed
+from konnect.client.ledger import ledger
 
 DIAL_TIMEOUT = 30.0
 """Seconds for a whole dial (upstream's client waits as long for an answer)."""
@@ -52,7 +53,8 @@ def dial_within(
     def failed(failure: Failure) -> Failure:
         factory.doStop()
         if failure.check(CancelledError) and not failure.check(DialCancelled):
-            return Failure(DialCancelled())
+            failure = Failure(DialCancelled())
+        ledger.dial_failed(failure.value)
         return failure
 
     dial = Deferred.fromCoroutine(story)

@@ -24,6 +24,7 @@ from konnect.client.errors import (
     StreamSetupFailed,
     TunnelClosed,
 )
+from konnect.client.ledger import DIALING, OPEN, TunnelState, ledger
 from konnect.client.tunnel_transport import TunnelTransport
 from konnect.net.grpc_stream import Metadata
 from konnect.wire import packets
@@ -68,12 +69,23 @@ class GrpcDialer:
         return self._connections.close()
 
     async def _dial(self, destination: Destination, factory: IProtocolFactory) -> IProtocol:
+        state = TunnelState()
+        try:
+            return await self._open(destination, factory, state)
+        except BaseException:
+            state.over()
+            raise
+
+    async def _open(
+        self, destination: Destination, factory: IProtocolFactory, state: TunnelState
+    ) -> IProtocol:
         connection = await self._connections.acquire()
         try:
             dial = GrpcDial(connection, destination, self._metadata, self._authority)
         except BaseException:
             self._connections.release(connection)
             raise
+        state.become(DIALING)
         try:
             connect_id = await dial.answer
             protocol = build(factory, destination.address)
@@ -85,6 +97,7 @@ class GrpcDialer:
             raise
 
         def over() -> None:
+            state.over()
             self._connections.release(connection)
             factory.doStop()
 
@@ -97,6 +110,7 @@ class GrpcDialer:
             host=connection.transport.getHost(),
             lost=over,
         )
+        state.become(OPEN)
         transport.start(protocol)
         return protocol
 
@@ -123,9 +137,11 @@ class GrpcDial:
             self.stream = connection.open(packets.PROXY_PATH, metadata, self, authority=authority)
         except StreamRefused as problem:
             raise StreamSetupFailed(f"the proxy takes no stream: {problem}") from problem
+        ledger.sent("DIAL_REQ")
         self.stream.send(request)
 
     def _cancelled(self, answer: Deferred[int]) -> None:
+        ledger.sent("DIAL_CLS")
         self.stream.send(packets.dial_cls(self._random))
         self.stream.reset()
 
@@ -143,6 +159,7 @@ class GrpcDial:
             self._fail(DialFailed(f"the proxy sent a malformed packet: {problem}"))
             return
         kind: int = packet.type
+        ledger.received(packets.type_name(kind))
         response = packet.dialResponse
         if kind == PacketType.DIAL_CLS and packet.closeDial.random == self._random:
             self._fail(DialClosed())
@@ -160,6 +177,7 @@ class GrpcDial:
 
     def ended(self, status: Status, text: str, reset: bool) -> None:
         """The stream is over without an answer."""
+        ledger.stream_ended(status)
         why = self._connection.lost_text or f"{status.name}: {text}".removesuffix(": ")
         self._fail(TunnelClosed(why))
 

@@ -28,6 +28,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from konnect.client.input import Input
+from konnect.client.ledger import ledger
 from konnect.client.output import Output
 from konnect.log import make_logger
 from konnect.net.grpc_stream import GrpcStream, Metadata
@@ -187,6 +188,7 @@ class TunnelTransport:
             self._finish(Failure(ConnectionLost(f"the proxy sent a malformed packet: {problem}")))
             return
         kind: int = packet.type
+        ledger.received(packets.type_name(kind))
         ours = self._connect_id
         if kind == PacketType.DATA and packet.data.connectID == ours and packet.data.data:
             self._input.received(packet.data.data, cost)
@@ -208,6 +210,7 @@ class TunnelTransport:
 
     def ended(self, status: Status, text: str, reset: bool) -> None:
         """The stream ended without a CLOSE_RSP: the proxy, or the connection to it, is gone."""
+        ledger.stream_ended(status)
         if self._close_sent and status == Status.OK:
             self._finish(Failure(ConnectionDone()))
         else:
@@ -221,6 +224,7 @@ class TunnelTransport:
     # -- inner
 
     def _send(self, chunk: bytes) -> bool:
+        ledger.sent("DATA")
         return self._stream.send(packets.data(self._connect_id, chunk))
 
     def _deliver(self, data: bytes) -> None:
@@ -243,6 +247,7 @@ class TunnelTransport:
         if not self._output.idle:
             return
         self._close_sent = True
+        ledger.sent("CLOSE_REQ")
         self._stream.send(packets.close_req(self._connect_id))
         self._watch_close()
 

@@ -1,4 +1,5 @@
-"""The process's own figures, under the names that all of Prometheus' libraries give them.
+"""The process's own figures, under the names that all of Prometheus' libraries give them, and those
+that only Go's has.
 
 Why not prometheus-client's `ProcessCollector`: it lists the open files to count them. With ten
 thousand tunnels that is 25 ms at each scrape, more than all else there, and the event loop stands
@@ -21,6 +22,9 @@ from konnect.ops.families import counter, gauge
 
 _PROC = Path("/proc")
 
+NONE = 2**64 - 1
+"""How Go's collector says that there is no limit."""
+
 
 class ProcessCollector(Collector):
     """Figures of this process; where there is no /proc, those that need none."""
@@ -35,11 +39,15 @@ class ProcessCollector(Collector):
             "Total user and system CPU time spent in seconds.",
             {(): time.process_time()},
         )
-        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         yield gauge(
             "process_max_fds",
             "Maximum number of open file descriptors.",
-            {(): float("inf") if most == resource.RLIM_INFINITY else most},
+            {(): _limit(resource.RLIMIT_NOFILE)},
+        )
+        yield gauge(
+            "process_virtual_memory_max_bytes",
+            "Maximum amount of virtual memory available in bytes.",
+            {(): _limit(resource.RLIMIT_AS)},
         )
         if self._began is None:
             return
@@ -57,6 +65,8 @@ class ProcessCollector(Collector):
             )
         with suppress(OSError):
             yield from self._memory()
+        with suppress(OSError):
+            yield from self._network()
 
     def _memory(self) -> Iterator[Metric]:
         page = resource.getpagesize()
@@ -71,6 +81,34 @@ class ProcessCollector(Collector):
             "Resident memory size in bytes.",
             {(): int(resident) * page},
         )
+
+    def _network(self) -> Iterator[Metric]:
+        """As in Go these are all bytes of IP in the process's network namespace, which is its own
+        in a pod of its own."""
+        names, values = _ip_counts((self._proc / "self/net/netstat").read_text())
+        counts = dict(zip(names, values, strict=False))
+        for field, name, text in (
+            ("InOctets", "receive", "received by the process"),
+            ("OutOctets", "transmit", "sent by the process"),
+        ):
+            if field in counts:
+                yield counter(
+                    f"process_network_{name}_bytes_total",
+                    f"Number of bytes {text} over the network.",
+                    {(): int(counts[field])},
+                )
+
+
+def _ip_counts(netstat: str) -> list[list[str]]:
+    """Names and values of the lines `IpExt:`, where there are any."""
+    found = [line.split()[1:] for line in netstat.splitlines() if line.startswith("IpExt:")]
+    return found if len(found) == 2 else [[], []]
+
+
+def _limit(which: int) -> int:
+    """The soft limit; none is what Go makes of it."""
+    most, _ = resource.getrlimit(which)
+    return NONE if most == resource.RLIM_INFINITY else most
 
 
 def open_files(proc: Path = _PROC) -> int:

@@ -35,7 +35,8 @@ class ProcessTests(SynchronousTestCase):
             [line for line in exposition(each).decode().splitlines() if line.startswith(TEXT)]
             for each in (ours, theirs)
         ]
-        self.assertEqual(*families)
+        self.assertLess(set(families[1]), set(families[0]))
+        self.assertEqual(families[0], sorted(families[0], key=lambda line: line.split()[2]))
         mine, others = self.values(ours), self.values(theirs)
         for name in ("process_start_time_seconds", "process_max_fds"):
             self.assertEqual(mine[name], others[name])
@@ -45,6 +46,51 @@ class ProcessTests(SynchronousTestCase):
             self.assertLess(abs(mine[name] / others[name] - 1), 0.05)
         used = "process_cpu_seconds_total"
         self.assertLess(abs(mine[used] - others[used]), 1)
+
+    def test_go(self) -> None:
+        """What only Go's library has is there too, with its texts and types."""
+        text = exposition(ProcessCollector()).decode()
+        for name, kind, words in (
+            (
+                "process_virtual_memory_max_bytes",
+                "gauge",
+                "Maximum amount of virtual memory available in bytes.",
+            ),
+            (
+                "process_network_receive_bytes_total",
+                "counter",
+                "Number of bytes received by the process over the network.",
+            ),
+            (
+                "process_network_transmit_bytes_total",
+                "counter",
+                "Number of bytes sent by the process over the network.",
+            ),
+        ):
+            self.assertIn(f"# HELP {name} {words}\n# TYPE {name} {kind}\n{name} ", text)
+
+    def test_limits(self) -> None:
+        """Limits are those of the process; none is Go's largest number."""
+        for most, shown in ((resource.RLIM_INFINITY, 2.0**64), (1 << 40, 2.0**40)):
+            self.patch(resource, "getrlimit", lambda which, most=most: (most, most))
+            values = self.values(ProcessCollector())
+            self.assertEqual(values["process_virtual_memory_max_bytes"], shown)
+            self.assertEqual(values["process_max_fds"], shown)
+
+    def test_network(self) -> None:
+        """The bytes of the network namespace, by name and not by place."""
+        proc = Path(self.mktemp())
+        (proc / "self/net").mkdir(parents=True)
+        (proc / "stat").write_text("btime 100\n")
+        (proc / "self/stat").write_text("1 (a) " + "0 " * 50)
+        netstat = proc / "self/net/netstat"
+        names = ["process_network_receive_bytes_total", "process_network_transmit_bytes_total"]
+        netstat.write_text("TcpExt: A\nTcpExt: 1\nIpExt: X OutOctets InOctets\nIpExt: 1 22 333\n")
+        values = self.values(ProcessCollector(proc))
+        self.assertEqual([values[name] for name in names], [333, 22])
+        for text in ("", "IpExt: InOctets\n", "IpExt: X\nIpExt: 1\n"):
+            netstat.write_text(text)
+            self.assertEqual(set(names) & self.values(ProcessCollector(proc)).keys(), set())
 
     def test_open_files(self) -> None:
         """Each further file counts."""
@@ -71,7 +117,11 @@ class ProcessTests(SynchronousTestCase):
         """Where there is no /proc, what needs none is told."""
         self.assertEqual(
             self.values(ProcessCollector(Path("/nowhere"))).keys(),
-            {"process_cpu_seconds_total", "process_max_fds"},
+            {
+                "process_cpu_seconds_total",
+                "process_max_fds",
+                "process_virtual_memory_max_bytes",
+            },
         )
 
     def test_no_descriptors(self) -> None:

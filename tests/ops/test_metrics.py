@@ -299,37 +299,14 @@ class ValueTests(SynchronousTestCase):
             lines[start : start + 12], [f"{S}dial_duration_seconds_{line}" for line in expected]
         )
 
-    def test_bounds(self) -> None:
-        """The other histograms' bounds are upstream's, written as Go writes them."""
-
-        def bounds(lines: list[str], name: str) -> list[str]:
-            buckets = [line for line in lines if line.startswith(f"{name}_bucket")]
-            return [line.split('"')[1] for line in buckets]
-
-        lines = lines_of(proxy_metrics(busy_ledger(), links)())
-        self.assertEqual(
-            bounds(lines, S + "connection_duration_seconds"),
-            [
-                "1",
-                "5",
-                "15",
-                "30",
-                "60",
-                "300",
-                "900",
-                "1800",
-                "3600",
-                "14400",
-                "43200",
-                "86400",
-                "+Inf",
-            ],
-        )
-        lines = lines_of(agent_metrics(busy_ledger(agent=True), links)())
-        self.assertEqual(
-            bounds(lines, A + "dial_duration_seconds"),
-            ["0.005", "0.025", "0.1", "0.5", "2.5", "10", "30", "+Inf"],
-        )
+    def test_frontend_writes(self) -> None:
+        """What waited and what did not, by what the ledger tells of both."""
+        ledger = busy_ledger()
+        ledger.frontend_waits.observe(0.2)
+        lines = lines_of(proxy_metrics(ledger, links)())
+        # Five tunnels opened, two ended.
+        for sample in ('bucket{le="1e-06"} 6', 'bucket{le="0.5"} 7', "sum 0.2", "count 7"):
+            self.assertIn(f"{S}frontend_write_duration_seconds_{sample}", lines)
 
     def test_read_at_scrape(self) -> None:
         """A scrape shows the ledger as it is then, and two programs in one process do not mix."""

@@ -43,6 +43,7 @@ def _refusal(status: str, body: str) -> bytes:
 
 _TOO_LARGE = "431 Request Header Fields Too Large"
 _REFUSE_HEAD = _refusal(_TOO_LARGE, _TOO_LARGE)
+_REFUSE_NONSENSE = _refusal("400 Bad Request", "400 Bad Request")
 _REFUSE_TLS = _refusal("400 Bad Request", "This port speaks HTTP, not TLS\n")
 
 
@@ -145,6 +146,10 @@ class Channel(HTTPChannel):
     def _release(self) -> None:
         self.site.heads -= self._taken
         self._taken = 0
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        # Twisted's own answer has no body, nor says so.
+        self._refuse(_REFUSE_NONSENSE)
 
     def _refuse(self, answer: bytes) -> None:
         """Answer, and throw away what still comes."""

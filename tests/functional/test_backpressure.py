@@ -44,6 +44,7 @@ class GrpcUnixBackpressure(FunctionalTestCase):
         await until(lambda: client.over, "the rest", seconds=60)
         self.assertEqual(client.count, TOTAL)
         self.assertEqual(client.digest, digest(TOTAL))
+        self.assertGreater(sum(proxy.service.ledger.frontend_waits.counts), 0)
         await self.nothing_left()
 
     async def test_destination_that_does_not_read(self) -> None:

@@ -224,6 +224,18 @@ class EndTests(ChannelTestCase):
         protocol.dataReceived(head(100))
         self.assertEqual(transport.value().count(b"HTTP/1.1"), 1)
 
+    def test_nonsense(self) -> None:
+        """What is no request is answered as Go answers it."""
+        for data in (b"nonsense\r\n\r\n", BEGIN + b"no header\r\n\r\n" + head(100)):
+            protocol, transport = self.connect()
+            protocol.dataReceived(data)
+            answer = transport.value()
+            self.assertTrue(answer.startswith(b"HTTP/1.1 400 Bad Request\r\n"))
+            self.assertIn(b"\r\nConnection: close\r\n", answer)
+            self.assertTrue(answer.endswith(b"\r\n\r\n400 Bad Request"))
+            self.assertEqual(answer.count(b"HTTP/1.1"), 1)
+            self.assertTrue(transport.disconnecting)
+
     def test_refused_clients_may_read_why(self) -> None:
         """A client that still sends has a moment to read the answer; then it is cut."""
         transport = HalfClosing()

@@ -38,7 +38,8 @@ def readable(payload: bytes) -> Readable:
             return "DIAL_REQ", request.protocol, request.address, request.random
         case PacketType.DIAL_RSP:
             response = packet.dialResponse
-            return "DIAL_RSP", response.random, response.connectID, response.error
+            told = "DIAL_RSP", response.random, response.connectID, response.error
+            return (*told, response.fault) if response.fault else told
         case PacketType.DATA:
             return "DATA", packet.data.connectID, packet.data.data
         case PacketType.CLOSE_REQ:

@@ -6,23 +6,43 @@ Nothing here is a Deferred: who asks is called back, once. A dial by Deferreds a
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet.error import ConnectError
 
-from konnect.agent.gotext import dial_error_text, is_timeout, timeout_text
+from konnect.agent.gotext import (
+    dial_error_text,
+    is_out_of_files,
+    is_timeout,
+    lookup_error_text,
+    timeout_text,
+    words,
+)
 from konnect.agent.places import Place
 from konnect.net.deadlines import Deadlines
+from konnect.tunnel.reasons import FAULTS, Reason, classify
 
 
 class DialError(Exception):
-    """The dial failed. `text` is Go's; `timed_out` says whether Go would call it a timeout."""
+    """The dial failed. `text` is Go's; `timed_out` says whether Go would call it a timeout, and
+    `no_files` that there was no descriptor for it."""
 
-    def __init__(self, text: str, timed_out: bool = False) -> None:
+    def __init__(self, text: str, timed_out: bool = False, *, no_files: bool = False) -> None:
         super().__init__(text)
         self.text = text
         self.timed_out = timed_out
+        self.no_files = no_files
+
+    @property
+    def reason(self) -> Reason:
+        """Why, as it is counted."""
+        if self.no_files:
+            return Reason.TOO_MANY_FILES
+        reason = classify(self.text)
+        # The text has the address in it, which may be any words.
+        return Reason.DIAL_ERROR if reason in FAULTS else reason
 
 
 class Asker(Protocol):
@@ -87,7 +107,23 @@ def connect_error(place: Place, ip: str, error: Exception) -> Exception:
     """Why an address was not reached, for who asked."""
     if not isinstance(error, ConnectError | OSError):
         return error  # not the network's doing: the protocol's, or a mistake of ours
-    return DialError(dial_error_text(place.network, place.shown(ip), error), is_timeout(error))
+    return DialError(
+        dial_error_text(place.network, place.shown(ip), error),
+        is_timeout(error),
+        no_files=is_out_of_files(error),
+    )
+
+
+def lookup_error(place: Place) -> DialError:
+    """A name has no address, or there was no descriptor to ask for one: the C library says the same
+    of both."""
+    try:
+        socket.socket().close()
+    except OSError as error:
+        if is_out_of_files(error):
+            text = lookup_error_text(place.network, place.host, f"socket: {words(error)}")
+            return DialError(text, no_files=True)
+    return DialError(lookup_error_text(place.network, place.host))
 
 
 def silence(place: Place, ip: str) -> DialError:

@@ -163,6 +163,11 @@ def is_timeout(failure: BaseException) -> bool:
     return isinstance(failure, TimeoutError) or _errno(failure) == errno.ETIMEDOUT
 
 
+def is_out_of_files(failure: BaseException) -> bool:
+    """Whether there was no descriptor, in the process or the system."""
+    return _errno(failure) in (errno.EMFILE, errno.ENFILE)
+
+
 def dial_error_text(network: str, address: str, failure: BaseException) -> str:
     """
     What Go says when connecting to `address` (an IP address and port) failed so.
@@ -173,9 +178,9 @@ def dial_error_text(network: str, address: str, failure: BaseException) -> str:
     if number is None and isinstance(failure, TimeoutError):
         return timeout_text(network, address)
     call = "connect"
-    if isinstance(failure, ConnectBindError) or number in (errno.EMFILE, errno.ENFILE):
+    if isinstance(failure, ConnectBindError) or is_out_of_files(failure):
         call = "socket"
-    return f"dial {network} {address}: {call}: {_words(number, failure)}"
+    return f"dial {network} {address}: {call}: {words(failure)}"
 
 
 def _errno(failure: BaseException) -> int | None:
@@ -192,7 +197,9 @@ def _errno(failure: BaseException) -> int | None:
     return number if isinstance(number, int) else None
 
 
-def _words(number: int | None, failure: BaseException) -> str:
+def words(failure: BaseException) -> str:
+    """What went wrong, without where."""
+    number = _errno(failure)
     if number is None:
         return " ".join(str(failure).split()) or type(failure).__name__
     text = os.strerror(number)

@@ -24,7 +24,7 @@ from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import Link
 from konnect.tunnel.link_end import LinkEnd
-from konnect.tunnel.reasons import Reason, classify, from_label
+from konnect.tunnel.reasons import FAULTS, Reason, from_label
 from konnect.tunnel.tunnel import Tunnel
 from konnect.tunnel.waiting import Holder
 from konnect.wire import packets
@@ -58,7 +58,7 @@ class DialledEnd(LinkEnd):
 
     def failed(self, reason: Reason, text: str) -> None:
         del self.link.dials[self.random]
-        self.link.send(DIAL_RSP, packets.dial_rsp(self.random, error=text))
+        self.link.send_failure(self.random, reason, text)
 
     def carried(self) -> tuple[int, int]:
         # What an agent is given from its link goes to the destination.
@@ -70,14 +70,14 @@ class DialledEnd(LinkEnd):
         if tunnel is None:
             return
         if isinstance(error, DialError):
-            text, timed_out = error.text, error.timed_out
+            text, timed_out, reason = error.text, error.timed_out, error.reason
         else:
             log.failure("dialing {address} failed", Failure(error), address=tunnel.address)
-            text, timed_out = str(error), False
+            text, timed_out, reason = str(error), False, Reason.DIAL_ERROR
         failures = self.link.ledger.endpoint_dial_failures
         failures["timeout" if timed_out else "unknown"] += 1
         log.debug("dial failed: {text}", text=text)
-        tunnel.fail(classify(text), text)
+        tunnel.fail(reason, text)
 
 
 class ProxyLink(Link):
@@ -180,23 +180,29 @@ class ProxyLink(Link):
         address = request.address
         dials, ledger = self.dials, self.ledger
         if random in dials:
-            self._refuse(random, address, "duplicate dial id")
+            self._refuse(random, address, Reason.PROTOCOL, "duplicate dial id")
             return
         if len(dials) >= PENDING:
-            self._refuse(random, address, "too many dials on their way")
+            self._refuse(random, address, Reason.OVERLOADED, "too many dials on their way")
             return
         if ledger.buffered > ledger.limit:
-            self._refuse(random, address, Reason.OVERLOADED.text)
+            self._refuse(random, address, Reason.OVERLOADED, Reason.OVERLOADED.text)
             return
         end = dials[random] = DialledEnd(self, self._last_id, random)
         tunnel = Tunnel(ledger, end, address)
         tunnel.via = self
         tunnel.dial = self._dialer.dial(request.protocol, address, self._make, end)
 
-    def _refuse(self, random: int, address: str, why: str) -> None:
+    def _refuse(self, random: int, address: str, reason: Reason, why: str) -> None:
         """Do not even begin a dial."""
         log.warn("refused a dial to {address}: {why}", address=address, why=why)
-        self.send(DIAL_RSP, packets.dial_rsp(random, error=why))
+        self.send_failure(random, reason, why)
+
+    def send_failure(self, random: int, reason: Reason, text: str) -> None:
+        """Answer a dial that has failed. A konnect proxy is told when it is this agent that cannot
+        dial, and asks another."""
+        fault = reason.label if reason in FAULTS and self.extended else ""
+        self.send(DIAL_RSP, packets.dial_rsp(random, error=text, fault=fault))
 
     def _close_req(self, packet: Packet) -> None:
         request = packet.closeRequest

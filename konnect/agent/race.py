@@ -17,6 +17,7 @@ from konnect.agent.dialing import (
     Make,
     Means,
     connect_error,
+    lookup_error,
     silence,
 )
 from konnect.agent.gotext import lookup_error_text, no_suitable_address_text
@@ -65,7 +66,7 @@ class NameDial:
         elif ips:
             self._fail(DialError(no_suitable_address_text(place.network, place.host)))
         else:
-            self._fail(DialError(lookup_error_text(place.network, place.host)))
+            self._fail(lookup_error(place))
 
     def _try_next(self) -> None:
         self._cancel_next()

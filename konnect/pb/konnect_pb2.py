@@ -24,33 +24,33 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18konnect/pb/konnect.proto\x12\x0ckonnect.wire\"\xd9\x03\n\x06Packet\x12&\n\x04type\x18\x01 \x01(\x0e\x32\x18.konnect.wire.PacketType\x12\x30\n\x0b\x64ialRequest\x18\x02 \x01(\x0b\x32\x19.konnect.wire.DialRequestH\x00\x12\x32\n\x0c\x64ialResponse\x18\x03 \x01(\x0b\x32\x1a.konnect.wire.DialResponseH\x00\x12\"\n\x04\x64\x61ta\x18\x04 \x01(\x0b\x32\x12.konnect.wire.DataH\x00\x12\x32\n\x0c\x63loseRequest\x18\x05 \x01(\x0b\x32\x1a.konnect.wire.CloseRequestH\x00\x12\x34\n\rcloseResponse\x18\x06 \x01(\x0b\x32\x1b.konnect.wire.CloseResponseH\x00\x12,\n\tcloseDial\x18\x07 \x01(\x0b\x32\x17.konnect.wire.CloseDialH\x00\x12$\n\x05\x64rain\x18\x08 \x01(\x0b\x32\x13.konnect.wire.DrainH\x00\x12&\n\x06\x63redit\x18\x64 \x01(\x0b\x32\x14.konnect.wire.CreditH\x00\x12,\n\thalfClose\x18\x65 \x01(\x0b\x32\x17.konnect.wire.HalfCloseH\x00\x42\t\n\x07payload\"@\n\x0b\x44ialRequest\x12\x10\n\x08protocol\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06random\x18\x03 \x01(\x03\"@\n\x0c\x44ialResponse\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x11\n\tconnectID\x18\x02 \x01(\x03\x12\x0e\n\x06random\x18\x03 \x01(\x03\"0\n\x0c\x43loseRequest\x12\x11\n\tconnectID\x18\x01 \x01(\x03\x12\r\n\x05\x65rror\x18\x64 \x01(\t\"1\n\rCloseResponse\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x11\n\tconnectID\x18\x02 \x01(\x03\"\x1b\n\tCloseDial\x12\x0e\n\x06random\x18\x01 \x01(\x03\"\x07\n\x05\x44rain\".\n\x06\x43redit\x12\x11\n\tconnectID\x18\x01 \x01(\x03\x12\x11\n\tincrement\x18\x02 \x01(\x03\"\x1e\n\tHalfClose\x12\x11\n\tconnectID\x18\x01 \x01(\x03\"6\n\x04\x44\x61ta\x12\x11\n\tconnectID\x18\x01 \x01(\x03\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c*\x85\x01\n\nPacketType\x12\x0c\n\x08\x44IAL_REQ\x10\x00\x12\x0c\n\x08\x44IAL_RSP\x10\x01\x12\r\n\tCLOSE_REQ\x10\x02\x12\r\n\tCLOSE_RSP\x10\x03\x12\x08\n\x04\x44\x41TA\x10\x04\x12\x0c\n\x08\x44IAL_CLS\x10\x05\x12\t\n\x05\x44RAIN\x10\x06\x12\n\n\x06\x43REDIT\x10\x64\x12\x0e\n\nHALF_CLOSE\x10\x65\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18konnect/pb/konnect.proto\x12\x0ckonnect.wire\"\xd9\x03\n\x06Packet\x12&\n\x04type\x18\x01 \x01(\x0e\x32\x18.konnect.wire.PacketType\x12\x30\n\x0b\x64ialRequest\x18\x02 \x01(\x0b\x32\x19.konnect.wire.DialRequestH\x00\x12\x32\n\x0c\x64ialResponse\x18\x03 \x01(\x0b\x32\x1a.konnect.wire.DialResponseH\x00\x12\"\n\x04\x64\x61ta\x18\x04 \x01(\x0b\x32\x12.konnect.wire.DataH\x00\x12\x32\n\x0c\x63loseRequest\x18\x05 \x01(\x0b\x32\x1a.konnect.wire.CloseRequestH\x00\x12\x34\n\rcloseResponse\x18\x06 \x01(\x0b\x32\x1b.konnect.wire.CloseResponseH\x00\x12,\n\tcloseDial\x18\x07 \x01(\x0b\x32\x17.konnect.wire.CloseDialH\x00\x12$\n\x05\x64rain\x18\x08 \x01(\x0b\x32\x13.konnect.wire.DrainH\x00\x12&\n\x06\x63redit\x18\x64 \x01(\x0b\x32\x14.konnect.wire.CreditH\x00\x12,\n\thalfClose\x18\x65 \x01(\x0b\x32\x17.konnect.wire.HalfCloseH\x00\x42\t\n\x07payload\"@\n\x0b\x44ialRequest\x12\x10\n\x08protocol\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0e\n\x06random\x18\x03 \x01(\x03\"O\n\x0c\x44ialResponse\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x11\n\tconnectID\x18\x02 \x01(\x03\x12\x0e\n\x06random\x18\x03 \x01(\x03\x12\r\n\x05\x66\x61ult\x18\x64 \x01(\t\"0\n\x0c\x43loseRequest\x12\x11\n\tconnectID\x18\x01 \x01(\x03\x12\r\n\x05\x65rror\x18\x64 \x01(\t\"1\n\rCloseResponse\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x11\n\tconnectID\x18\x02 \x01(\x03\"\x1b\n\tCloseDial\x12\x0e\n\x06random\x18\x01 \x01(\x03\"\x07\n\x05\x44rain\".\n\x06\x43redit\x12\x11\n\tconnectID\x18\x01 \x01(\x03\x12\x11\n\tincrement\x18\x02 \x01(\x03\"\x1e\n\tHalfClose\x12\x11\n\tconnectID\x18\x01 \x01(\x03\"6\n\x04\x44\x61ta\x12\x11\n\tconnectID\x18\x01 \x01(\x03\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c*\x85\x01\n\nPacketType\x12\x0c\n\x08\x44IAL_REQ\x10\x00\x12\x0c\n\x08\x44IAL_RSP\x10\x01\x12\r\n\tCLOSE_REQ\x10\x02\x12\r\n\tCLOSE_RSP\x10\x03\x12\x08\n\x04\x44\x41TA\x10\x04\x12\x0c\n\x08\x44IAL_CLS\x10\x05\x12\t\n\x05\x44RAIN\x10\x06\x12\n\n\x06\x43REDIT\x10\x64\x12\x0e\n\nHALF_CLOSE\x10\x65\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'konnect.pb.konnect_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PACKETTYPE']._serialized_start=926
-  _globals['_PACKETTYPE']._serialized_end=1059
+  _globals['_PACKETTYPE']._serialized_start=941
+  _globals['_PACKETTYPE']._serialized_end=1074
   _globals['_PACKET']._serialized_start=43
   _globals['_PACKET']._serialized_end=516
   _globals['_DIALREQUEST']._serialized_start=518
   _globals['_DIALREQUEST']._serialized_end=582
   _globals['_DIALRESPONSE']._serialized_start=584
-  _globals['_DIALRESPONSE']._serialized_end=648
-  _globals['_CLOSEREQUEST']._serialized_start=650
-  _globals['_CLOSEREQUEST']._serialized_end=698
-  _globals['_CLOSERESPONSE']._serialized_start=700
-  _globals['_CLOSERESPONSE']._serialized_end=749
-  _globals['_CLOSEDIAL']._serialized_start=751
-  _globals['_CLOSEDIAL']._serialized_end=778
-  _globals['_DRAIN']._serialized_start=780
-  _globals['_DRAIN']._serialized_end=787
-  _globals['_CREDIT']._serialized_start=789
-  _globals['_CREDIT']._serialized_end=835
-  _globals['_HALFCLOSE']._serialized_start=837
-  _globals['_HALFCLOSE']._serialized_end=867
-  _globals['_DATA']._serialized_start=869
-  _globals['_DATA']._serialized_end=923
+  _globals['_DIALRESPONSE']._serialized_end=663
+  _globals['_CLOSEREQUEST']._serialized_start=665
+  _globals['_CLOSEREQUEST']._serialized_end=713
+  _globals['_CLOSERESPONSE']._serialized_start=715
+  _globals['_CLOSERESPONSE']._serialized_end=764
+  _globals['_CLOSEDIAL']._serialized_start=766
+  _globals['_CLOSEDIAL']._serialized_end=793
+  _globals['_DRAIN']._serialized_start=795
+  _globals['_DRAIN']._serialized_end=802
+  _globals['_CREDIT']._serialized_start=804
+  _globals['_CREDIT']._serialized_end=850
+  _globals['_HALFCLOSE']._serialized_start=852
+  _globals['_HALFCLOSE']._serialized_end=882
+  _globals['_DATA']._serialized_start=884
+  _globals['_DATA']._serialized_end=938
 # @@protoc_insertion_point(module_scope)

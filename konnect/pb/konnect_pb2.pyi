@@ -62,14 +62,16 @@ class DialRequest(_message.Message):
     def __init__(self, protocol: _Optional[str] = ..., address: _Optional[str] = ..., random: _Optional[int] = ...) -> None: ...
 
 class DialResponse(_message.Message):
-    __slots__ = ("error", "connectID", "random")
+    __slots__ = ("error", "connectID", "random", "fault")
     ERROR_FIELD_NUMBER: _ClassVar[int]
     CONNECTID_FIELD_NUMBER: _ClassVar[int]
     RANDOM_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
     error: str
     connectID: int
     random: int
-    def __init__(self, error: _Optional[str] = ..., connectID: _Optional[int] = ..., random: _Optional[int] = ...) -> None: ...
+    fault: str
+    def __init__(self, error: _Optional[str] = ..., connectID: _Optional[int] = ..., random: _Optional[int] = ..., fault: _Optional[str] = ...) -> None: ...
 
 class CloseRequest(_message.Message):
     __slots__ = ("connectID", "error")

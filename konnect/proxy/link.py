@@ -19,7 +19,7 @@ from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import REMEMBERED, Link
 from konnect.tunnel.link_end import LinkEnd
-from konnect.tunnel.reasons import Reason, classify, from_label
+from konnect.tunnel.reasons import Reason, classify, from_label, own_fault
 from konnect.tunnel.recent import RecentIds
 from konnect.wire import packets
 from konnect.wire.metadata import AgentHello
@@ -102,7 +102,7 @@ class AgentLink(Link):
     def announce_end(self) -> None:
         """Tell a konnect agent that this proxy is going, so that it looks for another while its
         tunnels go on here. A stock agent would drop them."""
-        if self.half_close or self.send_credit:
+        if self.extended:
             self.stream.goaway()
 
     def shut_down(self) -> None:
@@ -153,11 +153,16 @@ class AgentLink(Link):
             if connect_id and connect_id not in self.ends:
                 self._send_close(connect_id)
             return
+        error = response.error
+        fault = own_fault(error, response.fault) if error else None
+        if fault is not None:
+            dial.declined(self, fault, error)
+            return
         dial.answered(self)
         tunnel = dial.tunnel
         tunnel.via = self
-        if response.error:
-            tunnel.fail(classify(response.error), response.error)
+        if error:
+            tunnel.fail(classify(error), error)
         elif not connect_id or connect_id in self.ends:
             log.warn(
                 "{link} answered a dial with the unusable connectID {id}", link=self, id=connect_id

@@ -1,10 +1,10 @@
 """A dial on its way: which links were asked, and what becomes of it when one does not answer.
 
-That a link is lost, gives the dial up, or is silent for longer than any agent should be, is no
-fault of the destination's. Before there was an answer it is safe to ask another link, and that is
-done once. A silent link is not withdrawn from: whichever of the two answers first decides, so a
-slow destination loses nothing by the second question. All of it together takes no longer than the
-dial's one limit.
+That a link is lost, gives the dial up, is silent for longer than any agent should be, or that its
+agent has no descriptor left, is no fault of the destination's. Before there was an answer of that
+it is safe to ask another link, and that is done once. A silent link is not withdrawn from:
+whichever of the two answers first decides, so a slow destination loses nothing by the second
+question. All of it together takes no longer than the dial's one limit.
 """
 
 from __future__ import annotations
@@ -89,6 +89,12 @@ class PendingDial:
         if in_time and link.health.misses:
             link.health.answered()
         self.cancel()
+
+    def declined(self, link: AgentLink, fault: Reason, text: str) -> None:
+        """The agent of `link` answers, but cannot dial: another one decides."""
+        if link.health.misses and self._links.get(link) is not None:
+            link.health.answered()
+        self.failed_at(link, fault, text)
 
     def failed_at(self, link: AgentLink, reason: Reason, text: str) -> None:
         """`link` will not answer any more, for a reason of its own: another one decides."""

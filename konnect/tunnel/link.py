@@ -132,6 +132,11 @@ class Link:
             self._parking.watch = stock.watch
 
     @property
+    def extended(self) -> bool:
+        """Whether the peer is a konnect half, and something of the extension is in force."""
+        return self.half_close or self.send_credit > 0
+
+    @property
     def held_up(self) -> bool:
         """Whether a stock peer has taken nothing for the stall timeout, while somebody waited."""
         return self._stock is not None and self._stock.watch.blocked

@@ -85,6 +85,12 @@ _BY_TEXT: tuple[tuple[str, Reason], ...] = (
     ("waiting for slow readers", Reason.OVERLOADED),
 )
 
+FAULTS = frozenset({Reason.TOO_MANY_FILES, Reason.OVERLOADED})
+"""Of an agent that itself cannot dial: another may be able to."""
+
+_NO_SOCKET = (": socket: too many open files", ": socket: too many open files in system")
+"""How Go's dial errors end when there was no descriptor for the socket: nothing was sent yet."""
+
 
 _BY_LABEL = {reason.label: reason for reason in Reason}
 
@@ -92,6 +98,18 @@ _BY_LABEL = {reason.label: reason for reason in Reason}
 def from_label(label: str) -> Reason | None:
     """The reason with this label (what a konnect peer writes into a CLOSE_RSP); None if unknown."""
     return _BY_LABEL.get(label)
+
+
+def own_fault(error: str, label: str) -> Reason | None:
+    """
+    Why the agent itself could not dial; None if it was the destination that failed, or may be.
+
+    :param error: the text of a DIAL_RSP, which is all that stock agents say.
+    :param label: its `fault`, which konnect agents fill.
+    """
+    if label:
+        return from_label(label) or classify(error)
+    return Reason.TOO_MANY_FILES if error.endswith(_NO_SOCKET) else None
 
 
 def classify(error: str) -> Reason:

@@ -128,8 +128,9 @@ def dial_req(protocol: str, address: str, random: int) -> bytes:
     return dial_request(protocol, address, random).SerializeToString()
 
 
-def dial_rsp(random: int, *, connect_id: int = 0, error: str = "") -> bytes:
-    """A DIAL_RSP: success with a `connect_id`, or failure with an `error` text."""
+def dial_rsp(random: int, *, connect_id: int = 0, error: str = "", fault: str = "") -> bytes:
+    """A DIAL_RSP: success with a `connect_id`, or failure with an `error` text; a `fault` (why the
+    agent itself cannot dial) only to a peer that has announced itself."""
     packet = Packet(type=konnect_pb2.DIAL_RSP)
     response = packet.dialResponse
     response.SetInParent()
@@ -137,6 +138,7 @@ def dial_rsp(random: int, *, connect_id: int = 0, error: str = "") -> bytes:
     response.connectID = connect_id
     if error:
         response.error = _error_text(error)
+        response.fault = fault
     return packet.SerializeToString()
 
 

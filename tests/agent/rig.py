@@ -43,9 +43,9 @@ class FakeDial:
         self.asker.reached(protocol)
         return socket
 
-    def fails(self, text: str, *, timed_out: bool = False) -> None:
+    def fails(self, text: str, *, timed_out: bool = False, no_files: bool = False) -> None:
         """The destination cannot be reached."""
-        self.asker.unreached(DialError(text, timed_out))
+        self.asker.unreached(DialError(text, timed_out, no_files=no_files))
 
 
 class FakeDialer(Dialer):

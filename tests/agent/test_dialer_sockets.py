@@ -6,6 +6,8 @@ import os
 import resource
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +19,10 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest, TestCase
 
 from konnect.agent.dialer import Dialer
-from konnect.agent.dialing import DialError
+from konnect.agent.dialing import DialError, lookup_error
+from konnect.agent.gotext import TCP
+from konnect.agent.places import place_of
+from konnect.tunnel.reasons import Reason
 from tests.agent.dialing import dialled
 
 
@@ -34,6 +39,19 @@ class Noted(Protocol):
 def open_files() -> int:
     """How many file descriptors this process has."""
     return len(os.listdir("/proc/self/fd"))
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """As many descriptors as this process may have are open."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 class SlowResolver:
@@ -132,18 +150,22 @@ class SocketTests(TestCase):
         self.assertIn("dial tcp: lookup no-such-host.invalid: ", error.text)
 
     async def test_out_of_files(self) -> None:
-        """Without a free file descriptor the text says so."""
-        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        free = os.dup(0)
-        os.close(free)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
-        try:
+        """Without a free file descriptor the text says so, and that it is the agent's fault."""
+        with no_descriptors():
             dial = dialled(self.dialer, "tcp", "127.0.0.1:9", Noted)
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         with self.assertRaises(DialError) as caught:
             await dial
         self.assertEqual(caught.exception.text, "dial tcp 127.0.0.1:9: socket: too many open files")
+        self.assertIs(caught.exception.reason, Reason.TOO_MANY_FILES)
+
+    async def test_lookup_without_files(self) -> None:
+        """A name that could not be asked for is not said to be unknown."""
+        place = place_of(TCP, "tcp", "somewhere:80")
+        with no_descriptors():
+            error = lookup_error(place)
+        self.assertEqual(error.text, "dial tcp: lookup somewhere: socket: too many open files")
+        self.assertIs(error.reason, Reason.TOO_MANY_FILES)
+        self.assertIs(lookup_error(place).reason, Reason.NO_SUCH_HOST)
 
     async def test_cancel_closes(self) -> None:
         """Cancelling gives every file descriptor back."""

@@ -21,6 +21,7 @@ from konnect.wire.features import Features
 from tests.agent.rig import FakeDial, FakeDialer
 from tests.fakes import FakeSocket, FakeStream, Readable
 
+NO_FILES = "dial tcp 127.0.0.1:1: socket: too many open files"
 REFUSED = "dial tcp 127.0.0.1:1: connect: connection refused"
 
 
@@ -180,6 +181,51 @@ class DialTests(LinkTestCase):
         for random in (1, 2, 3):
             self.asks(random)
         self.assertEqual(self.take(), [("DIAL_RSP", 3, 0, "too many dials on their way")])
+
+    def test_out_of_files(self) -> None:
+        """A stock proxy is told no more than the text."""
+        self.asks(7).fails(NO_FILES, no_files=True)
+        self.assertEqual(self.take(), [("DIAL_RSP", 7, 0, NO_FILES)])
+        self.assertEqual(dict(self.ledger.failed_by_reason), {"too_many_files": 1})
+
+
+class FaultTests(LinkTestCase):
+    """What the agent itself cannot do, told to a konnect proxy."""
+
+    features = Features(half_close=True)
+
+    def test_out_of_files(self) -> None:
+        """It is told that it was not the destination."""
+        self.asks(7).fails(NO_FILES, no_files=True)
+        self.assertEqual(self.take(), [("DIAL_RSP", 7, 0, NO_FILES, "too_many_files")])
+
+    def test_too_many(self) -> None:
+        """So are the agent's own limits."""
+        self.patch(link_module, "PENDING", 1)
+        self.asks(1)
+        self.asks(2)
+        self.ledger.limit, self.ledger.buffered = 1, 2
+        self.says(packets.dial_cls(1))
+        self.asks(3)
+        self.ledger.buffered = 0
+        text = "too many bytes are waiting for slow readers"
+        self.assertEqual(
+            self.take(),
+            [
+                ("DIAL_RSP", 2, 0, "too many dials on their way", "overloaded"),
+                ("DIAL_RSP", 3, 0, text, "overloaded"),
+            ],
+        )
+
+    def test_the_destinations_failures(self) -> None:
+        """What the destination or the client is to blame for is not the agent's fault."""
+        told = "dial tcp: address too many open files: missing port in address"
+        for text in (REFUSED, told):
+            self.asks(7).fails(text)
+            self.assertEqual(self.take(), [("DIAL_RSP", 7, 0, text)])
+        self.asks(7)
+        self.asks(7)
+        self.assertEqual(self.take(), [("DIAL_RSP", 7, 0, "duplicate dial id")])
 
 
 class DataTests(LinkTestCase):

@@ -130,6 +130,84 @@ class LostTests(PendingTestCase):
         self.assertEqual(self.ledger.failed_by_reason, {"agent_lost": 1, "client_left": 2})
 
 
+class FaultTests(PendingTestCase):
+    """An agent that answers that it cannot dial."""
+
+    def test_another_is_asked(self) -> None:
+        """What is the agent's own fault is no answer; the client notices nothing."""
+        for fault, text in (
+            ("too_many_files", "dial tcp 10.0.0.1:80: socket: too many open files"),
+            ("overloaded", "too many dials on their way"),
+            ("of another version", "no dials today"),
+        ):
+            self.near = FakeEnd()
+            self.dial()
+            self.first.link.health.misses = 1
+            self.first.says(packets.dial_rsp(self.first.asked(), error=text, fault=fault))
+            self.assertEqual(self.near.take(), [])
+            self.assertEqual(self.first.link.health.misses, 0, "it answers")
+            self.second.accepts()
+            self.works(self.second)
+            self.second.says(packets.close_rsp(1))
+            self.second.take()
+            self.assertEqual(self.first.take(), [], "it has answered: nothing to withdraw")
+        self.assertEqual(
+            self.ledger.dials_retried, {"too_many_files": 1, "overloaded": 1, "dial_error": 1}
+        )
+        self.assertEqual(self.failures(), {})
+
+    def test_stock_agents(self) -> None:
+        """A stock agent says it in Go's words, of the socket and of the lookup."""
+        socket = "socket: too many open files"
+        for text in (
+            f"dial tcp 10.0.0.1:80: {socket}",
+            f"dial tcp 10.0.0.1:80: {socket} in system",
+            f"dial tcp: lookup a on 10.0.0.10:53: dial udp 10.0.0.10:53: {socket}",
+        ):
+            self.dial()
+            self.first.refuses(text)
+            self.second.refuses("connection refused")
+            self.assertEqual(self.near.take()[0][:2], ("failed", Reason.REFUSED))
+        self.assertEqual(self.ledger.dials_retried, {"too_many_files": 3})
+
+    def test_words_of_an_address(self) -> None:
+        """An address in an error is not what the error is."""
+        self.dial()
+        self.first.refuses("dial tcp: address socket: too many open files: missing port in address")
+        self.assertEqual(self.near.take()[0][:2], ("failed", Reason.TOO_MANY_FILES))
+        self.assertEqual(self.second.take(), [])
+
+    def test_once(self) -> None:
+        """If the other cannot either, its words are told, though there is a third agent."""
+        third = self.agent("c")
+        self.dial()
+        text = "too many dials on their way"
+        self.first.says(packets.dial_rsp(self.first.asked(), error=text, fault="overloaded"))
+        asked = self.second if self.second.link.dials else third
+        asked.refuses("dial tcp 10.0.0.1:80: socket: too many open files")
+        self.assertEqual(self.near.take()[0][:2], ("failed", Reason.TOO_MANY_FILES))
+        self.assertEqual(self.ledger.dials_retried, {"overloaded": 1})
+
+    def test_nobody_else(self) -> None:
+        """Without another agent the client is told what this one has said."""
+        self.second.leaves()
+        self.dial()
+        text = "too many dials on their way"
+        self.first.says(packets.dial_rsp(self.first.asked(), error=text, fault="overloaded"))
+        self.assertEqual(self.near.take(), [("failed", Reason.OVERLOADED, text)])
+        self.assertEqual(self.ledger.dials_retried, {})
+
+    def test_while_both_are_asked(self) -> None:
+        """Then the other alone decides."""
+        self.dial()
+        random = self.first.asked()
+        self.clock.advance(ANSWER_WITHIN)
+        self.second.says(packets.dial_rsp(self.second.asked(), error="x", fault="overloaded"))
+        self.assertEqual(self.near.take(), [])
+        self.first.says(packets.dial_rsp(random, connect_id=1))
+        self.works(self.first)
+
+
 class SilentTests(PendingTestCase):
     """A link that does not answer."""
 

@@ -135,7 +135,7 @@ _TUNNEL_FLAGS = (
         ANSWER_WITHIN,
         "How long an agent may leave a dial unanswered before another is asked as well; at most"
         " half of --backend-dial-timeout. Agents give a destination up after 5s: below that, slow"
-        " destinations count against their agents.",
+        " destinations are asked for twice.",
     ),
     Flag(
         "graceful-shutdown-timeout",

@@ -5,12 +5,19 @@ socket, the packets of its node go nowhere. HTTP/2's keepalive sees some of this
 and not the rest. Dials see all of it.
 
     in rotation       MISSES dials in a row go unanswered          out of rotation, probed
+    in rotation       a dial is late                               in rotation, probed once
+    in rotation       that probe goes unanswered                   out of rotation, probed
     out of rotation   a dial or a probe is answered in time        in rotation
 
+Late is a dial that an agent may still be at: it gives a destination some seconds, and dials may
+have fewer. Its destination may be to blame, so nothing is held against the agent that answers when
+it is asked.
+
 A probe is a dial that fails at the agent before it touches any network: its address has no port.
-Every agent answers that with an error, at once. After a probe's answer one more missed dial is
-enough to be taken out again, and each time the probes come later, until a dial is answered: so an
-agent that answers probes and nothing else gets little.
+Every agent answers that with an error, at once. Other packets of a link show less: an agent whose
+reading loop is stuck goes on sending. After a probe's answer one more missed dial is enough to be
+taken out again, and each time the probes come later, until a dial is answered: so an agent that
+answers probes and nothing else gets little.
 """
 
 from __future__ import annotations
@@ -50,7 +57,7 @@ class Probed(Protocol):
 class LinkHealth:
     """The watch over one link."""
 
-    __slots__ = ("_clock", "_link", "_random", "_rest", "_timer", "_waiting", "misses")
+    __slots__ = ("_clock", "_link", "_random", "_rest", "_timer", "misses", "waiting")
 
     def __init__(self, link: Probed, clock: IReactorTime) -> None:
         self._link = link
@@ -59,23 +66,26 @@ class LinkHealth:
         """Dials in a row that went unanswered."""
         self._random = 0
         """The last probe's."""
-        self._waiting = False
+        self.waiting = False
         """For the answer to a probe, in time."""
         self._rest = 0.0
         self._timer: IDelayedCall | None = None
 
+    def late(self) -> None:
+        """A dial is unanswered, which may be its destination's doing."""
+        if not (self.waiting or self._link.suspect):
+            self._probe()
+
     def missed(self) -> None:
-        """A dial has gone unanswered for longer than it may."""
+        """A dial has gone unanswered for longer than any destination can be the reason."""
         self.misses += 1
         if self.misses < MISSES or self._link.suspect:
             return
-        self._link.suspect = True
-        log.warn(
-            "{link} does not answer dials ({n} in a row): it gets none until it answers a probe",
-            link=self._link,
-            n=self.misses,
-        )
-        self._later()
+        self._take_out(f"dials ({self.misses} in a row)")
+        if self.waiting:
+            self._rest = max(self._rest, SHORTEST_REST)  # what is on its way is the first probe
+        else:
+            self._later()
 
     def answered(self) -> None:
         """A dial was answered in time."""
@@ -87,25 +97,38 @@ class LinkHealth:
         """Whether an answer with this `random` was that of a probe."""
         if not self._random or random != self._random:
             return False
-        if self._waiting:
+        if self.waiting:
             self.misses = min(self.misses, MISSES - 1)
             self._restore()
         elif self._link.suspect:
             # Late, but it reads again: no need to wait for the next probe's time.
-            self.stop()
+            self._stop_timer()
             self._probe()
         return True
 
     def stop(self) -> None:
         """No more probes; no delayed call is left."""
-        self._waiting = False
+        self.waiting = False
         self._random = 0
+        self._stop_timer()
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
+    def _take_out(self, what: str) -> None:
+        self._link.suspect = True
+        log.warn(
+            "{link} does not answer {what}: it gets no dials until it answers a probe",
+            link=self._link,
+            what=what,
+        )
+
     def _restore(self) -> None:
-        self.stop()
+        # The last probe's answer may still come, and is no stranger.
+        self.waiting = False
+        self._stop_timer()
         if self._link.suspect:
             self._link.suspect = False
             log.info("{link} answers again: it gets dials", link=self._link)
@@ -117,11 +140,13 @@ class LinkHealth:
         self._timer = self._clock.callLater(rest, self._probe)
 
     def _probe(self) -> None:
-        self._waiting = True
+        self.waiting = True
         self._random = secrets.randbits(62) + 1
         self._timer = self._clock.callLater(PROBE_ANSWER, self._unanswered)
         self._link.probe(self._random)
 
     def _unanswered(self) -> None:
-        self._waiting = False
+        self.waiting = False
+        if not self._link.suspect:
+            self._take_out("a probe")
         self._later()

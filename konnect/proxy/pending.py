@@ -28,8 +28,11 @@ log = make_logger(__name__)
 _randoms = randoms()
 
 ANSWER_WITHIN = 6.0
-"""The usual seconds without an answer after which a link is doubted. Agents, upstream's too, give a
-destination up after 5 and say so."""
+"""The usual seconds without an answer after which another link is asked. Agents, upstream's too,
+give a destination up after 5 and say so."""
+
+NO_DESTINATION = 5.5
+"""Seconds without an answer of which no destination can be the reason."""
 
 
 class Dials(Protocol):
@@ -39,7 +42,7 @@ class Dials(Protocol):
     dial_timeout: float
     """Seconds for a whole dial; 0: no limit."""
     patience: float
-    """Seconds without an answer after which a link is doubted; at most half of the above."""
+    """Seconds without an answer after which another is asked; at most half of the above."""
     limits: Deadlines[PendingDial]
     """Of that length."""
 
@@ -85,16 +88,19 @@ class PendingDial:
 
     def answered(self, link: AgentLink) -> None:
         """`link` has answered, well or badly: the other is asked no more."""
-        in_time = self._links.pop(link, None) is not None
-        if in_time and link.health.misses:
-            link.health.answered()
+        self._vouch(link)
+        self._links.pop(link, None)
         self.cancel()
 
     def declined(self, link: AgentLink, fault: Reason, text: str) -> None:
         """The agent of `link` answers, but cannot dial: another one decides."""
-        if link.health.misses and self._links.get(link) is not None:
-            link.health.answered()
+        self._vouch(link)
         self.failed_at(link, fault, text)
+
+    def _vouch(self, link: AgentLink) -> None:
+        health = link.health
+        if (health.misses or health.waiting) and self._links.get(link) is not None:
+            health.answered()
 
     def failed_at(self, link: AgentLink, reason: Reason, text: str) -> None:
         """`link` will not answer any more, for a reason of its own: another one decides."""
@@ -142,15 +148,21 @@ class PendingDial:
         self.tunnel.fail(Reason.BACKEND_TIMEOUT)
 
     def _blame(self) -> AgentLink | None:
-        """Let the silent links know, each once; returns one of them. Those that were asked only
-        just now are not meant."""
+        """Let the silent links know, each once when it is surely their fault; returns one of them.
+        Those that were asked only just now are not meant."""
         silent = None
-        long_ago = self._dials.clock.seconds() - self._dials.patience / 2
+        now = self._dials.clock.seconds()
         for link, asked in self._links.items():
-            if asked is not None and asked < long_ago:
+            if asked is None:
+                continue
+            silence = now - asked
+            if silence >= NO_DESTINATION:
                 silent = link
                 self._links[link] = None
                 link.health.missed()
+            elif silence > self._dials.patience / 2:
+                silent = link
+                link.health.late()
         return silent
 
     def _try_again(self, tried: AgentLink, cause: str) -> bool:

@@ -132,9 +132,11 @@ class DialErrorTests(FunctionalTestCase):
         await self._fails(proxy, hole.address, 504, "timed out waiting for backend dial")
         self.assertEqual(dict(proxy.service.ledger.dial_failures), {"backend_dial_timeout": 4})
         self.assertNotIn("timeout", agent.service.ledger.endpoint_dial_failures)
-        # The limit was too short to tell a dead destination from a dead agent: a probe tells.
+        # The limit is too short to tell a dead destination from a dead agent: a probe tells.
         (link,) = proxy.service.registry.links()
-        await until(lambda: not link.suspect, "the link is in rotation again")
+        self.assertFalse(link.suspect)
+        self.assertEqual(link.health.misses, 0)
+        await until(lambda: not link.health.waiting, "the probe's answer")
 
     async def test_no_agent(self) -> None:
         """Without an agent a CONNECT is a 500 and a DIAL_RSP says so, at once."""

@@ -14,6 +14,7 @@ from konnect.proxy.dialing import Switchboard
 from konnect.proxy.frontend_connect import ConnectFactory, ConnectProtocol
 from konnect.proxy.frontend_grpc import LINGER as STREAM_LINGER
 from konnect.proxy.frontend_grpc import GrpcFrontend
+from konnect.proxy.health import PROBE_ADDRESS
 from konnect.proxy.link import AgentLink
 from konnect.proxy.pending import ANSWER_WITHIN
 from konnect.tunnel.flow import Flow
@@ -73,6 +74,13 @@ class Agent:
     def gives_up(self) -> None:
         """Answer the dial that was asked for with DIAL_CLS."""
         self.says(packets.dial_cls(self.asked()))
+
+    def answers_probe(self) -> list[Readable]:
+        """Answer the one probe that has come; returns what else has."""
+        came = self.take()
+        (probe,) = [packet for packet in came if packet[2:3] == (PROBE_ADDRESS,)]
+        self.says(packets.dial_rsp(probe[3], error="missing port in address"))
+        return [packet for packet in came if packet is not probe]
 
     def leaves(self) -> None:
         """The agent's connection is lost."""

@@ -107,7 +107,7 @@ class TimeoutTests(ConnectTestCase):
         status, _, body = answer(self.s.take())
         self.assertEqual(status, "HTTP/1.1 504 Gateway Timeout")
         self.assertEqual(body, "Backend dial timeout: timed out waiting for backend dial\r\n")
-        self.assertEqual(self.a.take(), [("DIAL_CLS", random)])
+        self.assertEqual(self.a.answers_probe(), [("DIAL_CLS", random)])
         self.assertEqual(self.failures(), {"backend_dial_timeout": 1})
 
 

@@ -222,7 +222,7 @@ class TimeoutTests(StreamTestCase):
         self.wait(5.1)
         told = [("DIAL_RSP", 42, 0, "timed out waiting for backend dial")]
         self.assertEqual(self.c.take(), told)
-        self.a.take()
+        self.a.answers_probe()
         self.a.says(packets.dial_rsp(random, connect_id=1))
         self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
         self.assertEqual(self.c.take(), [])

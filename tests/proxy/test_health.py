@@ -131,6 +131,52 @@ class HealthTests(LinkTestCase):
         self.answer(0)
         self.assertTrue(self.a.link.suspect)
 
+    def test_late(self) -> None:
+        """A dial that may be late for its destination is a question, and the answer is all."""
+        for _ in range(MISSES + 1):
+            self.health.late()
+            self.health.late()
+            self.answer(self.probe())
+            self.assertEqual((self.a.link.suspect, self.health.misses), (False, 0))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_late_and_unanswered(self) -> None:
+        """Without the answer the link is taken out, and probed on from then."""
+        self.health.late()
+        self.probe()
+        self.clock.advance(PROBE_ANSWER - 0.1)
+        self.assertFalse(self.a.link.suspect)
+        self.clock.advance(0.2)
+        self.assertTrue(self.a.link.suspect)
+        self.clock.advance(0)
+        self.health.late()
+        self.answer(self.probe())
+        self.assertFalse(self.a.link.suspect)
+
+    def test_missed_while_asked(self) -> None:
+        """Misses take a link out although a question is on its way, whose answer counts."""
+        self.health.late()
+        for _ in range(MISSES):
+            self.health.missed()
+        self.assertTrue(self.a.link.suspect)
+        self.answer(self.probe())
+        self.assertFalse(self.a.link.suspect)
+        self.health.missed()
+        self.assertTrue(self.a.link.suspect)
+        self.assertEqual(self.probes(), [], "the second probe waits")
+
+    def test_a_dial_answers_the_question(self) -> None:
+        """A dial in time says as much as a probe, whose own answer is then expected still."""
+        near = self.dial()
+        random = self.a.asked("host:80")
+        self.health.late()
+        probe = self.probe()
+        self.a.says(packets.dial_rsp(random, error="connection refused"))
+        self.assertEqual(near.take()[0][:2], ("failed", Reason.REFUSED))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.answer(probe)
+        self.assertEqual(self.failures().get("unrecognized_response"), None)
+
     def test_lost(self) -> None:
         """A lost link is probed no more."""
         self.miss()

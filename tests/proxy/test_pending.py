@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from konnect.proxy.health import PROBE_ANSWER
 from konnect.proxy.pending import ANSWER_WITHIN, PendingDial
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import Tunnel
@@ -295,11 +296,38 @@ class ShortLimitTests(PendingTestCase):
     def test_half_of_it(self) -> None:
         """Half of the time is the first link's alone."""
         self.dial()
+        random = self.first.asked()
         self.clock.advance(0.9)
         self.assertEqual(self.second.take(), [])
         self.clock.advance(0.2)
         self.second.accepts()
+        self.assertEqual(self.first.answers_probe(), [("DIAL_CLS", random)])
         self.works(self.second)
+
+    def test_a_dead_destination(self) -> None:
+        """However many dials of it expire, agents that answer when asked keep their place."""
+        for _ in range(20):
+            self.near = FakeEnd()
+            self.dial()
+            self.clock.advance(1.0)
+            self.first.answers_probe()
+            self.clock.advance(1.0)
+            self.assertEqual(self.near.take()[0][:2], ("failed", Reason.BACKEND_TIMEOUT))
+            self.first.answers_probe(), self.second.answers_probe()
+            for agent in (self.first, self.second):
+                self.assertEqual((agent.link.suspect, agent.link.health.misses), (False, 0))
+        self.assertEqual(self.failures(), {"backend_dial_timeout": 20})
+
+    def test_a_dead_agent(self) -> None:
+        """One that leaves the question unanswered loses its place, after one dial."""
+        self.dial()
+        self.clock.advance(1.0)
+        self.second.accepts()
+        self.works(self.second)
+        self.clock.advance(PROBE_ANSWER)
+        self.assertTrue(self.first.link.suspect)
+        self.assertFalse(self.second.link.suspect)
+        self.first.leaves()
 
 
 class NoLimitTests(PendingTestCase):
@@ -330,4 +358,53 @@ class PatienceTests(PendingTestCase):
         self.assertEqual(self.second.take(), [])
         self.clock.advance(0.2)
         self.second.accepts()
+        self.first.take()
+        self.works(self.second)
+        self.first.leaves()
+
+
+class ShortPatienceTests(PendingTestCase):
+    """A proxy that asks another agent soon, and gives dials long."""
+
+    answer_timeout = 1.5
+    dial_timeout = LIMIT
+
+    def test_late_but_not_too_late(self) -> None:
+        """An agent that takes its five seconds has answered in time."""
+        self.first.link.health.misses = 2
+        self.dial()
+        random = self.first.asked()
+        self.clock.advance(1.5)
+        self.first.take()
+        self.second.asked()
+        self.clock.advance(3.5)
+        self.first.says(packets.dial_rsp(random, error="i/o timeout"))
+        self.assertEqual(self.near.take()[0][:2], ("failed", Reason.DESTINATION_TIMEOUT))
+        health = self.first.link.health
+        self.assertEqual((health.misses, health.waiting), (0, False))
+
+    def test_too_late(self) -> None:
+        """One that says nothing for all of the dial's time is blamed, answered probe or not."""
+        self.dial()
+        self.clock.advance(1.5)
+        self.first.answers_probe()
+        self.clock.advance(LIMIT)
+        self.assertEqual(self.first.link.health.misses, 1)
+        self.assertEqual(self.near.take()[0][:2], ("failed", Reason.BACKEND_TIMEOUT))
+
+
+class SecondTryTests(PendingTestCase):
+    """The link that was asked second."""
+
+    def test_asked_a_moment_ago(self) -> None:
+        """It is asked when the dial is late, though it had half of the usual time, and no more
+        than asked."""
+        self.dial()
+        self.clock.advance(ANSWER_WITHIN / 2 - 0.1)
+        self.first.leaves()
+        random = self.second.asked()
+        self.clock.advance(ANSWER_WITHIN / 2 + 0.1)
+        self.second.answers_probe()
+        self.assertEqual(self.second.link.health.misses, 0)
+        self.second.says(packets.dial_rsp(random, connect_id=1))
         self.works(self.second)

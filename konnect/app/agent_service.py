@@ -37,7 +37,9 @@ from konnect.ops.metrics import agent_metrics
 from konnect.ops.scrape import Scrape
 from konnect.ops.tunnel_log import TunnelLog
 from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.strategies import useless
 from konnect.tunnel.waiting import Holder, Waiting
+from konnect.wire.metadata import parse_identifiers
 
 log = make_logger(__name__)
 
@@ -99,6 +101,8 @@ class AgentService(Service):
 
     def _make_connector(self, wires: Any, ways: list[Way], leases: AgentLeases) -> Connector:
         config = self.config
+        if ignored := useless(parse_identifiers(config.agent_identifiers)):
+            log.warn("--agent-identifiers: what matches no destination: {what}", what=ignored)
         dialer = (
             Dialer(wires, reach=hub_reach(wires), clock=self._timers)
             if config.transport == "hub"

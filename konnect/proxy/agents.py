@@ -12,7 +12,7 @@ from konnect.proxy.reviews import Reviews
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.routing import Registry
-from konnect.tunnel.strategies import ranges
+from konnect.tunnel.strategies import useless
 from konnect.wire import features
 from konnect.wire.metadata import (
     AdmissionError,
@@ -85,8 +85,8 @@ class Admission:
         announced, ignored = features.parse(metadata)
         if ignored:
             log.warn("{link} announced what is not known here: {what}", link=link, what=ignored)
-        if ignored := ranges(hello.identifiers)[1]:
-            log.warn("{link} names what is no range of addresses: {what}", link=link, what=ignored)
+        if ignored := useless(hello.identifiers):
+            log.warn("{link} names what matches no destination: {what}", link=link, what=ignored)
         link.agree(announced)
         # Agents wait for these headers before anything else, so they go out at once.
         stream.send_headers(self._hello)

@@ -9,10 +9,9 @@ which upstream does not have.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_network
 from typing import Generic, Protocol, TypeVar
 
-from konnect.tunnel.destination import IP, Destination, host_value
+from konnect.tunnel.destination import IP, Destination, host_value, is_address, network_value
 from konnect.tunnel.pool import L, Pool
 from konnect.wire.metadata import Identifiers
 
@@ -107,7 +106,7 @@ class DestCidr(Generic[L]):
 
     def add(self, link: L) -> None:
         """See Strategy."""
-        for network in ranges(link.identifiers)[0]:
+        for network in ranges(link.identifiers):
             pool = self._pools.get(network)
             if pool is None:
                 pool = self._pools[network] = Pool()
@@ -116,7 +115,7 @@ class DestCidr(Generic[L]):
 
     def remove(self, link: L) -> None:
         """See Strategy."""
-        for network in ranges(link.identifiers)[0]:
+        for network in ranges(link.identifiers):
             if _take_out(self._pools, network, link):
                 self._count(network, -1)
 
@@ -147,20 +146,28 @@ _Range = tuple[int, int, int]
 """IP version, length of the prefix, and the prefix as a number."""
 
 
-def ranges(identifiers: Identifiers) -> tuple[set[_Range], list[str]]:
-    """The ranges that an agent names, and those of its `cidr` values that are none."""
-    found: set[_Range] = set()
-    ignored: list[str] = []
-    for text in identifiers.cidr:
-        try:
-            # Upstream's agents may send 10.0.0.1/8, which is 10.0.0.0/8 to everybody.
-            network = ip_network(text, strict=False)
-        except ValueError:
-            ignored.append(text)
-            continue
-        length = network.prefixlen
-        found.add((network.version, length, _cut(network.network_address, length)))
-    return found, ignored
+def ranges(identifiers: Identifiers) -> set[_Range]:
+    """The ranges that an agent names; what is none is left out."""
+    networks = [network_value(text) for text in identifiers.cidr]
+    return {
+        (network.version, network.prefixlen, _cut(network.network_address, network.prefixlen))
+        for network in networks
+        if network is not None
+    }
+
+
+def useless(identifiers: Identifiers) -> list[str]:
+    """What an agent names and no destination can match, as it is written in its identifiers."""
+    hosts = [("host", text) for text in identifiers.host]
+    hosts += [("ipv4", text) for text in identifiers.ipv4]
+    hosts += [("ipv6", text) for text in identifiers.ipv6]
+    none = [
+        f"{key}={text}"
+        for key, text in hosts
+        # With a colon it is an address, or has a port, which no destination's host has.
+        if not text or (":" in text and not is_address(text))
+    ]
+    return none + [f"cidr={text}" for text in identifiers.cidr if network_value(text) is None]
 
 
 def _cut(ip: IP, length: int) -> int:

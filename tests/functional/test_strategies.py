@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 
 from konnect.client.errors import DialFailed
 from tests.functional.peers import Destination, Peer
@@ -49,6 +50,21 @@ class StrategyTests(FunctionalTestCase):
             self.assertEqual((near.live, wide.live, route.live), (number, number, number))
         backends = proxy.service.ledger.ready_backends
         self.assertEqual(backends, {"destHost": 2, "destCIDR": 1, "defaultRoute": 1})
+
+    async def test_what_matches_nothing(self) -> None:
+        """Both programs say which identifiers are of no use; those beside them are."""
+        proxy = self.proxy(proxy_strategies="destHost,destCIDR")
+        with capturedLogs() as events:
+            agent = await self._agent(
+                proxy, "host=there:80&cidr=10.0.0.0/99&ipv6=[::1]&cidr=::ffff:127.0.0.0/104"
+            )
+        lines = [formatEvent(event) for event in events]
+        for who in ("--agent-identifiers: what", f"agent {agent.name} at "):
+            (line,) = [line for line in lines if line.startswith(who) and "no destination" in line]
+            self.assertIn("['host=there:80', 'cidr=10.0.0.0/99']", line)
+        self.assertEqual(proxy.service.ledger.ready_backends, {"destHost": 2, "destCIDR": 1})
+        await self._open(proxy, CONNECT_UNIX, self.destination(), "127.0.0.1")
+        self.assertEqual(agent.live, 1)
 
     async def test_nobody_useful(self) -> None:
         """Agents that no strategy knows make a proxy neither ready nor useful."""

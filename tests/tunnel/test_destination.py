@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.tunnel import destination
-from konnect.tunnel.destination import Destination, host_of, host_value, ip_value
+from konnect.tunnel.destination import Destination, host_of, host_value, ip_value, network_value
 
 
 class HostTests(SynchronousTestCase):
@@ -37,12 +37,22 @@ class HostTests(SynchronousTestCase):
         """Spellings of one host have one value, those of different hosts have not."""
         for value, *spellings in (
             ("node-1.example", "NODE-1.Example", "node-1.example."),
-            ("::1", "0:0:0:0:0:0:0:1", "0000::0001"),
+            ("::1", "0:0:0:0:0:0:0:1", "0000::0001", "[::1]", "[0::1]"),
+            (
+                "xn--bcher-kva.example",
+                "b\u00fccher.example",
+                "B\u00dcCHER.example.",
+                "XN--BCHER-kva.example",
+            ),
+            ("xn--bcher-kva.example", "bu\u0308cher.example", "b\u00fccher\u3002example"),
             ("2001:db8::a", "2001:DB8:0::A"),
             ("10.0.0.1", "::ffff:10.0.0.1", "::FFFF:a00:1"),
             ("fe80::1%eth0", "FE80:0::1%eth0"),
             ("010.0.0.1",),  # which some read as octal: it is nobody's address here
             ("1.2.3", "1.2.3."),
+            ("b\u00fccher..example",),  # no name
+            ("\udcff.example",),
+            ("\u00fc" * 1000,),
             ("",),
         ):
             for spelling in (value, *spellings):
@@ -57,6 +67,27 @@ class HostTests(SynchronousTestCase):
             with self.subTest(name):
                 self.assertIsNone(ip_value(name))
 
+    def test_ranges(self) -> None:
+        """Ranges are IPv4's where they are, however they are written."""
+        for text, value in (
+            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("10.1.2.3", "10.1.2.3/32"),
+            ("10.0.0.0/255.0.0.0", "10.0.0.0/8"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::FFFF:a00:0/104", "10.0.0.0/8"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::ffff:10.0.0.1", "10.0.0.1/32"),
+            ("::ffff:0:0/95", "::fffe:0:0/95"),
+            ("[2001:db8::]/32", "2001:db8::/32"),
+            ("[::1]", "::1/128"),
+            ("::/0", "::/0"),
+        ):
+            with self.subTest(text):
+                self.assertEqual(network_value(text), ip_network(value))
+        for text in ("", "x", "/8", "10.0.0.0/33", "10.0.0.0/", "[::1/64]", "fe80::1%eth0/z"):
+            with self.subTest(text):
+                self.assertIsNone(network_value(text))
+
 
 class DestinationTests(SynchronousTestCase):
     """What a dial is for."""
@@ -67,6 +98,8 @@ class DestinationTests(SynchronousTestCase):
             destination = Destination("[2001:DB8::1]:80")
             parts = {part: getattr(destination, part) for part in ask}
             self.assertEqual(parts, {"host": "2001:db8::1", "ip": ip_address("2001:db8::1")})
+        self.assertEqual(Destination("[10.0.0.1]:80").ip, ip_address("10.0.0.1"))
+        self.assertEqual(Destination("B\u00fccher.example:80").host, "xn--bcher-kva.example")
         name = Destination("Node:80")
         self.assertEqual((name.ip, name.host, name.ip), (None, "node", None))
 

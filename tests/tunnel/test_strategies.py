@@ -5,7 +5,15 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.tunnel.destination import Destination
-from konnect.tunnel.strategies import Default, DefaultRoute, DestCidr, DestHost, Strategy, ranges
+from konnect.tunnel.strategies import (
+    Default,
+    DefaultRoute,
+    DestCidr,
+    DestHost,
+    Strategy,
+    ranges,
+    useless,
+)
 from konnect.wire.metadata import parse_identifiers
 from tests.tunnel.routables import Link, link
 
@@ -151,8 +159,42 @@ class DestCidrTests(StrategyTestCase):
         self.assertEqual(self.ask(self.strategy, "11.1.0.1:80"), [{again}])
 
     def test_ranges(self) -> None:
-        """Bits behind the prefix do not matter, and what is no range is told."""
+        """Bits behind the prefix do not matter, and what is no range is left out."""
         text = "cidr=10.1.2.3/8&cidr=10.0.0.0/8&cidr=10.0.0.0/33&cidr=x&cidr=&cidr=1.1.1.1"
-        found, ignored = ranges(parse_identifiers(text))
+        found = ranges(parse_identifiers(text))
         self.assertEqual(found, {(4, 8, 10), (4, 32, 0x01010101)})
-        self.assertEqual(ignored, ["10.0.0.0/33", "x", ""])
+
+    def test_mapped(self) -> None:
+        """IPv4 ranges may be written as IPv6."""
+        mapped = self.add("cidr=::ffff:10.0.0.0/104", "mapped")
+        for address in ("10.1.2.3:80", "[::ffff:10.1.2.3]:80"):
+            self.assertEqual(self.ask(self.strategy, address), [{mapped}])
+        self.assertEqual(self.ask(self.strategy, "11.0.0.1:80"), [])
+        self.strategy.remove(mapped)
+        self.assertEqual(len(self.strategy), 0)
+
+
+class UselessTests(SynchronousTestCase):
+    """Identifiers that match nothing."""
+
+    def test_useless(self) -> None:
+        """They are told as they were written; what matches something is not."""
+        text = (
+            "host=node&host=node:10250&host=&host=10.0.0.1&host=::1&host=[::1]&host=[::1]:80"
+            "&ipv4=10.0.0.1&ipv4=node&ipv4=10.0.0.1:80&ipv4=010.0.0.1&ipv6=::1&ipv6=[::1]"
+            "&ipv6=fe80::1%25eth0&ipv6=&cidr=10.0.0.0/8&cidr=10.0.0.0/33&cidr=x&cidr="
+            "&cidr=::ffff:10.0.0.0/104&default-route=true"
+        )
+        self.assertEqual(
+            useless(parse_identifiers(text)),
+            [
+                "host=node:10250",
+                "host=",
+                "host=[::1]:80",
+                "ipv4=10.0.0.1:80",
+                "ipv6=",
+                "cidr=10.0.0.0/33",
+                "cidr=x",
+                "cidr=",
+            ],
+        )

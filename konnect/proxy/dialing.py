@@ -73,8 +73,8 @@ class Switchboard:
             tunnel.fail(Reason.NO_AGENT)
             return tunnel
         if len(link.dials) >= PENDING:
-            link = self._registry.choose(address, avoid=(link,))
-            if link is None or len(link.dials) >= PENDING:
+            link = self._with_room(address)
+            if link is None:
                 tunnel.fail(Reason.OVERLOADED, "too many dials are waiting for the agents")
                 return tunnel
         PendingDial(self, tunnel, request).begin(link)
@@ -83,7 +83,9 @@ class Switchboard:
     def another(self, tunnel: Tunnel, tried: AgentLink, cause: str) -> AgentLink | None:
         """See `konnect.proxy.pending.Dials`."""
         link = self._registry.choose(tunnel.address, avoid=(tried,))
-        if link is None or link.suspect or len(link.dials) >= PENDING:
+        if link is not None and len(link.dials) >= PENDING:
+            link = self._with_room(tunnel.address, tried)
+        if link is None or link.suspect:
             return None
         self._ledger.dials_retried[cause] += 1
         log.debug(
@@ -94,3 +96,8 @@ class Switchboard:
             link=link,
         )
         return link
+
+    def _with_room(self, address: str, *tried: AgentLink) -> AgentLink | None:
+        """A link for a dial that is not full; all are looked at, once."""
+        full = {link for link in self._registry.links() if len(link.dials) >= PENDING}
+        return self._registry.choose(address, avoid=full.union(tried))

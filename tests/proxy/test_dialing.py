@@ -90,6 +90,30 @@ class SwitchboardTests(ProxyTestCase):
         for tunnel in tunnels:
             tunnel.close(Reason.CLIENT_LEFT)
 
+    def test_several_full_links(self) -> None:
+        """Dials find the one link that has room, however many have none."""
+        self.patch(dialing, "PENDING", 2)
+        agents = [self.agent(f"agent-{number}") for number in range(10)]
+        tunnels = [self.switchboard.dial(FakeEnd(), self.request()) for _ in range(20)]
+        self.assertEqual([len(agent.link.dials) for agent in agents], [2] * 10)
+        self.assertIs(self.dial(), State.CLOSED)
+        self.assertEqual(self.near.take()[0][:2], ("failed", Reason.OVERLOADED))
+        for tunnel in tunnels:
+            tunnel.close(Reason.CLIENT_LEFT)
+
+    def test_a_second_try_among_full_links(self) -> None:
+        """What is tried again finds it too."""
+        self.patch(dialing, "PENDING", 1)
+        agents = [self.agent(f"agent-{number}") for number in range(10)]
+        tunnels = [self.switchboard.dial(FakeEnd(), self.request()) for _ in range(9)]
+        (free,) = [agent for agent in agents if not agent.link.dials]
+        first = next(agent for agent in agents if agent is not free)
+        first.gives_up()
+        self.assertEqual(len(free.link.dials), 1)
+        self.assertEqual(self.ledger.dials_retried, {"dial_closed": 1})
+        for tunnel in tunnels:
+            tunnel.close(Reason.CLIENT_LEFT)
+
     def test_draining(self) -> None:
         """A draining agent is asked only when there is no other."""
         first, second = self.agent("a"), self.agent("b")

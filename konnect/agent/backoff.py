@@ -1,4 +1,9 @@
-"""When an agent tries again: upstream's arithmetic, without a clock."""
+"""When an agent tries again: upstream's arithmetic, without a clock.
+
+Upstream's flags say how often an agent looks whether it has all proxies, and how long it waits when
+it cannot connect. A proxy that was linked and is gone is mostly one that is started again: where
+nobody is there to be troubled, it is looked for more often than that, for a while.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,13 @@ JITTER = 0.1
 EAGER = 4
 """Duplicates in a row, per expected proxy, before the search slows down: when one of N proxies is
 missing behind a balancer that takes a random one, that many tries miss it once in 50 (e**-4)."""
+
+SOON = 1.0
+"""Seconds between attempts to reach a proxy that was lost, if `--sync-interval` is longer."""
+
+HURRIED = 600
+"""Attempts that fail, after a loss, until the search is as patient as it always was: some ten
+minutes where connections are refused, and three times as many where nothing is answered."""
 
 
 class Backoff:
@@ -28,17 +40,34 @@ class Backoff:
         self._cap = max(cap, self._interval)
         self._next = self._interval
         self._duplicates = 0
+        self._hurried = 0
+
+    @property
+    def hurried(self) -> bool:
+        """Whether a proxy that was lost is looked for."""
+        return self._hurried > 0
 
     def after_success(self) -> float:
-        """The wait after an attempt that went well (or had nothing to do); the back-off starts
-        anew."""
+        """The wait after an attempt that went well; the back-off starts anew."""
         self._restart()
         return _jittered(self._interval)
 
-    def after_loss(self) -> float:
-        """The wait after a link was lost: within one interval; the back-off starts anew."""
+    def after_nothing(self) -> float:
+        """The wait when there is nothing to look for."""
+        self._hurried = 0
+        return self.after_success()
+
+    def after_change(self) -> float:
+        """The wait when there is something to look for again: within one interval; the back-off
+        starts anew."""
         self._restart()
         return self._interval * random.random()
+
+    def after_loss(self) -> float:
+        """The same when a link was lost: sooner, and in a hurry."""
+        self._restart()
+        self._hurried = HURRIED
+        return min(self._interval, SOON) * random.random()
 
     def after_error(self) -> float:
         """The wait after a failed attempt: growing by half each time, up to the cap."""
@@ -48,12 +77,12 @@ class Backoff:
 
     def after_refusal(self) -> float:
         """
-        The wait when nobody listens: always one interval.
+        The wait when nobody listens: always one interval, or a second in a hurry.
 
         Such an attempt costs nobody anything, and a proxy that starts again is found soon after it
         listens. (Upstream waits up to the cap.)
         """
-        return _jittered(self._interval)
+        return _jittered(self._shortest())
 
     def after_hang_up(self) -> float:
         """
@@ -62,7 +91,16 @@ class Backoff:
         Also always the same: that is a balancer whose proxy is down, or a proxy that has too much
         to do, for which it is a little longer.
         """
-        return _jittered(self._interval * GROWTH)
+        return _jittered(self._shortest() * GROWTH)
+
+    def after_silence(self) -> float:
+        """
+        The wait when nobody was reached at all: no answer, no way there, no such name.
+
+        In a hurry that is as cheap as a refusal. Else it is an error: packets and lookups of many
+        agents, for a proxy that may never be there again.
+        """
+        return _jittered(self._shortest()) if self._hurried else self.after_error()
 
     def after_duplicate(self, expected: int) -> float:
         """
@@ -73,9 +111,17 @@ class Backoff:
         :param expected: how many proxies there are.
         """
         self._duplicates += 1
+        self._hurried = max(self._hurried - 1, 0)
         if self._duplicates <= EAGER * expected:
             return _jittered(self._interval)
         return self.after_error()
+
+    def _shortest(self) -> float:
+        """An interval, or less in a hurry, of which some is spent."""
+        if not self._hurried:
+            return self._interval
+        self._hurried -= 1
+        return min(self._interval, SOON)
 
     def _restart(self) -> None:
         self._next = self._interval

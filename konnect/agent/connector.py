@@ -110,11 +110,12 @@ class Connector:
         for search in self._searches:
             search.start()
 
-    def hasten(self) -> None:
-        """A link is lost, or the number of proxies has changed: look soon."""
+    def hasten(self, lost: str = "") -> None:
+        """A link is lost (that to the proxy `lost`), or the number of proxies has changed: look
+        soon."""
         self._count()
         for search in self._searches:
-            search.hasten()
+            search.hasten(lost)
 
     # -- what the searches ask
 
@@ -145,10 +146,11 @@ class Connector:
 
     def tend(self) -> None:
         """Look for links that their proxy gave up, and close those that are done."""
-        if not self._note_goaways():
+        going = self._note_goaways()
+        if not going:
             self._count()
-            return
-        self.hasten()
+        for server_id in going:
+            self.hasten(server_id)
 
     async def join(self, way: Way, addresses: list[str]) -> bool:
         """Connect; whether that found a proxy that was not linked yet."""
@@ -200,7 +202,7 @@ class Connector:
                 self._ledger.stream_error("to_agent", session.status.label)
                 self._ledger.server_connection_failures["from_server"] += 1
             log.info("the link to proxy {id} is lost: {text}", id=session.server_id, text=text)
-            self.hasten()
+            self.hasten(session.server_id)
         elif session in self.leaving:
             self.leaving.remove(session)
         elif session in self.spare:
@@ -215,15 +217,15 @@ class Connector:
             seconds=self._keepalive_time,
         )
 
-    def _note_goaways(self) -> bool:
-        """Whether a proxy is going away that was not a moment ago."""
+    def _note_goaways(self) -> list[str]:
+        """The proxies that are going away and were not a moment ago."""
         going = [session for session in self.sessions.values() if session.protocol.going_away]
         for session in going:
             log.info("proxy {id} is going away: looking for another", id=session.server_id)
             del self.sessions[session.server_id]
             self.leaving.append(session)
         _close_idle(self.leaving)
-        return bool(going)
+        return [session.server_id for session in going]
 
     def _drop_spares(self) -> None:
         self._spare_call = None

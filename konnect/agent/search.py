@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.error import ConnectError, ConnectionRefusedError, DNSLookupError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
@@ -21,6 +21,9 @@ from konnect.net.tls import explain
 from konnect.wire.metadata import HelloError
 
 log = make_logger(__name__)
+
+HANGS = 2.0
+"""Seconds after which an attempt gives way to one for a proxy that was just lost."""
 
 LOOK_AGAIN = 60.0
 """Seconds after which a name is looked up again while nothing is missing."""
@@ -53,6 +56,11 @@ class Search:
         self._backoff = backoff
         self._clock = clock
         self._running: Deferred[None] | None = None
+        self._attempting: Deferred[float] | None = None
+        self._began = 0.0
+        """When the attempt did."""
+        self._given_up = False
+        """Whether the attempt was, for a better one."""
         self._stopped = False
         self._next_attempt: IDelayedCall | None = None
         self._last_problem = ""
@@ -69,17 +77,31 @@ class Search:
         running, self._running = self._running, None
         if running is not None:
             running.cancel()
+        self.way.abandon()
 
-    def hasten(self) -> None:
-        """A link is lost, or there are more proxies: try soon, but not all agents at one moment."""
-        call = self._next_attempt
-        soon = self._backoff.after_loss()
-        if call is not None and call.getTime() - self._clock.seconds() > soon:
+    def hasten(self, lost: str = "") -> None:
+        """A link is lost (`lost` is its proxy's id), or there are more proxies: try soon, but not
+        all agents at one moment."""
+        call, attempt, now = self._next_attempt, self._attempting, self._clock.seconds()
+        if not (lost and self.way.leads_to(lost)):
+            soon = self._backoff.after_change()
+        else:
+            soon = self._backoff.after_loss()
+            if attempt is not None and now - self._began >= HANGS:
+                self._given_up = True
+                attempt.cancel()
+        if call is not None and call.getTime() - now > soon:
             call.reset(soon)
 
     async def _run(self) -> None:
         while True:
-            await self._rest(await self._attempt())
+            self._began, self._given_up = self._clock.seconds(), False
+            attempt = self._attempting = Deferred.fromCoroutine(self._attempt())
+            try:
+                wait = await attempt
+            finally:
+                self._attempting = None
+            await self._rest(wait)
 
     async def _rest(self, seconds: float) -> None:
         """Wait for the next attempt; `hasten` makes the wait shorter."""
@@ -94,17 +116,20 @@ class Search:
 
     async def _attempt(self) -> float:
         """One attempt, if there is anything to look for; returns the seconds until the next."""
+        self.way.hurried = self._backoff.hurried
         try:
             addresses = await self._addresses()
             if addresses is None:
-                return self._backoff.after_success()
+                return self._backoff.after_nothing()
             new = await self._links.join(self.way, addresses)
-        except CancelledError:
-            raise
         except Exception as error:
+            # Endpoints have words of their own for being cancelled.
             if self._stopped:
-                # Endpoints have words of their own for being cancelled.
                 raise CancelledError() from error
+            if self._given_up:
+                return self._backoff.after_loss()
+            if isinstance(error, CancelledError):
+                raise
             self._report(error)
             return self._after(error)
         self._last_problem = ""
@@ -129,6 +154,8 @@ class Search:
             return self._backoff.after_refusal()
         if isinstance(error, HungUp):
             return self._backoff.after_hang_up()
+        if isinstance(error, ConnectError | DNSLookupError):
+            return self._backoff.after_silence()
         return self._backoff.after_error()
 
     def _report(self, error: Exception) -> None:

@@ -19,6 +19,13 @@ from konnect.net.named import NamedEndpoint
 LOOKUP_TIMEOUT = 10.0
 """Seconds for a lookup; later it counts as one that found nothing."""
 
+HURRIED_LOOKUP = 0.5
+"""Seconds that an attempt in a hurry waits for a lookup, if there are addresses from before."""
+
+HURRIED_CONNECT = 1.9
+"""Seconds for a TCP connection in a hurry: where nothing is answered, the kernel asks again after
+one second, and then after ever longer ones. A new attempt begins before those."""
+
 MAX_ADDRESSES = 256
 """Addresses of one name that are kept."""
 
@@ -55,27 +62,62 @@ class Way:
         """The id of the proxy that was met last."""
         self.looked_up: float | None = None
         """When `addresses` were looked up last; None: never."""
+        self.hurried = False
+        """Whether a proxy that was lost is looked for."""
+        self._lookup: Lookup | None = None
+        """On its way, perhaps since an earlier attempt."""
+        self._lookup_until = 0.0
+        self._looking: Deferred[None] | None = None
+        """The attempt that waits for it."""
 
     async def look_up(self, clock: IReactorTime) -> None:
         """Look the name up, if there is one; the old addresses stay when that fails."""
+        now = self.looked_up = clock.seconds()
+        if self._lookup is not None and now >= self._lookup_until:
+            self.abandon()
+        if self._lookup is None:
+            self._begin_lookup(now)
+        if self._lookup is None:
+            return
+        patience = self._lookup_until - now
+        if self.hurried and self.addresses != [ANYWHERE]:
+            patience = min(patience, HURRIED_LOOKUP)
+        looking = self._looking = Deferred()
+        looking.addTimeout(patience, clock, onTimeoutCancel=lambda _, __: None)
+        try:
+            await looking
+        finally:
+            self._looking = None
+
+    def abandon(self) -> None:
+        """Hear no more of a lookup that is on its way."""
+        lookup, self._lookup = self._lookup, None
+        if lookup is not None:
+            lookup.abandon()
+
+    def _begin_lookup(self, now: float) -> None:
         endpoint, resolver = self._endpoint, self._resolver
-        self.looked_up = clock.seconds()
         if resolver is None or not isinstance(endpoint, NamedEndpoint):
             return
         if isIPAddress(endpoint.host) or isIPv6Address(endpoint.host):
             return
-        done: Deferred[list[str]] = Deferred()
-        lookup = Lookup(done.callback)
+        lookup = self._lookup = Lookup(self._found)
+        self._lookup_until = now + LOOKUP_TIMEOUT
         try:
             resolver.resolveHostName(lookup, endpoint.host, endpoint.port)
-            done.addTimeout(LOOKUP_TIMEOUT, clock, onTimeoutCancel=lambda _, __: [])
-            found = await done
-        finally:
-            lookup.abandon()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _found(self, found: list[str]) -> None:
+        self._lookup = None
         if found:
             self.addresses = list(dict.fromkeys(found))[:MAX_ADDRESSES]
             for address in set(self._met) - set(self.addresses):
                 del self._met[address]
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking.callback(None)
 
     def open_addresses(self, linked: Container[str]) -> list[str]:
         """The addresses where no proxy was met yet that is one of `linked`, in turns."""
@@ -91,7 +133,12 @@ class Way:
         self._turn += 1
         if self._resolver is None or not isinstance(self._endpoint, NamedEndpoint):
             return self._endpoint
-        return self._endpoint if addresses == [ANYWHERE] else self._endpoint.at(addresses)
+        known = None if addresses == [ANYWHERE] else addresses
+        return self._endpoint.at(known, within=HURRIED_CONNECT if self.hurried else None)
+
+    def leads_to(self, server_id: str) -> bool:
+        """Whether this proxy was met along this way, as far as is remembered."""
+        return server_id == self.last_met or server_id in self._met.values()
 
     def met(self, host: str, tried: list[str], server_id: str) -> None:
         """A proxy has been met at `host`, where an endpoint to the addresses `tried` has led."""

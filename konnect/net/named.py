@@ -58,18 +58,23 @@ class NamedEndpoint:
         """See IStreamClientEndpoint; the name is looked up."""
         return self._through(self._reactor).connect(factory)
 
-    def at(self, addresses: Sequence[str]) -> IStreamClientEndpoint:
+    def at(
+        self, addresses: Sequence[str] | None, *, within: float | None = None
+    ) -> IStreamClientEndpoint:
         """
-        The same endpoint, whose name has these IP addresses.
+        The same endpoint, whose name has these IP addresses; None: those that a lookup gives.
 
         They are raced as after a lookup: from the first on, the next one each time the others
-        have not answered for a moment.
+        have not answered for a moment. `within`: seconds for the TCP connection to each, if that
+        is less than usual.
         """
-        return self._through(_Knowing(self._reactor, addresses))
+        reactor = self._reactor if addresses is None else _Knowing(self._reactor, addresses)
+        return self._through(reactor, within)
 
-    def _through(self, reactor: Any) -> IStreamClientEndpoint:
+    def _through(self, reactor: Any, within: float | None = None) -> IStreamClientEndpoint:
+        timeout = self._timeout if within is None else min(within, self._timeout)
         return self._reach(
-            HostnameEndpoint(reactor, self.host, self.port, self._timeout, self._bind_address)
+            HostnameEndpoint(reactor, self.host, self.port, timeout, self._bind_address)
         )
 
 

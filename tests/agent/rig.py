@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.error import ConnectionLost, ConnectionRefusedError
+from twisted.internet.error import (
+    ConnectionLost,
+    ConnectionRefusedError,
+    DNSLookupError,
+    NoRouteError,
+)
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.task import Clock
 from zope.interface import implementer
@@ -90,10 +95,11 @@ class FakeProxy:
     """
     A proxy, and the endpoint that leads to it.
 
-    `mode` says what the next connection meets: `up`, `refuses` (nobody listens), `hangs` (the
-    connection does not come about), `silent` (it does, and nothing is said), `rejects` (the agent
-    is not admitted), `vanishes` (it is gone before anybody has seen it), `mute` (it is admitted
-    without a word), `strange` (the headers are not a proxy's).
+    `mode` says what the next connection meets: `up`, `refuses` (nobody listens), `unreachable`
+    (there is no way to its host), `unknown` (its name has no address), `hangs` (the connection does
+    not come about), `silent` (it does, and nothing is said), `rejects` (the agent is not admitted),
+    `vanishes` (it is gone before anybody has seen it), `mute` (it is admitted without a word),
+    `strange` (the headers are not a proxy's).
     """
 
     def __init__(self, server_id: str, count: int = 1) -> None:
@@ -127,6 +133,8 @@ class FakeProxy:
         self.attempts += 1
         if self.mode == "refuses":
             return fail(ConnectionRefusedError())
+        if self.mode in ("unreachable", "unknown"):
+            return fail(NoRouteError() if self.mode == "unreachable" else DNSLookupError())
         if self.mode == "hangs":
 
             def cancelled(_: Any) -> None:

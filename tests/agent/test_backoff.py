@@ -6,7 +6,7 @@ import random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.agent.backoff import Backoff
+from konnect.agent.backoff import HURRIED, Backoff
 
 
 class BackoffTests(SynchronousTestCase):
@@ -53,6 +53,57 @@ class BackoffTests(SynchronousTestCase):
         self.assertEqual(found, [1.0] * 13 + [1.5, 2.25])
         waits.after_loss()
         self.assertEqual([waits.after_duplicate(1) for _ in range(6)], [1.0] * 5 + [1.5])
+
+    def test_silence(self) -> None:
+        """Where nobody is reached the wait grows as after any error."""
+        self.jitter(0.0)
+        waits = Backoff(1.0, 10.0)
+        self.assertEqual([waits.after_silence() for _ in range(3)], [1.0, 1.5, 2.25])
+
+    def test_hurry(self) -> None:
+        """After a loss whoever costs nothing is tried each second, whatever the interval is, for
+        a while; errors wait as ever."""
+        self.jitter(0.0)
+        waits = Backoff(5.0, 10.0)
+        self.assertEqual(
+            (waits.after_refusal(), waits.after_hang_up(), waits.hurried), (5, 7.5, False)
+        )
+        waits.after_loss()
+        self.assertTrue(waits.hurried)
+        self.assertEqual(waits.after_error(), 5.0)
+        for _ in range(HURRIED // 3):
+            self.assertEqual(
+                (waits.after_refusal(), waits.after_hang_up(), waits.after_silence()), (1, 1.5, 1)
+            )
+        self.assertFalse(waits.hurried)
+        self.assertEqual((waits.after_refusal(), waits.after_silence()), (5, 7.5))
+
+    def test_a_shorter_interval(self) -> None:
+        """The hurry makes no wait longer, and ends when nothing is missing."""
+        self.jitter(0.5)
+        waits = Backoff(0.2, 10.0)
+        self.assertAlmostEqual(waits.after_loss(), 0.1)
+        self.assertAlmostEqual(waits.after_silence(), 0.21)
+        waits.after_success()
+        self.assertTrue(waits.hurried, "others may be missing")
+        waits.after_nothing()
+        self.assertFalse(waits.hurried)
+
+    def test_change(self) -> None:
+        """More proxies are looked for within an interval, without hurry."""
+        self.jitter(0.5)
+        waits = Backoff(5.0, 10.0)
+        waits.after_error()
+        self.assertEqual((waits.after_change(), waits.hurried), (2.5, False))
+        self.assertEqual(waits.after_loss(), 0.5)
+
+    def test_duplicates_end_the_hurry(self) -> None:
+        """An agent that never finds as many as it is told does not hurry for ever."""
+        waits = Backoff(1.0, 10.0)
+        waits.after_loss()
+        for _ in range(HURRIED):
+            waits.after_duplicate(3)
+        self.assertFalse(waits.hurried)
 
     def test_jitter(self) -> None:
         """Each wait is lengthened by up to a tenth, the cap's too, and never shortened."""

@@ -21,7 +21,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from konnect.agent.search import LOOK_AGAIN
-from konnect.agent.ways import ANYWHERE, LOOKUP_TIMEOUT, MAX_ADDRESSES, Way
+from konnect.agent.ways import (
+    ANYWHERE,
+    HURRIED_CONNECT,
+    HURRIED_LOOKUP,
+    LOOKUP_TIMEOUT,
+    MAX_ADDRESSES,
+    Way,
+)
 from konnect.net.named import NamedEndpoint
 from tests.agent.connecting import INTERVAL, ConnectorTestCase
 from tests.agent.rig import FakeProxy
@@ -34,6 +41,7 @@ class FakeResolver:
     def __init__(self, *addresses: str) -> None:
         self.addresses: Sequence[str] | None = addresses
         self.asked: list[str] = []
+        self.receivers: list[IResolutionReceiver] = []
 
     def resolveHostName(
         self,
@@ -44,6 +52,7 @@ class FakeResolver:
         transportSemantics: str = "TCP",
     ) -> IHostResolution:
         self.asked.append(hostName)
+        self.receivers.append(resolutionReceiver)
         resolution: Any = None
         resolutionReceiver.resolutionBegan(resolution)
         if self.addresses is not None:
@@ -52,6 +61,11 @@ class FakeResolver:
                 resolutionReceiver.addressResolved(kind("TCP", ip, portNumber))
             resolutionReceiver.resolutionComplete()
         return resolution  # type: ignore[no-any-return]
+
+    def answer(self, number: int, address: str) -> None:
+        """Answer a lookup that waits."""
+        self.receivers[number].addressResolved(IPv4Address("TCP", address, 8091))
+        self.receivers[number].resolutionComplete()
 
 
 @implementer(IStreamClientEndpoint)
@@ -79,8 +93,14 @@ class FakeNamed(NamedEndpoint):
         super().__init__(Clock(), host, 8091, lambda plain: plain, timeout=1)
         self._places = places
         self.tried: list[list[str]] = []
+        self.within: float | None = None
 
-    def at(self, addresses: Sequence[str]) -> IStreamClientEndpoint:
+    def at(
+        self, addresses: Sequence[str] | None, *, within: float | None = None
+    ) -> IStreamClientEndpoint:
+        self.within = within
+        if addresses is None:
+            return self
         self.tried.append(list(addresses))
         return _Places(self._places, addresses)
 
@@ -131,13 +151,65 @@ class WayTests(SynchronousTestCase):
         self.assertEqual(self.way.addresses, ["10.0.0.2", "10.0.0.4"])
 
     def test_no_answer(self) -> None:
-        """A lookup without an answer is given up, and a late answer is not heard."""
+        """A lookup without an answer is given up, and the next one is another."""
         self.resolver.addresses = None
         looking = self.look_up()
         self.clock.advance(LOOKUP_TIMEOUT)
         self.successResultOf(looking)
         self.assertEqual(self.way.addresses, [ANYWHERE])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+        again = self.look_up()
+        self.assertNoResult(again)
+        self.assertEqual(len(self.resolver.asked), 2)
+        self.resolver.answer(0, "10.0.0.9")
+        self.assertNoResult(again)
+        self.resolver.answer(1, "10.0.0.1")
+        self.successResultOf(again)
+        self.assertEqual(self.way.addresses, ["10.0.0.1"])
+
+    def test_hurry(self) -> None:
+        """In a hurry the addresses of before are tried soon, and a lookup goes on beside that."""
+        self.successResultOf(self.look_up())
+        self.resolver.addresses = None
+        self.way.hurried = True
+        for _ in range(3):
+            looking = self.look_up()
+            self.clock.advance(HURRIED_LOOKUP)
+            self.successResultOf(looking)
+        self.assertEqual(len(self.resolver.asked), 2, "the same one")
+        self.assertEqual(len(self.way.addresses), 3)
+        looking = self.look_up()
+        self.resolver.answer(1, "10.0.0.4")
+        self.successResultOf(looking)
+        self.assertEqual(self.way.addresses, ["10.0.0.4"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_hurry_without_addresses(self) -> None:
+        """Where none is known the lookup has its time."""
+        self.resolver.addresses = None
+        self.way.hurried = True
+        looking = self.look_up()
+        self.clock.advance(LOOKUP_TIMEOUT - 0.1)
+        self.assertNoResult(looking)
+        self.way.abandon()
+        self.clock.advance(0.1)
+        self.successResultOf(looking)
+
+    def test_hurried_connections(self) -> None:
+        """In a hurry a connection is given up before the kernel asks ever more rarely."""
+        endpoint = FakeNamed({})
+        way = Way(endpoint, resolver=self.resolver)
+        for way.hurried, within in ((True, HURRIED_CONNECT), (False, None)):
+            for addresses in (["10.0.0.1"], [ANYWHERE]):
+                way.endpoint(addresses)
+                self.assertEqual(endpoint.within, within)
+
+    def test_leads_to(self) -> None:
+        """A way knows the proxies that it met, as long as their addresses are the name's."""
+        self.successResultOf(self.look_up())
+        self.way.met("10.0.0.1", self.way.addresses, "a")
+        self.way.met("10.0.0.2", self.way.addresses, "b")
+        self.assertEqual([self.way.leads_to(name) for name in "abc"], [True, True, False])
 
     def test_bounded(self) -> None:
         """A name with a great many addresses fills no memory."""

@@ -44,6 +44,15 @@ class NamedEndpointTests(SynchronousTestCase):
         connecting.cancel()
         self.failureResultOf(connecting)
 
+    def test_within(self) -> None:
+        """The TCP connection may be given less time than usual, and never more."""
+        for within, given in ((2.0, 2.0), (9.0, 7.0)):
+            for addresses in (["127.0.0.1"], None):
+                connecting = self.endpoint.at(addresses, within=within).connect(self.factory)
+                self.assertEqual(self.connects()[-1], ("127.0.0.1", 8091, given))
+                connecting.cancel()
+                self.failureResultOf(connecting)
+
     def test_nobody(self) -> None:
         """When nobody is at any address the attempt fails as that at the last one did."""
         connecting = self.endpoint.at(["10.0.0.1"]).connect(self.factory)

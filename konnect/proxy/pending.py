@@ -88,19 +88,18 @@ class PendingDial:
 
     def answered(self, link: AgentLink) -> None:
         """`link` has answered, well or badly: the other is asked no more."""
-        self._vouch(link)
-        self._links.pop(link, None)
+        in_time = self._links.pop(link, None) is not None
+        health = link.health
+        if in_time and (health.misses or health.waiting):
+            health.answered()
         self.cancel()
 
     def declined(self, link: AgentLink, fault: Reason, text: str) -> None:
         """The agent of `link` answers, but cannot dial: another one decides."""
-        self._vouch(link)
-        self.failed_at(link, fault, text)
-
-    def _vouch(self, link: AgentLink) -> None:
         health = link.health
-        if (health.misses or health.waiting) and self._links.get(link) is not None:
+        if self._links.get(link) is not None and (health.misses or health.waiting):
             health.answered()
+        self.failed_at(link, fault, text)
 
     def failed_at(self, link: AgentLink, reason: Reason, text: str) -> None:
         """`link` will not answer any more, for a reason of its own: another one decides."""

@@ -108,7 +108,8 @@ def own_fault(error: str, label: str) -> Reason | None:
     :param label: its `fault`, which konnect agents fill.
     """
     if label:
-        return from_label(label) or classify(error)
+        reason = from_label(label)
+        return reason if reason in FAULTS else classify(error)
     return Reason.TOO_MANY_FILES if error.endswith(_NO_SOCKET) else None
 
 

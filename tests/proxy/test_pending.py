@@ -140,6 +140,7 @@ class FaultTests(PendingTestCase):
             ("too_many_files", "dial tcp 10.0.0.1:80: socket: too many open files"),
             ("overloaded", "too many dials on their way"),
             ("of another version", "no dials today"),
+            ("client_left", "no dials today"),
         ):
             self.near = FakeEnd()
             self.dial()
@@ -153,7 +154,7 @@ class FaultTests(PendingTestCase):
             self.second.take()
             self.assertEqual(self.first.take(), [], "it has answered: nothing to withdraw")
         self.assertEqual(
-            self.ledger.dials_retried, {"too_many_files": 1, "overloaded": 1, "dial_error": 1}
+            self.ledger.dials_retried, {"too_many_files": 1, "overloaded": 1, "dial_error": 2}
         )
         self.assertEqual(self.failures(), {})
 

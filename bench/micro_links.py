@@ -11,7 +11,6 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 
 from konnect.net.grpc import GrpcProtocol
-from konnect.tunnel import link as link_module
 from konnect.tunnel.ends import End
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
@@ -27,6 +26,8 @@ Run = Callable[[], None]
 
 LARGE = 256 * 1024 - 64
 """Bytes of the hub's largest read."""
+FRAME = 256 * 1024 + 64
+"""Bytes of the largest frame that a link takes."""
 CREDIT = 1 << 30
 WINDOW = 64 * 1024 * 1024
 """Bytes: wide enough for all operations, whatever windows a version begins with."""
@@ -34,7 +35,7 @@ FEATURES = Features(credit=CREDIT, half_close=True)
 LIMITS = Limits(
     stream_window=WINDOW,
     connection_window=WINDOW,
-    max_frame=link_module.MAX_FRAME,
+    max_frame=FRAME,
 )
 
 

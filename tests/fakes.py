@@ -19,7 +19,7 @@ from zope.interface import alsoProvides
 
 from konnect.net.grpc_stream import GrpcStream, Metadata
 from konnect.tunnel.ends import Bytes, End
-from konnect.tunnel.link import MAX_FRAME
+from konnect.tunnel.link_sizes import MAX_FRAME
 from konnect.tunnel.reasons import Reason
 from konnect.wire import packets
 from konnect.wire.inlet import PacketSink

@@ -18,7 +18,7 @@ from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import LIMITS
+from konnect.tunnel.link_sizes import LIMITS
 from konnect.wire import features
 from konnect.wire.grpc import Role
 from konnect.wire.metadata import HelloError, ProxyHello, parse_proxy_hello

@@ -37,7 +37,7 @@ from konnect.proxy.frontend_grpc import GrpcFrontend
 from konnect.proxy.link import AgentLink
 from konnect.proxy.reviews import Reviews
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import LIMITS
+from konnect.tunnel.link_sizes import LIMITS
 from konnect.tunnel.routing import Registry
 from konnect.tunnel.waiting import Waiting
 from konnect.wire.collecting import Collecting

@@ -9,7 +9,7 @@ from konnect.net.grpc_stream import GrpcStream
 from konnect.proxy.client_window import INITIAL, PART, ClientWindow, ClientWindows
 from konnect.tunnel.ends import Bytes
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import HEADS, SMALL
+from konnect.tunnel.link_sizes import HEADS, SMALL
 from konnect.wire import data_packet, packets
 from konnect.wire.packets import MalformedPacket
 from konnect.wire.status import Status

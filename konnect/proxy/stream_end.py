@@ -10,7 +10,7 @@ from konnect.proxy.hold import Hold
 from konnect.tunnel.backlog import Backlog
 from konnect.tunnel.ends import Bytes, End
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import CHUNK
+from konnect.tunnel.link_sizes import CHUNK
 from konnect.tunnel.reasons import Reason
 
 if TYPE_CHECKING:

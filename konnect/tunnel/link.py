@@ -19,42 +19,18 @@ from konnect.tunnel import window
 from konnect.tunnel.ends import Bytes
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.link_end import LinkEnd
+from konnect.tunnel.link_sizes import HEADS, SMALL
 from konnect.tunnel.message_stream import MessageStream
 from konnect.tunnel.parking import Parking
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.stock_peer import StockPeer
 from konnect.wire import data_packet, packets
 from konnect.wire.features import STOCK, Features, common
-from konnect.wire.frames import SMALLEST_LIMIT
-from konnect.wire.http2 import Limits
 from konnect.wire.packets import CREDIT, DATA, HALF_CLOSE, MalformedPacket, Packet, PacketType
 from konnect.wire.status import Status
 
 if TYPE_CHECKING:
     from konnect.tunnel.ledger import Ledger
-
-CHUNK = 256 * 1024
-"""Largest payload of one DATA packet that we make: one read's."""
-
-HEADS = 64
-"""Bytes that are certainly enough for what goes before a packet's payload in its frame."""
-
-SMALL = SMALLEST_LIMIT - HEADS
-"""Bytes of a payload that fits any peer's frame with these."""
-
-STREAM_WINDOW = 1024 * 1024
-"""Receive window of a link's stream at first; it grows (`konnect.net.link_window`)."""
-
-CONNECTION_WINDOW = 16 * 1024 * 1024
-"""What it may grow to."""
-
-MAX_FRAME = CHUNK + HEADS
-"""Largest HTTP/2 frame that a link takes: one of our DATA packets. Stock peers stay at 16 KiB."""
-
-LIMITS = Limits(
-    stream_window=STREAM_WINDOW, connection_window=CONNECTION_WINDOW, max_frame=MAX_FRAME
-)
-"""Of a link's connection, on either side: there is one stream on it."""
 
 REMEMBERED = 65536
 """How many ended connectIDs a link remembers while the peer has not confirmed their end."""

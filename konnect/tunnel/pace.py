@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from konnect.tunnel.ledger import UNBOUNDED, Ledger
-from konnect.tunnel.link import HEADS, Link
+from konnect.tunnel.link import Link
+from konnect.tunnel.link_sizes import HEADS
 from konnect.tunnel.pressure import WHOLE
 
 HOLD = 0.1

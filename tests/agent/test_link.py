@@ -13,7 +13,7 @@ from konnect.agent.link import ProxyLink
 from konnect.net.grpc_stream import GrpcStream, StreamListener
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.link import CHUNK
+from konnect.tunnel.link_sizes import CHUNK
 from konnect.tunnel.parking import LITTLE
 from konnect.wire import packets
 from konnect.wire.events import StreamRefused

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from konnect.net.link_window import EVERY, FIRST, TRIPS, WholeWindow, WindowGauge
 from konnect.net.path import LEAST, LEAST_BRISK, MOST, PATH_RATE
 from konnect.net.policing import AGENTS, PingPolice
-from konnect.tunnel.link import LIMITS
+from konnect.tunnel.link_sizes import LIMITS
 from konnect.wire.grpc import Limits
 from konnect.wire.streams import SHARE
 from tests.net.streams import GrpcTestCase

@@ -5,7 +5,7 @@ from __future__ import annotations
 from konnect.proxy import frontend_grpc
 from konnect.proxy.client_window import INITIAL, PART
 from konnect.proxy.hold import HOLD
-from konnect.tunnel.link import CHUNK
+from konnect.tunnel.link_sizes import CHUNK
 from konnect.tunnel.recent import RecentIds
 from konnect.wire import packets
 from konnect.wire.features import Features

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from konnect.tunnel.link import CHUNK, Link
+from konnect.tunnel.link import Link
 from konnect.tunnel.link_end import LinkEnd
+from konnect.tunnel.link_sizes import CHUNK
 from konnect.tunnel.parking import LITTLE, LITTLE_PER_TURN, WAKE_PER_TURN
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import Tunnel

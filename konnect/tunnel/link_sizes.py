@@ -1,0 +1,29 @@
+"""How large packets, frames and windows of a link are."""
+
+from __future__ import annotations
+
+from konnect.wire.frames import SMALLEST_LIMIT
+from konnect.wire.http2 import Limits
+
+CHUNK = 256 * 1024
+"""Largest payload of one DATA packet that we make: one read's."""
+
+HEADS = 64
+"""Bytes that are certainly enough for what goes before a packet's payload in its frame."""
+
+SMALL = SMALLEST_LIMIT - HEADS
+"""Bytes of a payload that fits any peer's frame with these."""
+
+STREAM_WINDOW = 1024 * 1024
+"""Receive window of a link's stream at first; it grows (`konnect.net.link_window`)."""
+
+CONNECTION_WINDOW = 16 * 1024 * 1024
+"""What it may grow to."""
+
+MAX_FRAME = CHUNK + HEADS
+"""Largest HTTP/2 frame that a link takes: one of our DATA packets. Stock peers stay at 16 KiB."""
+
+LIMITS = Limits(
+    stream_window=STREAM_WINDOW, connection_window=CONNECTION_WINDOW, max_frame=MAX_FRAME
+)
+"""Of a link's connection, on either side: there is one stream on it."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from types import FrameType
 from typing import Any, TextIO
 
@@ -28,12 +29,16 @@ from zope.interface import implementer
 
 from konnect.app.klog import LogConfig
 from konnect.app.log_files import SEVERITIES, LogFiles, called, open_files
+from konnect.app.log_stderr import Lines, lines_to
 
 _SEVERITY = {
     LogLevel.warn: SEVERITIES.index("WARNING"),
     LogLevel.error: SEVERITIES.index("ERROR"),
     LogLevel.critical: SEVERITIES.index("FATAL"),
 }
+
+Lost = MutableMapping[str, int]
+"""How many lines were lost that should have gone to `stderr` or to `files`."""
 
 FormatEvent = Callable[[LogEvent], str | None]
 """An event as text that ends with a line feed; None or empty: not to be logged."""
@@ -65,6 +70,7 @@ class LogOutput:
     :param stream: for the lines that go to stderr; None: for none.
     :param files: for the lines that go to files; None: for none.
     :param format_event: makes the lines.
+    :param lost: where lost lines are counted.
     """
 
     def __init__(
@@ -73,9 +79,13 @@ class LogOutput:
         stream: TextIO | None,
         files: LogFiles | None,
         format_event: FormatEvent | None = None,
+        lost: Lost | None = None,
     ) -> None:
         self._config = config
-        self._stream = stream
+        self._lost: Lost = {"stderr": 0, "files": 0} if lost is None else lost
+        self._stderr: Lines | None = None
+        if stream is not None:
+            self._stderr = lines_to(stream, self._count_unread, self._unread)
         self._files = files
         self._format = format_event or (without_header if config.skip_headers else with_header)
         self._failing = False
@@ -94,20 +104,43 @@ class LogOutput:
                 self._files.write(severity, text)
                 self._failing = False
             except OSError as error:
+                self._lost["files"] += text.count("\n")
                 if not self._failing:
                     self._failing = True
-                    self._print(f"lines for the log file are lost: {error}\n")
+                    self._print(self._own_line(f"lines for the log file are lost: {error}"))
 
     def _print(self, text: str) -> None:
-        if self._stream is not None:
-            try:
-                self._stream.write(text)
-                self._stream.flush()
-            except OSError:
-                pass  # stderr is gone, and there is nobody left to tell
+        if self._stderr is not None:
+            self._stderr.write(text)
+
+    def _count_unread(self, lines: int) -> None:
+        self._lost["stderr"] += lines
+
+    def _unread(self, lines: int) -> str:
+        were = "line was" if lines == 1 else "lines were"
+        return self._own_line(f"{lines} log {were} lost: nobody read stderr")
+
+    def _own_line(self, text: str) -> str:
+        """What is not logged, since the log itself is what it is about."""
+        event: LogEvent = {
+            "log_time": time.time(),
+            "log_level": LogLevel.warn,
+            "log_namespace": __name__,
+            "log_format": "{text}",
+            "text": text,
+        }
+        return self._format(event) or ""
+
+    def follow(self, reactor: Any) -> None:
+        """Keep nobody waiting for stderr's reader from the reactor's start to its end."""
+        if self._stderr is not None:
+            reactor.callWhenRunning(self._stderr.run, reactor)
+            reactor.addSystemEventTrigger("after", "shutdown", self._stderr.rest)
 
     def close(self) -> None:
         """Close the files."""
+        if self._stderr is not None:
+            self._stderr.close()
         if self._files is not None:
             self._files.close()
 
@@ -117,6 +150,7 @@ def make_output(
     program: str,
     host: Mapping[str, Any] | None,
     format_event: FormatEvent | None = None,
+    lost: Lost | None = None,
 ) -> LogOutput | None:
     """
     What the application is to log to in the place of twistd's own observer; None: nothing.
@@ -127,10 +161,10 @@ def make_output(
     files = open_files(config, called(program, sys.argv[0])) if config.to_files else None
     if _hosts_own(host, config):
         if files is not None:
-            globalLogPublisher.addObserver(LogOutput(config, None, files, format_event))
+            globalLogPublisher.addObserver(LogOutput(config, None, files, format_event, lost))
         return None
     # Before Twisted takes the name `sys.stderr` for its log.
-    return LogOutput(config, sys.stderr, files, format_event)
+    return LogOutput(config, sys.stderr, files, format_event, lost)
 
 
 def _hosts_own(host: Mapping[str, Any] | None, config: LogConfig) -> bool:

@@ -30,6 +30,13 @@ def own_metrics(ledger: Ledger, links: LinkStates, waiting: WaitingBytes) -> Ite
         "How much later than asked for a timer ran: how long the event loop was held up.",
         ledger.reactor_lag,
     )
+    yield counter(
+        "konnect_log_lines_lost_total",
+        "Log lines that were lost, by where to: stderr that nobody read, or files that could not be"
+        " written.",
+        one_label(ledger.log_lines_lost),
+        "where",
+    )
     yield gauge(
         "konnect_buffered_bytes",
         "Bytes of tunnels that wait here for slow readers.",

@@ -70,6 +70,8 @@ class Ledger:
         """Connections and streams that were ended for what their peers did, by reason."""
         # The process
         self.reactor_lag = Histogram(LAG_BOUNDS)
+        self.log_lines_lost: dict[str, int] = {"stderr": 0, "files": 0}
+        """By where they should have gone to."""
         self.lease_calls = ApiCalls(AGENT_DIAL_BOUNDS if agent else API_BOUNDS)
         # TLS
         self.certificate_ends: dict[tuple[str, str, str], float] = {}

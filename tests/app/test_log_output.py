@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.logger import Logger, LogPublisher, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from konnect.app import log_stderr
 from konnect.app.klog import LogConfig
+from konnect.app.log_format import event_format
 from konnect.app.log_output import LogOutput, make_output
+from tests.blocking import bound_waits
 
 TWISTD: dict[str, Any] = {"nodaemon": True, "logfile": None, "syslog": 0, "logger": None}
 
@@ -40,10 +48,11 @@ class LogOutputTests(SynchronousTestCase):
         """Make a place for each way."""
         self.stderr = io.StringIO()
         self.files = Files()
+        self.lost = {"stderr": 0, "files": 0}
 
     def logger(self, files: Files | None = None, **settings: Any) -> Logger:
         """A logger whose lines go through the observer."""
-        output = LogOutput(LogConfig(**settings), self.stderr, files)
+        output = LogOutput(LogConfig(**settings), self.stderr, files, lost=self.lost)
         return Logger("here", observer=LogPublisher(output))
 
     def test_header(self) -> None:
@@ -74,7 +83,8 @@ class LogOutputTests(SynchronousTestCase):
         )
 
     def test_full_disk(self) -> None:
-        """Lines that cannot be written are lost, which stderr is told once for each time."""
+        """Lines that cannot be written are lost and counted, which stderr is told once for each
+        time."""
         logger = self.logger(self.files, stderr_from=4)
         self.files.full = True
         logger.info("lost")
@@ -86,6 +96,7 @@ class LogOutputTests(SynchronousTestCase):
         logger.info("lost")
         self.assertEqual(self.stderr.getvalue().count("No space left on device"), 2)
         self.assertEqual(len(self.files.lines), 1)
+        self.assertEqual(self.lost, {"stderr": 0, "files": 3})
 
     def test_stderr_is_gone(self) -> None:
         """A closed stderr does not keep lines from the files."""
@@ -96,6 +107,7 @@ class LogOutputTests(SynchronousTestCase):
         self.stderr.write = gone  # type: ignore[method-assign]
         self.logger(self.files).info("here")
         self.assertEqual(len(self.files.lines), 1)
+        self.assertEqual(self.lost, {"stderr": 1, "files": 0})
 
     def test_backtrace(self) -> None:
         """The statement that is asked for is logged with the way to it, others are not."""
@@ -111,6 +123,77 @@ class LogOutputTests(SynchronousTestCase):
         """An event without text makes no line."""
         LogOutput(LogConfig(), self.stderr, None)({"log_format": ""})
         self.assertEqual(self.stderr.getvalue(), "")
+
+
+class Reactor(Clock):
+    """One that has not begun to run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run = self.stop = self.fail
+
+    def fail(self) -> None:
+        raise AssertionError("nobody wants to know")
+
+    def callWhenRunning(self, call: Callable[..., None], *arguments: Any) -> None:
+        self.run = partial(call, *arguments)
+
+    def addSystemEventTrigger(self, phase: str, event: str, call: Callable[[], None]) -> None:
+        assert (phase, event) == ("after", "shutdown")
+        self.stop = call
+
+    def callFromThread(self, call: Callable[[], None]) -> None:
+        call()
+
+
+class UnreadTests(SynchronousTestCase):
+    """An stderr that nobody reads."""
+
+    def setUp(self) -> None:
+        """Make a pipe."""
+        bound_waits(self)
+        self.patch(log_stderr, "PAUSE", 0)
+        self.reader, writer = os.pipe()
+        self.addCleanup(os.close, self.reader)
+        os.set_blocking(self.reader, False)
+        self.stderr = open(writer, "w")  # noqa: SIM115
+        self.addCleanup(self.stderr.close)
+        self.lost = {"stderr": 0, "files": 0}
+        self.reactor = Reactor()
+
+    def fill(self, **settings: Any) -> list[str]:
+        """All lines that are read at the end, when lines were lost before."""
+        config = LogConfig(**settings)
+        output = LogOutput(config, self.stderr, None, event_format(config), self.lost)
+        self.addCleanup(output.close)
+        output.follow(self.reactor)
+        self.reactor.run()
+        logger = Logger("here", observer=LogPublisher(output))
+        for _ in range(5000):
+            logger.error("x" * 100)
+        self.assertGreater(self.lost["stderr"], 0)
+        text = b""
+        while self.reactor.getDelayedCalls():
+            text += os.read(self.reader, 1_000_000)
+            self.reactor.advance(1)
+        self.reactor.stop()
+        text += os.read(self.reader, 1_000_000)
+        return text.decode().splitlines()
+
+    def test_text(self) -> None:
+        """What was lost is told in the form of the other lines, whatever their threshold."""
+        *others, last = self.fill(stderr_from=2)
+        self.assertEqual(len(others) + self.lost["stderr"], 5000)
+        told = f"#warn] {self.lost['stderr']} log lines were lost: nobody read stderr"
+        self.assertTrue(last.endswith(told), last)
+
+    def test_json(self) -> None:
+        """As an object too."""
+        last = json.loads(self.fill(format="json")[-1])
+        self.assertEqual(
+            last["message"], f"{self.lost['stderr']} log lines were lost: nobody read stderr"
+        )
+        self.assertEqual(last["level"], "warn")
 
 
 class MakeOutputTests(SynchronousTestCase):

@@ -22,6 +22,7 @@ from konnect.app.program import Program, program
 from konnect.app.proxy_options import ProxyOptions
 from konnect.app.signals import Signals
 from konnect.net import lookups
+from konnect.tunnel.ledger import Ledger
 from tests.lines import Lines
 
 
@@ -45,7 +46,9 @@ class ProgramTests(SynchronousTestCase):
         self.patch(lookups, "install", improved.append)
         self.addCleanup(log.set_level, tx._log_level)
         reactor = Starting()
-        service = SimpleNamespace(name="konnect-proxy", hurry=None, reread=None)
+        service = SimpleNamespace(
+            name="konnect-proxy", hurry=None, reread=None, ledger=Ledger(reactor.seconds)
+        )
         program(service, reactor, LogConfig(), ProxyOptions(), hurried_exit_code=1)
         self.assertEqual(improved, [reactor])
         self.assertEqual(reactor.first, [collector.settle, allocator.give_back])

@@ -75,10 +75,16 @@ def shortened(module: str, bound: str, seconds: float) -> Iterator[None]:
 
 
 class Program:
-    """One process that we started, with standard output and error in one log file."""
+    """One process that we started, with standard output and error in one log file, unless `stderr`
+    is a descriptor for the latter."""
 
     def __init__(
-        self, name: str, command: list[str], directory: Path, pass_fds: Sequence[int] = ()
+        self,
+        name: str,
+        command: list[str],
+        directory: Path,
+        pass_fds: Sequence[int] = (),
+        stderr: int = subprocess.STDOUT,
     ) -> None:
         self.name = name
         self.stubborn = False
@@ -91,7 +97,7 @@ class Program:
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=stderr,
                 pass_fds=pass_fds,
             )
         _running.append(self)

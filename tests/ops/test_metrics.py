@@ -131,6 +131,7 @@ def busy_ledger(*, agent: bool = False) -> Ledger:
     ledger.http_connections = 6
     ledger.ready_backends.update(default=2, destHost=3)
     ledger.bytes.update(to_destination=10, to_client=2**60)
+    ledger.log_lines_lost["stderr"] = 12
     ledger.malformed_packets = 9
     ledger.endpoint_dial_failures["timeout"] = 2
     ledger.open_server_connections = 1
@@ -275,6 +276,8 @@ class ValueTests(SynchronousTestCase):
                 "konnect_malformed_packets_total 9",
                 'konnect_links{state="ready"} 2',
                 'konnect_links{state="draining"} 0',
+                'konnect_log_lines_lost_total{where="stderr"} 12',
+                'konnect_log_lines_lost_total{where="files"} 0',
                 'konnect_reactor_lag_seconds_bucket{le="0.001"} 0',
                 'konnect_reactor_lag_seconds_bucket{le="0.005"} 1',
             ):

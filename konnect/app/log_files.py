@@ -11,6 +11,7 @@ import contextlib
 import getpass
 import os
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Callable
@@ -69,7 +70,13 @@ class OneFile:
     def __init__(self, path: str, header: str, max_size: int, seconds: Callable[[], float]) -> None:
         self._path, self._header, self._max_size, self._seconds = path, header, max_size, seconds
         self._file = os.open(path, _FLAGS, 0o666)
-        self._size = os.fstat(self._file).st_size
+        # A pipe (/dev/stdout) that nobody reads loses lines, as a full disk does. The flag is of
+        # this very opening, and files do not mind it.
+        os.set_blocking(self._file, False)
+        status = os.fstat(self._file)
+        if not stat.S_ISREG(status.st_mode):
+            self._max_size = 0
+        self._size = status.st_size
         self._begin()
 
     def _begin(self) -> None:
@@ -86,7 +93,11 @@ class OneFile:
 
     def _write(self, data: bytes) -> None:
         # Not Python's buffered files, which keep and grow what a full disk does not take.
-        self._size += os.write(self._file, data)
+        while data:
+            written = os.write(self._file, data)
+            self._size += written
+            # What is left of it says why with the next try.
+            data = data[written:]
 
     def close(self) -> None:
         os.close(self._file)

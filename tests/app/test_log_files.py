@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.app.klog import LogConfig
 from konnect.app.log_files import LogFiles, called, open_files
+from tests.blocking import bound_waits
 
 INFO, WARNING, ERROR = 0, 1, 2
 
@@ -88,6 +89,25 @@ class OneFileTests(LogFilesCase):
         files = self.open(file=str(self.path), skip_log_headers=True, max_size=4)
         files.write(INFO, "123456789\n")
         self.assertEqual(self.path.read_text(), "123456789\n")
+
+    def test_unread_pipe(self) -> None:
+        """A pipe that nobody reads keeps nobody waiting; read again, it is written on, for ever."""
+        bound_waits(self)
+        os.mkfifo(self.path)
+        reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        files = self.open(file=str(self.path), skip_log_headers=True, max_size=4096)
+
+        def fill() -> None:
+            for _ in range(10_000):
+                files.write(INFO, "x" * 999 + "\n")
+
+        for _ in range(2):
+            self.assertRaises(BlockingIOError, fill)
+            self.assertEqual(len(os.read(reader, 5000)), 5000)
+        # Also where a part of it is taken.
+        os.read(reader, 1_000_000)
+        self.assertRaises(BlockingIOError, files.write, INFO, "x" * 999_999 + "\n")
 
     def test_cannot_be_opened(self) -> None:
         """A file in a folder that is not there is an error at once."""

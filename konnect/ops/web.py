@@ -8,10 +8,12 @@ those that ask on without waiting for answers are closed. What a connection may 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -120,7 +122,18 @@ class _Request(Request):
             channel.persistent = False
             self.setHeader("connection", "close")
         channel.asked = channel.reads
+        self._read_target()
         super().process()
+
+    def _read_target(self) -> None:
+        """A target may be a whole URL, whose host then counts, and its path percent-encoded."""
+        if not self.uri.startswith(b"/"):
+            scheme, mark, rest = self.uri.partition(b"://")
+            end = re.search(rb"[/?]|$", rest)
+            if mark and scheme and end is not None:
+                self.requestHeaders.setRawHeaders(b"host", [rest[: end.start()]])
+                self.uri = rest[end.start() :]
+        self.path = unquote_to_bytes(self.uri.partition(b"?")[0])
 
     def gotLength(self, length: int | None) -> None:
         self.content = BytesIO()

@@ -76,6 +76,14 @@ class HealthTests(SiteTestCase):
         _, headers, _ = ask(self.site("proxy"), "/nope")
         self.assertEqual(headers["x-content-type-options"], "nosniff")
 
+    def test_written_in_other_ways(self) -> None:
+        """A path may be percent-encoded, and be that of a whole URL, as of a proxy's clients."""
+        for style in ("proxy", "agent"):
+            for path in ("/%68ealthz", "/health%7A?x", "http://a:1/healthz", "HTTPS://b/healthz?x"):
+                self.assert_answer(self.site(style), path, 200, "ok")
+            for path in ("http://a/", "http://a", "http://healthz", "://a/healthz", "/%zz"):
+                self.assert_answer(self.site(style), path, 404, "404 page not found\n")
+
     def test_no_version(self) -> None:
         """Nobody is told what software this is."""
         self.assertNotIn("server", ask(self.site("proxy"), "/healthz")[1])
@@ -154,6 +162,8 @@ class AdminTests(SiteTestCase):
             self.assertEqual(headers["content-type"], "text/html; charset=utf-8")
             self.assertEqual(body, f'<a href="{place}">Moved Permanently</a>.\n\n')
         self.assertEqual(ask(site, "/healthz")[0], 404)
+        headers = ask(site, "http://other:5/metrics?x=y", host="node")[1]
+        self.assertEqual(headers["location"], "//other:8093/metrics?x=y")
 
     def test_agent_other_methods(self) -> None:
         """The way is shown without a page to those who did not ask for one."""

@@ -268,8 +268,9 @@ class Connector:
             for session in self.sessions.values():
                 session.link.drain()
 
-    async def stop(self, *, at_once: bool = False) -> None:
-        """Close every link; done when their connections are gone. `at_once`: reset them."""
+    async def stop(self, *, within: float = CLOSE_WITHIN) -> None:
+        """Close every link; done when their connections are gone, which are reset after so many
+        seconds."""
         self._stopped = True
         if self._probing.running:
             self._probing.stop()
@@ -279,12 +280,11 @@ class Connector:
             self._spare_call.cancel()
             self._spare_call = None
         sessions = self._all()
-        if not at_once:
-            for session in sessions:
-                session.protocol.close("the agent is stopping", within=CLOSE_WITHIN)
+        for session in sessions:
+            session.protocol.close("the agent is stopping", within=within)
         for protocol in self._connections - {session.protocol for session in sessions}:
             protocol.abort()
-        deadline = self._clock.seconds() + (0 if at_once else CLOSE_WITHIN)
+        deadline = self._clock.seconds() + within
         while self._connections:
             if self._clock.seconds() >= deadline:
                 for protocol in list(self._connections):

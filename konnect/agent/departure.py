@@ -13,6 +13,7 @@ from twisted.internet.task import deferLater
 
 from konnect.agent.connector import Connector
 from konnect.agent.link import ProxyLink
+from konnect.agent.session import CLOSE_WITHIN
 from konnect.log import make_logger
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.waiting import PLACES, STREAMS, TRANSPORTS
@@ -29,9 +30,12 @@ crossed our DRAIN on the wire has come by then."""
 LAST_BYTES = 1.0
 """Seconds in which what was read before the end is written out, and proxies are told."""
 
+MOMENT = 0.2
+"""Seconds for that, and for closing the links, when a second signal has come."""
+
 
 class Departure:
-    """One agent's stopping; `hurry` cuts all waits short."""
+    """One agent's stopping; `hurry` cuts all waits short, the last ones to a moment."""
 
     def __init__(self, connector: Connector, ledger: Ledger, clock: IReactorTime) -> None:
         self._connector = connector
@@ -65,10 +69,10 @@ class Departure:
         links = connector.links
         for link in links:
             link.shut_down()
-        await self._wait(self._let_go, LAST_BYTES)
+        await self._wait(self._let_go, LAST_BYTES, hurried=MOMENT)
         for link in links:
             link.abort_closing()
-        await connector.stop(at_once=self._hurried)
+        await connector.stop(within=MOMENT if self._hurried else CLOSE_WITHIN)
 
     @property
     def _busy(self) -> bool:
@@ -84,9 +88,14 @@ class Departure:
     def _let_go(self) -> bool:
         return not (self._busy or self._ledger.open_endpoint_connections)
 
-    async def _wait(self, done: Callable[[], bool], seconds: float) -> None:
-        deadline = self.clock.seconds() + seconds
-        while not done() and not self._hurried and self.clock.seconds() < deadline:
+    async def _wait(
+        self, done: Callable[[], bool], seconds: float, *, hurried: float = 0.0
+    ) -> None:
+        """Until it is done, for so many seconds at most; `hurried`: those after a second signal."""
+        begun = self.clock.seconds()
+        while not done():
+            if self.clock.seconds() - begun >= (hurried if self._hurried else seconds):
+                return
             await deferLater(self.clock, POLL)
 
 

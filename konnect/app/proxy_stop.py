@@ -10,7 +10,7 @@
        time is up
     5  what is left is closed, with the reason, and then the connections
 
-A second signal cuts all waits short.
+A second signal ends steps 2 and 4, and leaves a moment for step 5: whoever reads is told why.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ to take what waits for them."""
 
 LIMIT = 5.0
 """Seconds that closing connections may take after the tunnels are over."""
+
+MOMENT = 0.2
+"""Seconds of either when a second signal has come: what says why has left by then, if its reader
+reads."""
 
 
 class ProxyStop:
@@ -144,13 +148,13 @@ class ProxyStop:
         self._goaway(self._connections())
         # A gRPC client ends its stream itself when its tunnel is closed; cut off before, it may
         # never read why. No more would an agent whose window was full: what it is told waits there.
-        await self._wait(self._all_told, FAREWELL)
+        await self._wait(self._all_told, FAREWELL, hurried=MOMENT)
         for connection in self._connections():
             connection.close("the proxy is shutting down")
-        await self._wait(self._no_connections, LIMIT)
+        await self._wait(self._no_connections, LIMIT, hurried=MOMENT)
         for connection in self._connections():
             connection.abort()
-        await self._wait(self._no_connections, LIMIT)
+        await self._wait(self._no_connections, LIMIT, hurried=MOMENT)
         await self._listeners.close()
 
     def _goaway(self, connections: list[Connection], *, notice: bool = False) -> None:
@@ -168,9 +172,14 @@ class ProxyStop:
     def _no_connections(self) -> bool:
         return not self._connections()
 
-    async def _wait(self, done: Callable[[], bool], seconds: float) -> None:
-        deadline = self.clock.seconds() + seconds
-        while not done() and not self._hurried and self.clock.seconds() < deadline:
+    async def _wait(
+        self, done: Callable[[], bool], seconds: float, *, hurried: float = 0.0
+    ) -> None:
+        """Until it is done, for so many seconds at most; `hurried`: those after a second signal."""
+        begun = self.clock.seconds()
+        while not done():
+            if self.clock.seconds() - begun >= (hurried if self._hurried else seconds):
+                return
             await deferLater(self.clock, POLL)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from konnect.agent.departure import LAST_BYTES, QUIET, Departure
+from konnect.agent.departure import LAST_BYTES, MOMENT, POLL, QUIET, Departure
 from konnect.wire import packets
 from tests.agent.connecting import ConnectorTestCase
 from tests.agent.rig import FakeProxy
@@ -30,6 +30,12 @@ class DepartureTests(ConnectorTestCase):
         """The proxy asks for a dial."""
         self.here.links[0].stream.send(packets.dial_req("tcp", "host:80", random))
         self.run_wires()
+
+    def pass_looks(self, count: float) -> None:
+        """Let time pass in the departure's own steps."""
+        for _ in range(round(count)):
+            self.clock.advance(POLL)
+            self.run_wires()
 
     def got(self, proxy: FakeProxy) -> list[Readable]:
         """What a proxy was told."""
@@ -129,13 +135,28 @@ class DepartureTests(ConnectorTestCase):
         self.assertIn("abort", socket.log)
 
     def test_hurry(self) -> None:
-        """A second signal ends every wait."""
+        """A second signal ends the wait for tunnels; the proxy is told why, and a destination that
+        does not let go has a moment."""
         self.dial()
         socket = self.dialer.dials[0].connects()
         going = self.go(timeout=60.0)
         self.wait(1)
         self.departure.hurry()
-        self.clock.advance(0.05)
+        self.pass_looks(1)
+        self.assertEqual(self.got(self.here)[-1], ("CLOSE_RSP", 1, ""))
+        self.assertNotIn("abort", socket.log)
+        self.pass_looks(MOMENT / POLL)
         self.assertIn("abort", socket.log)
-        self.clock.advance(0.01)
-        self.successResultOf(going)
+        self.finish(going)
+
+    def test_hurry_at_the_end(self) -> None:
+        """So do the last bytes, when it comes while they are waited for."""
+        self.dial()
+        socket = self.dialer.dials[0].connects()
+        going = self.go(timeout=0.0)
+        self.pass_looks(MOMENT / POLL + 1)
+        self.assertNotIn("abort", socket.log)
+        self.departure.hurry()
+        self.pass_looks(1)
+        self.assertIn("abort", socket.log)
+        self.finish(going)

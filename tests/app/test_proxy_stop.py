@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.app.proxy_stop import FAREWELL, ProxyStop
+from konnect.app.proxy_stop import FAREWELL, LIMIT, MOMENT, ProxyStop
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.link import AgentLink
 from konnect.tunnel.backlog import Backlog
@@ -31,6 +31,9 @@ class Connection:
 
     def __init__(self) -> None:
         self.waiting: dict[str, int] = {}
+        self.closes = True
+        """Whether it goes when it is asked."""
+        self.asked = False
         self.closed = False
 
     def count_waiting(self, waiting: dict[str, int]) -> None:
@@ -38,6 +41,10 @@ class Connection:
             waiting[place] += size
 
     def close(self, why: str) -> None:
+        self.asked = True
+        self.closed = self.closes
+
+    def abort(self) -> None:
         self.closed = True
 
 
@@ -105,3 +112,29 @@ class StopTests(SynchronousTestCase):
         self.pass_time(2 + FAREWELL)
         self.successResultOf(stopping)
         self.assertTrue(self.client.closed)
+
+    def test_hurried(self) -> None:
+        """After a second signal a connection has a moment to take what waits for it, and another
+        to be closed; then it is dropped."""
+        self.client.waiting[STREAMS] = 1
+        self.client.closes = False
+        stopping = self.run_for(1)
+        self.stop.hurry()
+        self.ledger.grpc_streams["Proxy"] = 1
+        self.pass_time(MOMENT)
+        self.assertFalse(self.client.asked)
+        self.pass_time(0.1)
+        self.assertTrue(self.client.asked)
+        self.assertNoResult(stopping)
+        self.pass_time(MOMENT + 0.1)
+        self.assertTrue(self.client.closed)
+        self.successResultOf(stopping)
+
+    def test_hurried_late(self) -> None:
+        """A second signal ends the last waits, too."""
+        self.client.closes = False
+        stopping = self.run_for(LIMIT / 2)
+        self.assertNoResult(stopping)
+        self.stop.hurry()
+        self.pass_time(0.1)
+        self.successResultOf(stopping)

@@ -2,59 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import replace
 from pathlib import Path
 
 from kubernetes.config import incluster_config
-from twisted.internet.ssl import PrivateCertificate
 
-from konnect.app.authority import Authority, Lifetime, Pair, subject_name
-from konnect.extension.api import ApiAccess
+from konnect.app.authority import Authority, Lifetime
 from konnect.extension.leases import LeaseSettings
 from konnect.tunnel.ledger import Ledger
 from konnect.wire.token_review import ReviewFailed
 from konnect_kubernetes.counting import make_count
 from konnect_kubernetes.reviewer import make_reviewer
-from tests.api_server import Object
-from tests.case import KUBECONFIG, ApiCase
-
-GOOD: Object = {"authenticated": True, "audiences": ["a"], "user": {"username": "u"}}
-
-
-class TlsCase(ApiCase):
-    """An API server behind TLS."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        life = Lifetime.of_days(1)
-        self.authority = Authority.create("api", life)
-        pair: Pair = self.authority.issue_server("api", life, [subject_name("127.0.0.1")])
-        certificate = PrivateCertificate.loadPEM(pair.certificate + pair.key)
-        port = self.reactor.listenSSL(
-            0, self.api.site, certificate.options(), interface="127.0.0.1"
-        )
-        self.addCleanup(port.stopListening)
-        self.port = port.getHost().port
-        self.api.review = GOOD
-
-    def write_authority(self, authority: Authority | None = None) -> str:
-        """A file with the certificate of an authority."""
-        path = Path(self.mktemp())
-        path.write_bytes((authority or self.authority).pair.certificate)
-        return str(path)
+from tests.tls_case import TlsCase
 
 
 class KubeconfigTests(TlsCase):
     """A kubeconfig that says whom to trust."""
-
-    def access_trusting(self, authority: Authority) -> ApiAccess:
-        """A kubeconfig that trusts this authority."""
-        data = base64.b64encode(authority.pair.certificate).decode()
-        server = f'https://127.0.0.1:{self.port}", certificate-authority-data: "{data}'
-        path = Path(self.mktemp())
-        path.write_text(KUBECONFIG.format(server=server), encoding="ascii")
-        return ApiAccess(kubeconfig=str(path), qps=-1.0)
 
     async def test_trusted(self) -> None:
         """An API server with a certificate of the kubeconfig's authority is asked."""

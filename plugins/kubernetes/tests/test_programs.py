@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import random
 import shutil
-import socket
 import tempfile
 from pathlib import Path
 from typing import TypeVar
@@ -18,38 +15,10 @@ from konnect.app.extensions import CannotStart
 from konnect.app.proxy import proxy_service
 from konnect.app.proxy_options import ProxyOptions
 from konnect.app.proxy_service import ProxyService
-from tests.api_server import Object
 from tests.case import ApiCase
+from tests.programs import free_port, review
 
 S = TypeVar("S", ProxyService, AgentService)
-
-
-_given: set[int] = set()
-"""Ports that were given before. Nobody listens at one yet, so it might be drawn again."""
-
-
-def free_port() -> int:
-    """A port that nobody listens at, below those that upstream's rules call ephemeral; never the
-    same twice."""
-    while True:
-        port = random.randrange(20000, 32000)
-        if port in _given:
-            continue
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("", port))
-            _given.add(port)
-            return port
-
-
-def review(asked: Object) -> Object:
-    """What the API server says of a token: good are those that begin with `good`."""
-    if not asked["token"].startswith("good"):
-        return {"authenticated": False, "error": "[invalid bearer token]"}
-    return {
-        "authenticated": True,
-        "audiences": asked["audiences"],
-        "user": {"username": "system:serviceaccount:kube-system:konnectivity-agent"},
-    }
 
 
 class ProgramTests(ApiCase):

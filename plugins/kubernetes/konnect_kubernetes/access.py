@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config.config_exception import ConfigException
@@ -16,17 +20,23 @@ def make_client(access: ApiAccess, connections: int) -> ApiClient:
     A client that keeps up to `connections` connections; it sends nothing before it is asked to.
 
     Raises `ValueError` that says what is wrong with the settings. Of credentials that change, the
-    client reads a pod's token anew every minute, and runs a kubeconfig's command again; for a
-    kubeconfig's `tokenFile` there is `konnect_kubernetes.token_file`.
+    client reads a pod's token anew every minute, and runs a kubeconfig's command again when the
+    token that it gave is near its end; for a kubeconfig's `tokenFile` there is
+    `konnect_kubernetes.token_file`. A certificate is read for each connection, but one that a
+    command gave is never asked for again.
     """
     configuration = Configuration()
     path = access.kubeconfig
     where = f"kubeconfig {path}" if path else "no --kubeconfig is given, and this is not a pod"
     try:
         if path:
-            config.load_kube_config(
-                config_file=path, client_configuration=configuration, persist_config=False
-            )
+            with _complaints() as complaints:
+                config.load_kube_config(
+                    config_file=path, client_configuration=configuration, persist_config=False
+                )
+            if complaints and not (configuration.api_key or configuration.cert_file):
+                # Without anything to show the client would not run the command again either.
+                raise ConfigException(complaints[0])
             file = token_file.token_file(path)
             if file is not None:
                 token_file.follow(configuration, file)
@@ -45,3 +55,21 @@ def make_client(access: ApiAccess, connections: int) -> ApiClient:
     client = ApiClient(configuration)
     client.user_agent = f"konnect-kubernetes/{__version__}"
     return client
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """What the client logs of credentials that it could not get, in the place of raising it."""
+    heard: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record.getMessage())
+
+    ear = Ear(logging.ERROR)
+    root = logging.getLogger()
+    root.addHandler(ear)
+    try:
+        yield heard
+    finally:
+        root.removeHandler(ear)

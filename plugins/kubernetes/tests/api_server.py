@@ -53,6 +53,8 @@ class ApiServer(Resource):
         self.site = Site(self, timeout=None)
         self.requests: list[tuple[str, str]] = []
         self.headers: list[dict[str, str]] = []
+        self.users: list[str] = []
+        """Whom the client's certificate of each request names; "" without one."""
         self.reviewed: list[Object] = []
         self.review: Object = {"authenticated": False}
         """The status of every TokenReview, unless `judge` says otherwise."""
@@ -149,6 +151,7 @@ class ApiServer(Resource):
                 for name, values in request.requestHeaders.getAllRawHeaders()
             }
         )
+        self.users.append(_user(request))
         try:
             fault = self._fault(method)
             if fault is not None:
@@ -294,3 +297,10 @@ class ApiServer(Resource):
             },
             code,
         )
+
+
+def _user(request: Request) -> str:
+    """The common name of the client's certificate."""
+    look: Any = getattr(request.channel.transport, "getPeerCertificate", None)  # type: ignore[union-attr]
+    certificate = look() if look is not None else None
+    return "" if certificate is None else certificate.get_subject().commonName

@@ -1,0 +1,199 @@
+"""Tests of konnect_kubernetes.access: what a kubeconfig's user is known by at the API server."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+from konnect.app.authority import Authority, Pair
+from konnect.extension.api import ApiAccess
+from konnect.wire.token_review import ReviewFailed
+from konnect_kubernetes.reviewer import Reviewer, make_reviewer
+from tests.tls_case import TlsCase, certificate_user
+
+VERSION = "client.authentication.k8s.io/v1"
+
+
+class CredentialsCase(TlsCase):
+    """An API server that may demand certificates."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.clients = Authority.create("clients", self.life)
+        self.guarded = self.listen(self.clients)
+
+    def pair(self, name: str, authority: Authority | None = None) -> Pair:
+        """A client's certificate."""
+        return (authority or self.clients).issue_client(name, self.life)
+
+    def reviewer(self, user: str, port: int | None = None) -> Reviewer:
+        """What asks as this user of a kubeconfig."""
+        reviewer = make_reviewer(self.reactor, self.access_as(user, port), 2)
+        self.addCleanup(reviewer.stop)
+        return reviewer
+
+    async def ask(self, reviewer: Reviewer) -> None:
+        """One review, which succeeds."""
+        self.assertTrue((await reviewer.review("t", ["a"])).authenticated)
+
+    async def refused(self, reviewer: Reviewer) -> str:
+        """One review, which fails; says why."""
+        error = await reviewer.review("t", ["a"]).addErrback(lambda failure: failure.value)
+        self.assertIsInstance(error, ReviewFailed)
+        return str(error)
+
+
+class CertificateTests(CredentialsCase):
+    """A kubeconfig's client certificate."""
+
+    async def test_within(self) -> None:
+        """One that is in the kubeconfig is shown."""
+        await self.ask(self.reviewer(certificate_user(self.pair("proxy")), self.guarded))
+        self.assertEqual(self.api.users, ["proxy"])
+
+    async def test_files(self) -> None:
+        """One in files is shown, and read anew for each connection, as a kubelet replaces them."""
+        files = [self.write(part) for part in self.written(self.pair("first"))]
+        user = f"client-certificate: {files[0]}, client-key: {files[1]}"
+        reviewer = self.reviewer(user, self.guarded)
+        await self.ask(reviewer)
+        for file, part in zip(files, self.written(self.pair("second")), strict=True):
+            Path(file).write_bytes(part)
+        await self._no_connections()
+        await deferLater(self.reactor, 0.01)  # the sockets are closed in the next turn
+        await self.ask(reviewer)
+        self.assertEqual(self.api.users, ["first", "second"])
+
+    async def test_refused(self) -> None:
+        """One that the API server does not know, or none, is refused; the text says so."""
+        other = self.pair("stranger", Authority.create("other", self.life))
+        for user in (certificate_user(other), "token: proxy-token"):
+            why = await self.refused(self.reviewer(user, self.guarded))
+            self.assertIn("no answer from the API server", why)
+        self.assertEqual(self.api.requests, [])
+
+    @staticmethod
+    def written(pair: Pair) -> tuple[bytes, bytes]:
+        return pair.certificate, pair.key
+
+
+class ExecTests(CredentialsCase):
+    """A kubeconfig's command that gives credentials."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = Path(self.mktemp()).absolute()
+        self.folder.mkdir()
+        self.runs = self.folder / "runs"
+        self.runs.write_text("")
+        self.go = self.folder / "go"
+        self.go.touch()
+        self.command = self.folder / "command"
+        self.command.write_text(
+            f"#!/bin/sh\necho run >>{self.runs}\n"
+            f"while [ ! -e {self.go} ]; do sleep 0.02; done\n"
+            f"cat {self.folder}/answer && exit $(cat {self.folder}/code)\n"
+        )
+        os.chmod(self.command, 0o755)
+        self.user = f"exec: {{apiVersion: {VERSION}, command: {self.command}}}"
+
+    def answers(self, *, minutes: float = 60.0, code: int = 0, **status: str) -> None:
+        """What the command gives, and for how long that is good."""
+        until = datetime.now(UTC) + timedelta(minutes=minutes)
+        status["expirationTimestamp"] = until.strftime("%Y-%m-%dT%H:%M:%SZ")
+        answer: dict[str, Any] = {"kind": "ExecCredential", "apiVersion": VERSION, "status": status}
+        (self.folder / "answer").write_text(json.dumps(answer))
+        (self.folder / "code").write_text(str(code))
+
+    def ran(self) -> int:
+        """How often it has run."""
+        return len(self.runs.read_text().splitlines())
+
+    def tokens(self) -> list[str]:
+        """What the API server was shown."""
+        return [headers["authorization"] for headers in self.api.headers]
+
+    async def test_token(self) -> None:
+        """A token is shown, and the command not run again while it is good."""
+        self.answers(token="one")
+        reviewer = self.reviewer(self.user)
+        for _ in range(3):
+            await self.ask(reviewer)
+        self.assertEqual((self.ran(), self.tokens()), (1, ["Bearer one"] * 3))
+
+    async def test_renewed(self) -> None:
+        """It is run again when the token's end is near, or has passed."""
+        self.answers(token="one", minutes=-1)
+        reviewer = self.reviewer(self.user)
+        self.answers(token="two", minutes=1)
+        await self.ask(reviewer)
+        self.answers(token="three")
+        for _ in range(2):
+            await self.ask(reviewer)
+        self.assertEqual(self.tokens(), ["Bearer two", "Bearer three", "Bearer three"])
+        self.assertEqual(self.ran(), 3)
+
+    async def test_slow(self) -> None:
+        """A command that takes its time holds up nothing else."""
+        self.answers(token="one", minutes=-1)
+        reviewer = self.reviewer(self.user)
+        self.go.unlink()
+        self.answers(token="two")
+        review = Deferred.fromCoroutine(self.ask(reviewer))
+        await self.until(lambda: self.ran() == 2)
+        self.assertFalse(review.called)
+        self.go.touch()
+        await review
+        self.assertEqual(self.tokens(), ["Bearer two"])
+
+    async def test_renewal_fails(self) -> None:
+        """One that fails later leaves the token as it is; it is run for the next request again."""
+        self.answers(token="one", minutes=-1)
+        reviewer = self.reviewer(self.user)
+        self.answers(token="none", code=3)
+        await self.ask(reviewer)
+        self.answers(token="two")
+        await self.ask(reviewer)
+        self.assertEqual(self.tokens(), ["Bearer one", "Bearer two"])
+
+    def assert_no_start(self, *words: str) -> None:
+        """The kubeconfig cannot be used, and the text says why."""
+        access: ApiAccess = self.access_as(self.user)
+        with self.assertRaises(ValueError) as caught:
+            make_reviewer(self.reactor, access, 1)
+        for word in (access.kubeconfig, *words):
+            self.assertIn(word, str(caught.exception))
+
+    def test_fails(self) -> None:
+        """Without anything to show nothing starts: it would never be asked for again."""
+        self.answers(token="none", code=3)
+        self.assert_no_start("process returned 3")
+        self.answers()
+        self.assert_no_start("missing token or clientCertificateData")
+        self.command.unlink()
+        self.assert_no_start("No such file", str(self.command))
+
+    async def test_certificate(self) -> None:
+        """A certificate is shown; the client does not ask for another when its end is near."""
+        self.certified("first", minutes=1)
+        reviewer = self.reviewer(self.user, self.guarded)
+        self.certified("second")
+        for _ in range(2):
+            await self.ask(reviewer)
+        self.assertEqual(self.api.users, ["first", "first"])
+        self.assertEqual(self.ran(), 1)
+
+    def certified(self, name: str, minutes: float = 60.0) -> None:
+        """The command gives a certificate."""
+        pair = self.pair(name)
+        self.answers(
+            minutes=minutes,
+            clientCertificateData=pair.certificate.decode(),
+            clientKeyData=pair.key.decode(),
+        )

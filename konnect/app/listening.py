@@ -81,11 +81,7 @@ class Listeners:
 
     def _opened(self, name: str, port: IListeningPort) -> None:
         self._ports.append((name, port))
-        host: Any = port.getHost()
-        at = f"{host.host}:{host.port}" if hasattr(host, "port") else getattr(host, "name", host)
-        if isinstance(at, bytes):
-            at = at.decode(errors="replace")
-        log.info("{name} listens at {at}", name=name, at=at)
+        log.info("{name} listens at {at}", name=name, at=_address(port.getHost()))
 
     def ports(self, name: str) -> list[IListeningPort]:
         """The open ports of the listener called `name`."""
@@ -98,6 +94,14 @@ class Listeners:
         self._ports = [item for item in self._ports if item not in chosen]
         waits = [Deferred.fromCoroutine(_stop(port)) for _, port in chosen]
         return DeferredList(waits, consumeErrors=True)
+
+
+def _address(host: Any) -> object:
+    """An IP address with its port, or the path of a socket."""
+    if hasattr(host, "port"):
+        return f"[{host.host}]:{host.port}" if ":" in host.host else f"{host.host}:{host.port}"
+    path = getattr(host, "name", host)
+    return path.decode(errors="replace") if isinstance(path, bytes) else path
 
 
 async def _stop(port: IListeningPort) -> None:

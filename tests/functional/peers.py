@@ -182,12 +182,18 @@ class Destination(Factory):
 
     noisy = False
 
-    def __init__(self, behave: Callable[[Peer], object] | None = None, backlog: int = 4096) -> None:
+    def __init__(
+        self,
+        behave: Callable[[Peer], object] | None = None,
+        backlog: int = 4096,
+        interface: str = "127.0.0.1",
+    ) -> None:
         self._behave = behave
+        self._interface = interface
         self.peers: list[Peer] = []
-        self._listening = the_reactor().listenTCP(0, self, backlog=backlog, interface="127.0.0.1")
+        self._listening = the_reactor().listenTCP(0, self, backlog=backlog, interface=interface)
         self.port: int = self._listening.getHost().port
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = f"{f'[{interface}]' if ':' in interface else interface}:{self.port}"
 
     def narrow(self) -> Destination:
         """
@@ -224,7 +230,7 @@ class Destination(Factory):
     def revive(self) -> None:
         """Listen again where it did before `crash`."""
         self._listening = the_reactor().listenTCP(
-            self.port, self, backlog=4096, interface="127.0.0.1"
+            self.port, self, backlog=4096, interface=self._interface
         )
 
     async def close(self) -> None:

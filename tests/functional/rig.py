@@ -113,8 +113,10 @@ class FunctionalTestCase(TestCase):
         self._closing.append(balancer.close)
         return balancer
 
-    def destination(self, behave: Callable[[Peer], object] | None = None) -> Destination:
-        destination = Destination(behave)
+    def destination(
+        self, behave: Callable[[Peer], object] | None = None, interface: str = "127.0.0.1"
+    ) -> Destination:
+        destination = Destination(behave, interface=interface)
         self._destinations.append(destination)
         return destination
 

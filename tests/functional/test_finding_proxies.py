@@ -3,51 +3,15 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
-from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import (
-    IHostnameResolver,
-    IHostResolution,
-    IResolutionReceiver,
-)
 from twisted.web.client import Agent, readBody
-from zope.interface import implementer
 
 from tests.certificates import pki
 from tests.functional.balancer import Balancer
+from tests.functional.names import name_localhost
 from tests.functional.peers import echo
 from tests.functional.rig import GRPC_UNIX, AgentRig, FunctionalTestCase, ProxyRig
 from tests.functional.waiting import until
-
-
-@implementer(IHostnameResolver)
-class Names:
-    """Knows one name, and leaves the others to whom it replaces."""
-
-    def __init__(self, name: str, addresses: list[str], others: IHostnameResolver) -> None:
-        self.name = name
-        self.addresses = addresses
-        self._others = others
-
-    def resolveHostName(
-        self,
-        resolutionReceiver: IResolutionReceiver,
-        hostName: str,
-        portNumber: int = 0,
-        addressTypes: Any = None,
-        transportSemantics: str = "TCP",
-    ) -> IHostResolution:
-        if hostName != self.name:
-            return self._others.resolveHostName(
-                resolutionReceiver, hostName, portNumber, addressTypes, transportSemantics
-            )
-        resolution: Any = None
-        resolutionReceiver.resolutionBegan(resolution)
-        for address in self.addresses:
-            resolutionReceiver.addressResolved(IPv4Address("TCP", address, portNumber))
-        resolutionReceiver.resolutionComplete()
-        return resolution  # type: ignore[no-any-return]
 
 
 class FindingTests(FunctionalTestCase):
@@ -65,13 +29,6 @@ class FindingTests(FunctionalTestCase):
         await until(lambda: client.count == 10, "the echo")
         client.transport.loseConnection()
 
-    def _name(self, *addresses: str) -> Names:
-        """Let `localhost`, which is in the proxies' certificates, have these addresses."""
-        names = Names("localhost", list(addresses), self.reactor.nameResolver)
-        before = self.reactor.installNameResolver(names)
-        self.addCleanup(self.reactor.installNameResolver, before)
-        return names
-
     async def test_all_addresses_of_a_name(self) -> None:
         """The proxies at all addresses of a name are linked, though each says that it is alone."""
         for transport in ("stock", "hub"):
@@ -80,7 +37,7 @@ class FindingTests(FunctionalTestCase):
             others = [
                 self.proxy(agent_bind_address=f"127.0.0.{n}", agent_port=port) for n in (2, 3)
             ]
-            self._name("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4")
+            name_localhost(self, "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4")
             self.agent(first, proxy_server_host="localhost", transport=transport)
             for proxy in (first, *others):
                 await self.linked(proxy)

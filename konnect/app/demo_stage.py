@@ -21,7 +21,7 @@ from twisted.internet.task import deferLater
 
 from konnect.app.agent import agent_service
 from konnect.app.agent_options import AgentConfig
-from konnect.app.certs import Tree, make_tree
+from konnect.app.certs import Tree, TreeError, make_tree
 from konnect.app.describe import quoted_place
 from konnect.app.listening import CannotListen
 from konnect.app.proxy import proxy_service
@@ -140,8 +140,7 @@ class Stage:
     async def build(self) -> None:
         """Start everything and wait until the agent is connected. Raises StageError."""
         self.ports.check()
-        self._folder = Path(tempfile.mkdtemp(prefix="konnect-demo-"))
-        make_tree(self.tree.directory)
+        self._make_folder()
         proxy = proxy_service(self._proxy_config(), self._reactor)
         agent = agent_service(self._agent_config(), self._reactor)
         try:
@@ -157,6 +156,17 @@ class Stage:
             if self._reactor.seconds() > deadline:
                 raise StageError("the agent did not connect to the proxy; --log shows why")
             await deferLater(self._reactor, _POLL)
+
+    def _make_folder(self) -> None:
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="konnect-demo-"))
+            make_tree(self.tree.directory)
+        except (OSError, TreeError) as problem:
+            cause = problem.__cause__ if isinstance(problem, TreeError) else problem
+            why = (isinstance(cause, OSError) and cause.strerror) or problem
+            raise StageError(
+                f"cannot write temporary files: {why}; $TMPDIR chooses the folder for them"
+            ) from None
 
     async def strike(self) -> None:
         """Stop everything and remove the folder."""

@@ -77,7 +77,8 @@ class OneFile:
         if not stat.S_ISREG(status.st_mode):
             self._max_size = 0
         self._size = status.st_size
-        self._begin()
+        with contextlib.suppress(OSError):  # the next line's loss will be told
+            self._begin()
 
     def _begin(self) -> None:
         if self._header:

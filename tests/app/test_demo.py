@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import shlex
@@ -25,7 +26,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 import konnect
-from konnect.app import demo
+from konnect.app import certs, demo
 from konnect.app.demo import DemoOptions, drawing, result_line
 from konnect.app.demo_stage import Ports, Stage, StageError
 from konnect.app.demo_ways import Outcome, lines_to_paste, try_way, ways_of
@@ -166,6 +167,30 @@ class StageTests(TestCase):
         self.assertIn("--port-base", str(problem))
         await stage.strike()
         await stage.strike()
+
+    async def test_no_room(self) -> None:
+        """A folder that takes no files, or not enough, is one sentence; nothing is left."""
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "ca.key")
+
+        temporary = tempfile.mkdtemp()
+        self.addCleanup(os.rmdir, temporary)
+        self.patch(certs, "_write_side", full)
+        for folder, why in (
+            (f"{temporary}/nowhere", "No such file or directory"),
+            (temporary, "No space left on device"),
+        ):
+            self.patch(tempfile, "tempdir", folder)
+            stage = Stage(the_reactor(), Ports(free_base()))
+            problem: Any = await self.assertFailure(
+                Deferred.fromCoroutine(stage.build()), StageError
+            )
+            await stage.strike()
+            self.assertEqual(
+                str(problem),
+                f"cannot write temporary files: {why}; $TMPDIR chooses the folder for them",
+            )
 
 
 class Process(ProcessProtocol):

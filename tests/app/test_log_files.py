@@ -113,6 +113,11 @@ class OneFileTests(LogFilesCase):
         """A file in a folder that is not there is an error at once."""
         self.assertRaises(OSError, self.open, file=str(self.folder / "no" / "k.log"))
 
+    def test_full_disk(self) -> None:
+        """A disk that is full does not keep a program from starting; the lines are lost."""
+        files = self.open(file="/dev/full")
+        self.assertRaises(OSError, files.write, INFO, "one\n")
+
 
 class SeverityFilesTests(LogFilesCase):
     """`--log-dir`."""

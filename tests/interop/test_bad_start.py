@@ -115,6 +115,23 @@ class FileTests(BadStartTestCase):
             self.assert_all_fail(start, dict.fromkeys(paths, ""))
 
 
+class LogFileTests(BadStartTestCase):
+    """`--log-file` that cannot be used. Both programs read the flag in the same way."""
+
+    def test_cannot_be_opened(self) -> None:
+        """A folder that is not there, or a file that is one: exit 1, the file named."""
+        for path in ("/nowhere/at/all.log", str(self.directory())):
+            agent = self.agent(1, healthy=False, logtostderr="false", log_file=path)
+            self.assert_fails(agent.program, f"Error: cannot open the log file {path}: ")
+
+    def test_full_disk(self) -> None:
+        """A disk that is full costs the lines, which stderr says, and not the program."""
+        proxy = self.proxy(logtostderr="false", log_file="/dev/full")
+        proxy.program.wait_for_line("lines for the log file are lost", "No space left on device")
+        self.agent(proxy.agent_port)
+        proxy.wait_ready()
+
+
 class SocketPathTests(BadStartTestCase):
     """Unix socket paths that cannot be used."""
 

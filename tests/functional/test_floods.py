@@ -15,6 +15,7 @@ from hyperframe.frame import (
     SettingsFrame,
     WindowUpdateFrame,
 )
+from twisted.internet.endpoints import clientFromString
 
 from konnect.wire.frames import PREFACE
 from konnect.wire.packets import PROXY_PATH
@@ -165,6 +166,23 @@ class FloodTests(FunctionalTestCase):
             client.transport.write(b"ping")
             await until(lambda: client.count == 4, f"an echo over {way}")  # noqa: B023
             client.transport.loseConnection()
+            for each in crowd:
+                _drop(each)
+            await until(lambda: all(each.lost for each in crowd), "the end")  # noqa: B023
+        await self.nothing_left()
+
+    async def test_crowds_before_tls(self) -> None:
+        """So do those whose TLS handshake never begins."""
+        proxy, _ = await self.pair(max_idle_connections="8")
+        for port in (proxy.agent_port, proxy._grpc_port, proxy._connect_port):
+            before = proxy.ledger.cut["crowded_out"]
+            endpoint = clientFromString(self.reactor, f"tcp:127.0.0.1:{port}")
+            crowd = [await raw_connect(endpoint) for _ in range(30)]
+            # The last tunnel's client may be among the idle.
+            await until(lambda: sum(not each.over for each in crowd) <= 8, "the rest")  # noqa: B023
+            self.assertGreaterEqual(proxy.ledger.cut["crowded_out"] - before, 22)
+            self.assertTrue(crowd[0].over and not crowd[-1].over, "the longest idle goes first")
+            await self.pass_a_tunnel()
             for each in crowd:
                 _drop(each)
             await until(lambda: all(each.lost for each in crowd), "the end")  # noqa: B023

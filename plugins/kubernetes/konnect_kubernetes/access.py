@@ -13,6 +13,8 @@ from kubernetes.config.config_exception import ConfigException
 from konnect.extension.api import ApiAccess
 from konnect.wire.token_review import shortened
 from konnect_kubernetes import __version__, token_file
+from konnect_kubernetes.command_certificate import RenewingClient
+from konnect_kubernetes.kubeconfig import Current, current
 
 
 def make_client(access: ApiAccess, connections: int) -> ApiClient:
@@ -21,13 +23,14 @@ def make_client(access: ApiAccess, connections: int) -> ApiClient:
 
     Raises `ValueError` that says what is wrong with the settings. Of credentials that change, the
     client reads a pod's token anew every minute, and runs a kubeconfig's command again when the
-    token that it gave is near its end; for a kubeconfig's `tokenFile` there is
-    `konnect_kubernetes.token_file`. A certificate is read for each connection, but one that a
-    command gave is never asked for again.
+    token that it gave is near its end. For a kubeconfig's `tokenFile` there is
+    `konnect_kubernetes.token_file`, for a command's certificate `command_certificate`.
     """
     configuration = Configuration()
     path = access.kubeconfig
     where = f"kubeconfig {path}" if path else "no --kubeconfig is given, and this is not a pod"
+    found: Current | None = None
+    """With a command that gave a certificate."""
     try:
         if path:
             with _complaints() as complaints:
@@ -37,9 +40,12 @@ def make_client(access: ApiAccess, connections: int) -> ApiClient:
             if complaints and not (configuration.api_key or configuration.cert_file):
                 # Without anything to show the client would not run the command again either.
                 raise ConfigException(complaints[0])
-            file = token_file.token_file(path)
+            context = current(path)
+            file = token_file.token_file(context.user)
             if file is not None:
                 token_file.follow(configuration, file)
+            if "exec" in context.user.value and not (complaints or configuration.api_key):
+                found = context
         else:
             config.load_incluster_config(client_configuration=configuration)
     except ConfigException as error:
@@ -52,7 +58,10 @@ def make_client(access: ApiAccess, connections: int) -> ApiClient:
     # Ours are the tries and the pauses between them; the client would repeat in the thread.
     configuration.retries = False
     configuration.connection_pool_maxsize = connections
-    client = ApiClient(configuration)
+    try:
+        client = RenewingClient(configuration, found) if found else ApiClient(configuration)
+    except ValueError:
+        raise ValueError(f"{where}: what its command gave is no certificate") from None
     client.user_agent = f"konnect-kubernetes/{__version__}"
     return client
 

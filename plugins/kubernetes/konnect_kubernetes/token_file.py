@@ -3,14 +3,12 @@ it once, and a service account's token lasts an hour."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import yaml
 from kubernetes.client import Configuration
+
+from konnect_kubernetes.kubeconfig import Entry
 
 EVERY = 60.0
 """Seconds between two readings."""
@@ -18,33 +16,10 @@ EVERY = 60.0
 monotonic = time.monotonic
 
 
-def token_file(kubeconfig: str) -> Path | None:
-    """
-    The `tokenFile` of the current context's user, if there is one and no `token` beside it.
-
-    :param kubeconfig: a path, or several as in $KUBECONFIG, where the first that names a thing
-        holds. The client has read it already, so its mistakes are not looked for here.
-    """
-    paths = [Path(path) for path in kubeconfig.split(os.pathsep) if os.path.exists(path)]
-    documents = [yaml.safe_load(path.read_text(encoding="utf-8")) or {} for path in paths]
-    names = [document.get("current-context") for document in documents]
-    context = _named(documents, "context", next(filter(None, names), ""))
-    for path, document in zip(paths, documents, strict=True):
-        user = _named([document], "user", context.get("user", ""))
-        if user:
-            file = user.get("tokenFile")
-            return path.parent / file if file and not user.get("token") else None
-    return None
-
-
-def _named(documents: Iterable[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
-    """The first entry of this kind and name; empty where there is none."""
-    for document in documents:
-        for entry in document.get(f"{kind}s") or []:
-            if entry.get("name") == name and entry.get(kind):
-                found: dict[str, Any] = entry[kind]
-                return found
-    return {}
+def token_file(user: Entry) -> Path | None:
+    """The `tokenFile` of a user, if there is one and no `token` beside it."""
+    file = user.value.get("tokenFile")
+    return user.folder / file if file and not user.value.get("token") else None
 
 
 def follow(configuration: Configuration, file: Path) -> None:

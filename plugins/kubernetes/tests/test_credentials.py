@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from konnect.app.authority import Authority, Pair
+from konnect.app.authority import Authority, Lifetime, Pair
 from konnect.extension.api import ApiAccess
 from konnect.wire.token_review import ReviewFailed
+from konnect_kubernetes import command_certificate
 from konnect_kubernetes.reviewer import Reviewer, make_reviewer
+from tests.case import FakeLog
 from tests.tls_case import TlsCase, certificate_user
 
 VERSION = "client.authentication.k8s.io/v1"
@@ -101,6 +104,8 @@ class ExecTests(CredentialsCase):
             f"cat {self.folder}/answer && exit $(cat {self.folder}/code)\n"
         )
         os.chmod(self.command, 0o755)
+        self.now = time.time()
+        self.patch(command_certificate, "wall", lambda: self.now)
         self.user = f"exec: {{apiVersion: {VERSION}, command: {self.command}}}"
 
     def answers(self, *, minutes: float = 60.0, code: int = 0, **status: str) -> None:
@@ -180,18 +185,51 @@ class ExecTests(CredentialsCase):
         self.assert_no_start("No such file", str(self.command))
 
     async def test_certificate(self) -> None:
-        """A certificate is shown; the client does not ask for another when its end is near."""
-        self.certified("first", minutes=1)
+        """A certificate is shown, and another one when its end is near; the files of the first are
+        gone with the client."""
+        self.certified("first", minutes=10)
         reviewer = self.reviewer(self.user, self.guarded)
-        self.certified("second")
+        folder = Path(reviewer._api.api_client.configuration.cert_file).parent
+        await self.ask(reviewer)
+        self.certified("second", minutes=60)
+        await self.ask(reviewer)
+        self.now += 6 * 60
         for _ in range(2):
             await self.ask(reviewer)
-        self.assertEqual(self.api.users, ["first", "first"])
-        self.assertEqual(self.ran(), 1)
+        self.assertEqual(self.api.users, ["first", "first", "second", "second"])
+        self.assertEqual((self.ran(), folder.exists()), (2, True))
+        await reviewer.stop()
+        self.assertFalse(folder.exists())
+
+    async def test_certificate_renewal_fails(self) -> None:
+        """A command that fails, or gives none, leaves the certificate as it is."""
+        log = FakeLog()
+        self.patch(command_certificate, "log", log)
+        self.certified("first", minutes=1)
+        reviewer = self.reviewer(self.user, self.guarded)
+        self.answers(token="x", code=3)
+        await self.ask(reviewer)
+        self.answers(token="x")
+        await self.ask(reviewer)
+        self.answers(clientCertificateData="x", clientKeyData="y")
+        await self.ask(reviewer)
+        self.certified("second")
+        await self.ask(reviewer)
+        self.assertEqual(self.api.users, ["first", "first", "first", "second"])
+        self.assertEqual(log.about("the kubeconfig's command"), 3)
+        for text in ("process returned 3", "gave no clientCertificateData"):
+            self.assertEqual(log.about(text), 1)
+
+    def test_no_certificate(self) -> None:
+        """What is no certificate at the start is told."""
+        self.answers(clientCertificateData="x", clientKeyData="y")
+        self.assert_no_start("what its command gave is no certificate")
 
     def certified(self, name: str, minutes: float = 60.0) -> None:
         """The command gives a certificate."""
-        pair = self.pair(name)
+        now = datetime.now(UTC)
+        life = Lifetime(now - timedelta(minutes=5), now + timedelta(minutes=minutes))
+        pair = self.clients.issue_client(name, life)
         self.answers(
             minutes=minutes,
             clientCertificateData=pair.certificate.decode(),

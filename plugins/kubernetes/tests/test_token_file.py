@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from konnect_kubernetes import token_file
+from konnect_kubernetes.kubeconfig import current
 from konnect_kubernetes.reviewer import make_reviewer
 from tests.api_server import Object
 from tests.case import ApiCase
@@ -56,15 +57,19 @@ class TokenFileTests(ApiCase):
         await reviewer.review("t", ["a"])
         self.assertEqual(self.api.headers[-1]["authorization"], "Bearer third")
 
+    def found(self, kubeconfig: str) -> Path | None:
+        """The file that a kubeconfig leads to."""
+        return token_file.token_file(current(kubeconfig).user)
+
     def test_found(self) -> None:
         """Relative to its kubeconfig; a token that is in the kubeconfig goes before it, as it does
         for the client."""
-        found = token_file.token_file(self.kubeconfig_of("tokenFile: token"))
-        self.assertEqual(found, self.token)
-        found = token_file.token_file(self.kubeconfig_of("tokenFile: /run/token"))
-        self.assertEqual(found, Path("/run/token"))
+        self.assertEqual(self.found(self.kubeconfig_of("tokenFile: token")), self.token)
+        self.assertEqual(
+            self.found(self.kubeconfig_of("tokenFile: /run/token")), Path("/run/token")
+        )
         for user in "token: x, tokenFile: token", "token: x", "username: a, password: b":
-            self.assertIsNone(token_file.token_file(self.kubeconfig_of(user)))
+            self.assertIsNone(self.found(self.kubeconfig_of(user)))
 
     def test_several_kubeconfigs(self) -> None:
         """The first that says something decides, as in $KUBECONFIG."""
@@ -72,5 +77,5 @@ class TokenFileTests(ApiCase):
         other = self.write_kubeconfig("http://127.0.0.1:1")
         missing = str(self.folder / "missing")
         together = os.pathsep.join
-        self.assertEqual(token_file.token_file(together([missing, mine, other])), self.token)
-        self.assertIsNone(token_file.token_file(together([other, mine])))
+        self.assertEqual(self.found(together([missing, mine, other])), self.token)
+        self.assertIsNone(self.found(together([other, mine])))

@@ -37,6 +37,8 @@ def follow(configuration: Configuration, file: Path) -> None:
         except (OSError, ValueError):
             return
         if token:
-            configuration.api_key["BearerToken"] = f"Bearer {token}"
+            # `authorization` in older releases of the client, `BearerToken` in newer ones.
+            for name in configuration.api_key:
+                configuration.api_key[name] = f"Bearer {token}"
 
     configuration.refresh_api_key_hook = refresh

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from kubernetes.client import Configuration
+
 from konnect_kubernetes import token_file
 from konnect_kubernetes.kubeconfig import current
 from konnect_kubernetes.reviewer import make_reviewer
@@ -56,6 +58,14 @@ class TokenFileTests(ApiCase):
         self.token.write_text("third", encoding="ascii")
         await reviewer.review("t", ["a"])
         self.assertEqual(self.api.headers[-1]["authorization"], "Bearer third")
+
+    def test_older_clients(self) -> None:
+        """The token has another name in older releases of the client."""
+        configuration = Configuration()
+        configuration.api_key = {"authorization": "Bearer first\n"}
+        token_file.follow(configuration, self.token)
+        self.assertEqual(configuration.get_api_key_with_prefix("authorization"), "Bearer first")
+        self.assertEqual(configuration.api_key, {"authorization": "Bearer first"})
 
     def found(self, kubeconfig: str) -> Path | None:
         """The file that a kubeconfig leads to."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
 import konnect
+from konnect.app.lost_output import give_up, is_lost_output
 
 COMMANDS = {
     "demo": (
@@ -33,19 +33,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     Run the command and return the exit code: 2 for a bad command line, else the command's.
 
-    1 when whoever read the output has had enough (`konnect ... | head`), and no word about it.
+    1 when the output cannot be written; no word about it when whoever read it has had enough
+    (`konnect ... | head`).
     """
     try:
         try:
             return _run(list(sys.argv[1:] if argv is None else argv))
         finally:
             print(end="", flush=True)
-    except BrokenPipeError:
-        # What is still to be flushed at the interpreter's end goes where it disturbs nobody.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for descriptor in (1, 2):
-            os.dup2(nowhere, descriptor)
-        return 1
+    except OSError as error:
+        if not is_lost_output(error):
+            raise
+        return give_up(error)
 
 
 def _run(arguments: list[str]) -> int:

@@ -10,6 +10,7 @@ from twisted.internet.task import react
 from twisted.python import usage
 
 from konnect.app.flags import FlagOptions
+from konnect.app.lost_output import is_lost_output
 
 Options = TypeVar("Options", bound=FlagOptions)
 
@@ -23,15 +24,17 @@ def run_command(
     Run `work(reactor, options)` with the flags of `argv`, until it ends or a signal comes.
 
     Returns 1 for a bad flag, which is told in a line, and what `work` raised as SystemExit; 0 when
-    it ended by itself, or was told to by a signal. Raises BrokenPipeError as `work` did: whoever
-    read its output has had enough.
+    it ended by itself, or was told to by a signal. Raises OSError as `work` did when its output
+    cannot be written.
     """
-    broken: list[BrokenPipeError] = []
+    broken: list[OSError] = []
 
     async def watched(reactor: Any) -> None:
         try:
             await work(reactor, options)
-        except BrokenPipeError as error:
+        except OSError as error:
+            if not is_lost_output(error):
+                raise
             # Kept from the reactor, which would log it as a mistake of ours.
             broken.append(error)
 

@@ -15,7 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import konnect
 from konnect.app import cli
-from tests.ports import free_port
+from konnect.app.demo_stage import Ports
+from tests.ports import free_port, free_ports
 
 
 def run(*argv: str) -> tuple[int, str, str]:
@@ -89,25 +90,37 @@ class CommandTests(SynchronousTestCase):
         call = "os.dup2(1, 2) and cli.main(['test-client', '--mode=none'])"
         self.assertEqual(self.unread(call), (1, ""))
 
+    def test_full_disk(self) -> None:
+        """Output for a disk that is full ends with exit code 1 and one line."""
+        text = "konnect: the output cannot be written: No space left on device\n"
+        demo = ["demo", "--once", f"--port-base={free_ports(Ports.COUNT)}"]
+        for argv in (["--help"], ["certs", "--help"], ["test-client", "--help"], demo):
+            with self.subTest(argv=argv), open("/dev/full", "wb") as full:
+                self.assertEqual(self.output_to(full.fileno(), f"cli.main({argv})"), (1, text))
+
     def unread(self, call: str) -> tuple[int, str]:
         """Exit code and stderr of a program whose stdout was closed by its reader."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            return self.output_to(writer, call)
+        finally:
+            os.close(writer)
+
+    def output_to(self, stdout: int, call: str) -> tuple[int, str]:
+        """Exit code and stderr of a program."""
         code = f"import os, sys; from konnect.app import cli; sys.exit({call})"
         root = str(Path(konnect.__file__).parent.parent)
         # Buffered, as outside of tests: argparse keeps an error of its own writing to itself.
         environment = {**os.environ, "PYTHONPATH": root, "PYTHONUNBUFFERED": ""}
-        reader, writer = os.pipe()
-        os.close(reader)
-        try:
-            done = subprocess.run(
-                [sys.executable, "-c", code],
-                env=environment,
-                stdout=writer,
-                stderr=subprocess.PIPE,
-                timeout=60,
-                text=True,
-            )
-        finally:
-            os.close(writer)
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            text=True,
+        )
         return done.returncode, done.stderr
 
     def test_commands_are_imported_lazily(self) -> None:

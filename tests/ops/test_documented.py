@@ -72,6 +72,7 @@ OURS: Found = {
     "konnect_cut_total": (("reason",), ()),
     "konnect_dials_failed_total": (("reason",), ()),
     "konnect_links": (("state",), ()),
+    "konnect_log_lines_lost_total": (("where",), ()),
     "konnect_links_blocked": ((), ()),
     "konnect_malformed_packets_total": ((), ()),
     "konnect_pace_brisk": ((), ()),

@@ -31,6 +31,7 @@ from konnect.app.klog import LogConfig, read_log
 from konnect.app.profiling_flags import ProfilingConfig, read_profiling, require_profiling
 from konnect.app.quoting import quote
 from konnect.app.sync_flags import read_leases, read_quorum, require_count_source, require_sync
+from konnect.app.transport_flags import TransportConfig, read_transport
 from konnect.extension.leases import LeaseSettings
 from konnect.tunnel.flow import Flow
 
@@ -87,8 +88,8 @@ class AgentConfig:
     """How links hold their tunnels."""
     tls_reload_interval: float = 10.0
     """Between two looks at the TLS files; 0: only on SIGHUP."""
-    transport: str = "hub"
-    """`hub` or `stock`."""
+    transport: TransportConfig = field(default_factory=TransportConfig)
+    """What carries the data."""
     strict: bool = False
     """Whether what is open (konnect.app.open_doors) is refused."""
     log: LogConfig = field(default_factory=LogConfig)
@@ -199,7 +200,7 @@ class AgentOptions(FlagOptions):
             buffer_limit=self["buffer-limit"],
             flow=read_flow(self),
             tls_reload_interval=self["tls-reload-interval"],
-            transport=self["transport"],
+            transport=read_transport(self),
             strict=self["strict"],
             log=read_log(self),
             profiling=read_profiling(self),

@@ -105,7 +105,7 @@ class AgentService(Service):
             log.warn("--agent-identifiers: what matches no destination: {what}", what=ignored)
         dialer = (
             Dialer(wires, reach=hub_reach(wires), clock=self._timers)
-            if config.transport == "hub"
+            if config.transport.kind == "hub"
             else Dialer(self._reactor, clock=self._timers)
         )
         return Connector(

@@ -42,6 +42,7 @@ from konnect.app.proxy_checks import (
 from konnect.app.proxy_flags import PROXY_FLAGS, TLS_VERSIONS
 from konnect.app.quoting import quote
 from konnect.app.strategies import parse_strategies
+from konnect.app.transport_flags import TransportConfig, read_transport
 from konnect.extension.leases import LeaseSettings
 from konnect.net.floods import FloodLimits
 from konnect.proxy.pending import ANSWER_WITHIN
@@ -117,8 +118,8 @@ class ProxyConfig:
     """The lease that this proxy publishes; None: none."""
     tls_reload_interval: float = 10.0
     """Between two looks at the TLS files; 0: only on SIGHUP."""
-    transport: str = "hub"
-    """`hub` or `stock`."""
+    transport: TransportConfig = field(default_factory=TransportConfig)
+    """What carries the data."""
     strict: bool = False
     """Whether what is open (konnect.app.open_doors) is refused."""
     log: LogConfig = field(default_factory=LogConfig)
@@ -256,7 +257,7 @@ class ProxyOptions(FlagOptions):
             tokens=read_tokens(self),
             leases=read_published(self),
             tls_reload_interval=self["tls-reload-interval"],
-            transport=self["transport"],
+            transport=read_transport(self),
             strict=self["strict"],
             log=read_log(self),
             profiling=read_profiling(self),

@@ -23,13 +23,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from konnect.log import make_logger
+from konnect.net.hub.busy_poll import BusyPoll
 
 log = make_logger(__name__)
 
 IN, OUT, HUNG_UP = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP
 BROKEN = select.EPOLLERR | HUNG_UP
 
-TURNS = 8
+TURNS = 64
 """Polls before the stock reactor goes on."""
 
 EVENTS = 32
@@ -92,6 +93,7 @@ class Hub:
         self._flushing: list[Channel] = []
         self._in_turn = False
         self._flush_call: Any = None
+        self.busy_poll = BusyPoll()
         self.handshakes = HANDSHAKES
         self._whole = memoryview(bytearray(SCRATCH))
         self._limits: dict[object, int] = {}
@@ -190,10 +192,16 @@ class Hub:
         """Take some turns; see IReadDescriptor."""
         self._in_turn = True
         try:
-            end = time.monotonic() + SHARE
+            busy_poll = self.busy_poll
+            ready = self._poll()
+            end = busy_poll.woken(ready) + SHARE
             for _ in range(TURNS):
-                if not self._turn() or time.monotonic() > end:
+                if not ready:
                     break
+                self._turn(ready)
+                if time.monotonic() > end or self._epoll is None:
+                    break
+                ready = self._poll() or busy_poll.poll(self._epoll, EVENTS)
         finally:
             self._leave()
 
@@ -210,11 +218,11 @@ class Hub:
         if not self._channels:
             self._stop()
 
-    def _turn(self) -> bool:
+    def _poll(self) -> list[tuple[int, int]]:
         epoll = self._epoll
-        if epoll is None:
-            return False
-        ready = epoll.poll(0, EVENTS)
+        return [] if epoll is None else epoll.poll(0, EVENTS)
+
+    def _turn(self, ready: list[tuple[int, int]]) -> None:
         channels, fresh = self._channels, self._fresh
         fresh.clear()
         self.handshakes = HANDSHAKES
@@ -227,7 +235,6 @@ class Hub:
             except BaseException as error:
                 self.contain(channel, error)
         self._flush()
-        return bool(ready)
 
     def _flush(self) -> None:
         while self._flushing:

@@ -1,0 +1,106 @@
+"""Busy polling: the hub looks on for some microseconds before it sleeps, where that pays.
+
+To sleep and to be woken costs more than many a wait of the two halves of konnect for each other,
+their clients and destinations: on a virtual machine tens of microseconds each time, and for each of
+them in turn. So who had something to do just now looks again for a while, and lets others run in
+between (sched_yield(2)): they may be the ones that it waits for. Of one client the echoes came to
+1.9 to 2.2 times the rate at 0.94 to 1.09 of the CPU for each, new connections over a unix socket to
+1.7 at 0.98 (measured; medians of five).
+
+It pays only where what comes next comes soon, so it is done while at least eight of nine waits are
+short. With more than a few channels to serve, what comes in one sleep is done in one turn, which
+costs less than to do each at once (16 echoes came to 0.8 of the rate when they were polled for):
+then it is left. And not for a while after others have kept the processor: who yields it waits to
+the end of their slice, while who sleeps would have been let in when woken.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+LIMIT = 80e-6
+"""Seconds of one wait, at most."""
+
+PAYS = 8
+"""Short waits that make up for a long one."""
+
+LATE = 1.5
+"""Waits of up to so many limits were short, where the hub slept: being woken takes its time too."""
+
+FEW = 4
+"""Channels with something to do, at most: a conversation or two, the link and a listener."""
+
+KEPT = 0.0025
+"""Seconds without the processor that are a sign of others who need it."""
+
+HOLD_OFF = 0.5
+"""Seconds that it is left to them then."""
+
+Events = list[tuple[int, int]]
+"""What epoll tells: descriptors, with what they are ready for."""
+
+
+class BusyPoll:
+    """
+    What one hub does before it sleeps.
+
+    :param clock: gives seconds.
+    :param give_way: lets others run.
+    """
+
+    __slots__ = ("_clock", "_give_way", "_idle", "_left_until", "_score", "_seen", "limit")
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        give_way: Callable[[], object] = os.sched_yield,
+    ) -> None:
+        self._clock = clock
+        self._give_way = give_way
+        self.limit = LIMIT
+        """Seconds that it may take; 0: never."""
+        self._score = 0  # short waits less long ones, up to twice as many as it takes to begin
+        self._seen: set[int] = set()  # whose events they brought
+        self._idle = 0.0  # since when the hub sleeps; 0: it does not
+        self._left_until = 0.0
+
+    def woken(self, ready: Events) -> float:
+        """The hub has this to do: what time it is."""
+        now = self._clock()
+        idle = self._idle
+        if idle:
+            self._idle = 0.0
+            self._judge(ready, now - idle < LATE * self.limit)
+        return now
+
+    def poll(self, epoll: Any, most: int) -> Events:
+        """Up to `most` events that come soon. None: the hub may sleep, and then tell `woken`."""
+        idle = now = self._clock()
+        if self._score >= PAYS and now >= self._left_until:
+            end = now + self.limit
+            while now < end:
+                self._give_way()
+                ready: Events = epoll.poll(0, most)
+                before, now = now, self._clock()
+                if now - before > KEPT:
+                    self._left_until = now + HOLD_OFF
+                if ready:
+                    self._judge(ready, True)
+                    return ready
+        self._idle = idle
+        return []
+
+    def _judge(self, ready: Events, short: bool) -> None:
+        seen = self._seen
+        for fd, _ in ready:
+            seen.add(fd)
+        if len(seen) > FEW:
+            seen.clear()
+            self._score = 0
+        elif short:
+            self._score = min(self._score + 1, 2 * PAYS)
+        else:
+            self._score = max(self._score - PAYS, 0)

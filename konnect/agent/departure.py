@@ -6,22 +6,17 @@ carries then. Proxies that know of no other agent go on giving dials to one that
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 
 from konnect.agent.connector import Connector
 from konnect.agent.link import ProxyLink
 from konnect.agent.session import CLOSE_WITHIN
 from konnect.log import make_logger
+from konnect.net.stopping import Stopping
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.waiting import PLACES, STREAMS, TRANSPORTS
 
 log = make_logger(__name__)
-
-POLL = 0.05
-"""Seconds between two looks at whether a wait is over."""
 
 QUIET = 0.5
 """Seconds without a tunnel, a dial or a byte of theirs after which the agent is idle: a dial that
@@ -34,19 +29,14 @@ MOMENT = 0.2
 """Seconds for that, and for closing the links, when a second signal has come."""
 
 
-class Departure:
+class Departure(Stopping):
     """One agent's stopping; `hurry` cuts all waits short, the last ones to a moment."""
 
     def __init__(self, connector: Connector, ledger: Ledger, clock: IReactorTime) -> None:
         self._connector = connector
         self._ledger = ledger
-        self.clock = clock
-        self._hurried = False
+        super().__init__(clock)
         self._busy_at = 0.0
-
-    def hurry(self) -> None:
-        """Make it immediate from here on."""
-        self._hurried = True
 
     async def run(self, timeout: float) -> None:
         """
@@ -87,16 +77,6 @@ class Departure:
 
     def _let_go(self) -> bool:
         return not (self._busy or self._ledger.open_endpoint_connections)
-
-    async def _wait(
-        self, done: Callable[[], bool], seconds: float, *, hurried: float = 0.0
-    ) -> None:
-        """Until it is done, for so many seconds at most; `hurried`: those after a second signal."""
-        begun = self.clock.seconds()
-        while not done():
-            if self.clock.seconds() - begun >= (hurried if self._hurried else seconds):
-                return
-            await deferLater(self.clock, POLL)
 
 
 def _unsent(links: list[ProxyLink]) -> bool:

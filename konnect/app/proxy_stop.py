@@ -20,11 +20,11 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 
 from konnect.app.listening import Listeners
 from konnect.log import make_logger
 from konnect.net.grpc import GrpcProtocol
+from konnect.net.stopping import Stopping
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.frontend_connect import ConnectProtocol
 from konnect.proxy.link import AgentLink
@@ -35,9 +35,6 @@ from konnect.tunnel.waiting import PLACES, STREAMS, TRANSPORTS
 log = make_logger(__name__)
 
 Connection = GrpcProtocol | ConnectProtocol
-
-POLL = 0.05
-"""Seconds between two looks at whether a wait is over."""
 
 WITHDRAW = 3.0
 """Seconds that taking back the proxy's announcements may take."""
@@ -54,7 +51,7 @@ MOMENT = 0.2
 reads."""
 
 
-class ProxyStop:
+class ProxyStop(Stopping):
     """
     One proxy's stopping.
 
@@ -80,7 +77,7 @@ class ProxyStop:
         self.begun = False
         self.withdraw: list[Callable[[], Awaitable[Any]]] = []
         """What takes back an announcement of this proxy."""
-        self.clock = clock
+        super().__init__(clock)
         self._ledger = ledger
         self._switchboard = switchboard
         self._registry = registry
@@ -89,11 +86,6 @@ class ProxyStop:
         self._agents = agents
         self._delay = min(delay, graceful / 2)
         self._graceful = graceful
-        self._hurried = False
-
-    def hurry(self) -> None:
-        """Make it immediate from here on."""
-        self._hurried = True
 
     async def run(self) -> None:
         """Done when nothing is left: no port, connection or delayed call."""
@@ -171,16 +163,6 @@ class ProxyStop:
 
     def _no_connections(self) -> bool:
         return not self._connections()
-
-    async def _wait(
-        self, done: Callable[[], bool], seconds: float, *, hurried: float = 0.0
-    ) -> None:
-        """Until it is done, for so many seconds at most; `hurried`: those after a second signal."""
-        begun = self.clock.seconds()
-        while not done():
-            if self.clock.seconds() - begun >= (hurried if self._hurried else seconds):
-                return
-            await deferLater(self.clock, POLL)
 
 
 async def _call(withdraw: Callable[[], Awaitable[Any]]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from konnect.agent.departure import LAST_BYTES, MOMENT, POLL, QUIET, Departure
+from konnect.agent.departure import LAST_BYTES, MOMENT, QUIET, Departure
+from konnect.net.stopping import POLL
 from konnect.wire import packets
 from tests.agent.connecting import ConnectorTestCase
 from tests.agent.rig import FakeProxy

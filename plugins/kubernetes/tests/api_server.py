@@ -16,31 +16,12 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
+from tests.fault import Fault
+
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/"
 REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 
 Object = dict[str, Any]
-
-
-class Fault:
-    """What the server does in the place of answering."""
-
-    def __init__(
-        self,
-        code: int = 0,
-        *,
-        body: bytes | None = None,
-        reason: str = "InternalError",
-        silent: bool = False,
-        drop: bool = False,
-        drip: bool = False,
-    ) -> None:
-        self.code = code
-        self.body = body
-        self.reason = reason
-        self.silent = silent
-        self.drop = drop
-        self.drip = drip
 
 
 class ApiServer(Resource):

@@ -8,8 +8,8 @@ from konnect.extension.leases import LeaseSettings
 from konnect.tunnel.ledger import Ledger
 from konnect_kubernetes import calls, counting, lease_calls, watching
 from konnect_kubernetes.counting import ProxyCount, make_count
-from tests.api_server import Fault
 from tests.case import ApiCase, FakeLog
+from tests.fault import Fault
 from tests.test_presence import NOW, spec
 
 SELECTOR = "k8s-app=konnectivity-server"

@@ -8,8 +8,9 @@ from konnect.extension.leases import LeaseSettings
 from konnect.tunnel.ledger import Ledger
 from konnect_kubernetes import calls, lease_calls, presence
 from konnect_kubernetes.presence import Presence, make_presence
-from tests.api_server import Fault, Object
+from tests.api_server import Object
 from tests.case import ApiCase, FakeLog
+from tests.fault import Fault
 
 MINE = "konnectivity-proxy-server-p-1"
 NOW = 1_790_000_000.0

@@ -6,8 +6,9 @@ from konnect.extension.api import ApiAccess
 from konnect.wire.token_review import ReviewFailed, TokenReview
 from konnect_kubernetes import calls, reviewer
 from konnect_kubernetes.reviewer import Reviewer, make_reviewer
-from tests.api_server import REVIEWS, Fault
+from tests.api_server import REVIEWS
 from tests.case import ApiCase
+from tests.fault import Fault
 
 GOOD = {
     "authenticated": True,

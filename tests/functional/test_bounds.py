@@ -68,10 +68,11 @@ class BoundTests(FunctionalTestCase):
             reader.hold()
         for source in sources:
             Source(source, None)
-        await until(lambda: ledger.buffered > LIMIT // 2, "a program that holds much")
         links = rig.service.registry.links() if isinstance(rig, ProxyRig) else rig.service._links()
         (link,) = links
         await until(lambda: link.window < link.receive_credit, "small windows")
+        # Windows shrink above half of the limit; what waits may then settle just below it.
+        self.assertGreater(ledger.buffered, LIMIT // 4, "else nothing is at stake")
         for _ in range(5):
             before = readers[0].count
             await until(lambda: readers[0].count > before + MIB, "what is read goes on")  # noqa: B023

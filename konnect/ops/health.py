@@ -13,11 +13,11 @@ from urllib.parse import parse_qs
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.web.server import Request, Site
+from twisted.web.http import Request
 
 from konnect.ops.exposition import CONTENT_TYPE
 from konnect.ops.profiling import Profiling
-from konnect.ops.web import Answer, Page, make_site
+from konnect.ops.web import Answer, Page, Site
 
 Metrics = Callable[[], bytes | Deferred[bytes]]
 """Asked for the text of `/metrics`, which comes now or later."""
@@ -51,7 +51,7 @@ def health_site(
         query = parse_qs(request.uri.partition(b"?")[2], keep_blank_values=True)
         return _agent_readiness(ready(), verbose=b"verbose" in query)
 
-    return make_site(
+    return Site(
         {
             b"/healthz": lambda _: Answer(b"ok"),
             b"/readyz": readiness,
@@ -88,7 +88,7 @@ def admin_site(
     if profiling is not None:
         pages[b"/debug/pprof"] = profiling.moved
         below = {b"/debug/pprof/": profiling.page}
-    return make_site(pages, reactor, below)
+    return Site(pages, reactor, below)
 
 
 def _exposed(text: bytes | Deferred[bytes]) -> Answer | Deferred[Answer]:

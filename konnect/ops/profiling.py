@@ -21,7 +21,7 @@ from urllib.parse import parse_qs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.web.server import Request
+from twisted.web.http import Request
 
 from konnect.log import make_logger
 from konnect.ops.cpu_sampler import CpuSampler

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from konnect.ops.channel import HEAD, LINES, REFUSED_FOR, ROOM, SMALL
-from konnect.ops.web import IDLE_TIMEOUT, Answer, make_site
+from konnect.ops.web import IDLE_TIMEOUT, Answer, Site
 from tests.ops.web import connect
 
 BEGIN = b"GET /a HTTP/1.1\r\nHost: x\r\n"
@@ -42,7 +42,7 @@ class ChannelTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.site: Any = make_site({b"/a": lambda _: Answer(b"yes")}, self.clock)
+        self.site: Any = Site({b"/a": lambda _: Answer(b"yes")}, self.clock)
         self.protocols: list[Any] = []
 
     def connect(self) -> tuple[Any, StringTransport]:
@@ -183,7 +183,7 @@ class RoomTests(ChannelTestCase):
             answers.append(Deferred())
             return answers[-1]
 
-        self.site = make_site({b"/a": page}, self.clock)
+        self.site = Site({b"/a": page}, self.clock)
         protocol, transport = self.connect()
         protocol.dataReceived(head(HEAD))
         self.assertEqual(transport.value(), b"")
@@ -272,7 +272,7 @@ class LoopbackTests(TestCase):
         from twisted.internet import reactor as installed
 
         reactor: Any = installed
-        site: Any = make_site({b"/a": lambda _: Answer(b"yes")}, reactor)
+        site: Any = Site({b"/a": lambda _: Answer(b"yes")}, reactor)
         gone: Deferred[None] = Deferred()
         self.patch(site, "gone", lambda: gone.callback(None))
         port = reactor.listenTCP(0, site, interface="127.0.0.1")

@@ -12,10 +12,9 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.server import Site
 
 from konnect.ops.health import Checks, admin_site, health_site
-from konnect.ops.web import CONNECTIONS, IDLE_TIMEOUT
+from konnect.ops.web import CONNECTIONS, IDLE_TIMEOUT, Site
 from tests.ops.web import ask, connect
 
 TEXT = "text/plain; charset=utf-8"

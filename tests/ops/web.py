@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.testing import StringTransport
-from twisted.web.server import Site
+
+from konnect.ops.web import Site
 
 
 def connect(site: Site) -> tuple[Any, StringTransport]:

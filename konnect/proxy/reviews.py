@@ -90,6 +90,7 @@ class Reviews:
         self._remember = remember
         self._turn: OrderedDict[bytes, _Review] = OrderedDict()
         self._asked: dict[bytes, _Review] = {}
+        self._beginning = False
         self._good_until: OrderedDict[bytes, float] = OrderedDict()
 
     def admit(self, token: str) -> Deferred[None]:
@@ -148,10 +149,16 @@ class Reviews:
 
     def _go_on(self) -> None:
         """Begin as many reviews as there may be."""
-        while self._turn and len(self._asked) < self._at_once:
-            digest, review = self._turn.popitem(last=False)
-            self._asked[digest] = review
-            self._begin(review)
+        if self._beginning:
+            return  # an answer that came at once; a call for each that waits would be too deep
+        self._beginning = True
+        try:
+            while self._turn and len(self._asked) < self._at_once:
+                digest, review = self._turn.popitem(last=False)
+                self._asked[digest] = review
+                self._begin(review)
+        finally:
+            self._beginning = False
 
     def _begin(self, review: _Review) -> None:
         token, review.token = review.token, ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -54,6 +54,17 @@ class ReviewsTests(SynchronousTestCase):
             self.assertEqual(self.ledger.pending_token_reviews, 0)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
         self.ask = works  # type: ignore[method-assign]
+
+    def test_reviewer_that_answers_at_once(self) -> None:
+        """However many wait for their turn, each is asked about, and refused in the same way."""
+        self.reviews = self.make(at_once=1)
+        verdicts = [self.reviews.admit(f"t{number}") for number in range(1000)]
+        self.reviews._ask = lambda *_: fail(ReviewFailed("no way"))
+        self.asked[0][1].errback(ReviewFailed("no way"))
+        why = Status.UNAVAILABLE, "Failed to authenticate request. err:no way"
+        self.assertEqual({self.refusal(verdict) for verdict in verdicts}, {why})
+        self.assertEqual(self.ledger.token_reviews, {"failed": 1000})
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     @property
     def tokens(self) -> list[str]:

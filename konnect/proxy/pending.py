@@ -90,14 +90,15 @@ class PendingDial:
         """`link` has answered, well or badly: the other is asked no more."""
         in_time = self._links.pop(link, None) is not None
         health = link.health
-        if in_time and (health.misses or health.waiting):
+        if in_time and (health.misses or health.waiting or link.suspect):
             health.answered()
         self.cancel()
 
     def declined(self, link: AgentLink, fault: Reason, text: str) -> None:
         """The agent of `link` answers, but cannot dial: another one decides."""
         health = link.health
-        if self._links.get(link) is not None and (health.misses or health.waiting):
+        in_time = self._links.get(link) is not None
+        if in_time and (health.misses or health.waiting or link.suspect):
             health.answered()
         self.failed_at(link, fault, text)
 

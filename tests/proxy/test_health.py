@@ -153,6 +153,19 @@ class HealthTests(LinkTestCase):
         self.answer(self.probe())
         self.assertFalse(self.a.link.suspect)
 
+    def test_back_by_a_dial_between_probes(self) -> None:
+        """A dial in time puts a link back that no dial was missed by, too, at any time."""
+        self.health.late()
+        self.clock.advance(PROBE_ANSWER)
+        self.clock.advance(0)
+        self.clock.advance(PROBE_ANSWER)
+        self.assertEqual(len(self.probes()), 2)
+        self.assertEqual((self.a.link.suspect, self.health.misses), (True, 0))
+        self.dial()
+        self.a.refuses("connection refused")
+        self.assertFalse(self.a.link.suspect)
+        self.assertEqual(self.clock.getDelayedCalls(), [], "the probe's time is off")
+
     def test_missed_while_asked(self) -> None:
         """Misses take a link out although a question is on its way, whose answer counts."""
         self.health.late()

@@ -90,7 +90,8 @@ class OwnConnections:
         connection = ClientConnection(Role.CLIENT, self._clock, on_lost=self._lost)
         try:
             await reach(self._endpoint, connection)
-            self._live.add(connection)
+            if not connection.lost:  # its endpoint may be late to tell
+                self._live.add(connection)
             await connection.ready
         except CancelledError:
             connection.close("the dial was cancelled", abort=True)

@@ -182,6 +182,20 @@ class FailedTests(GrpcCase):
         problem = self.failing(dialed, TunnelClosed)
         self.assertEqual(str(problem), "tunnel closed: connection closed by the peer")
 
+    def test_connection_lost_before_it_was_told_of(self) -> None:
+        """An endpoint may tell of a connection that is gone again: nobody waits for its end."""
+        told: Deferred[Any] = Deferred()
+        connect = self.endpoint.connect
+        self.endpoint.connect = lambda factory: connect(factory).addCallback(  # type: ignore
+            lambda _: told
+        )
+        dialed = self.dial()
+        self.proxy.transport.loseConnection()  # type: ignore[union-attr]
+        self.endpoint.flush()
+        told.callback(None)
+        self.failureResultOf(dialed, StreamSetupFailed)
+        self.finish()
+
     def test_malformed_packet(self) -> None:
         """A packet without its payload fails the dial and resets the stream."""
         dialed = self.dial()

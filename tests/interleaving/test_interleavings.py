@@ -148,6 +148,8 @@ class InterleavingTests(SynchronousTestCase):
         for peer in world.peers:
             peer.lose()
         world.clock.pump([1.0] * 70)
+        world.pressure.stop()
+        world.pace.stop()
 
     def check_nothing_left(self, world: World) -> None:
         """No entry, no timer, no byte, no window."""
@@ -158,6 +160,7 @@ class InterleavingTests(SynchronousTestCase):
         self.assertEqual(world.factory.connections, set())
         self.assertEqual(world.registry.links(), [])
         self.assertEqual(world.windows.room, BUFFER_LIMIT // 4)
+        self.assertFalse(world.windows.crowded or world.ledger.brisk)
         for link in world.links:
             self.assertEqual((link.ends, link.dials), ({}, {}))
         streams = [stray.stream for stray in world.stray_agents]

@@ -21,6 +21,8 @@ from konnect.tunnel import window
 from konnect.tunnel.account import Account
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.pace import Pace
+from konnect.tunnel.pressure import Pressure
 from konnect.tunnel.routing import Registry
 from konnect.wire.features import Features
 from konnect.wire.metadata import AgentHello
@@ -29,6 +31,9 @@ from tests.interleaving.peers import Client, ClientStream, ConnectClient, GrpcCl
 from tests.interleaving.strays import Stray, StrayAgent, StrayClient
 
 BUFFER_LIMIT = 1 << 20
+
+BACKLOG_LIMIT = 60_000
+"""Bytes that may wait in backlogs; from the half of it on windows become smaller."""
 
 LATEST = 6
 """Of clients and destinations so many of the latest are moved."""
@@ -57,6 +62,10 @@ class World:
         )
         self.frontend = GrpcFrontend(self.switchboard, self.ledger, clock, self.windows)
         self.factory = ConnectFactory(self.switchboard, self.ledger, clock)
+        self.pressure = Pressure(
+            self.ledger, BACKLOG_LIMIT, self.registry.links, clock.callLater, self.windows.resize
+        )
+        self.pace = Pace(self.ledger, self.registry.links, clock.callLater, lambda most: None)
         self.agents: list[Agent] = []
         self.streams: list[ClientStream] = []
         self.clients: list[Client] = []

@@ -23,6 +23,7 @@ class EarlyTransport:
         self._early = early
         self._clock = clock
         self._paused = False
+        self._aborted = False
         self._call: IDelayedCall | None = None
         directlyProvides(self, providedBy(transport))
 
@@ -49,6 +50,7 @@ class EarlyTransport:
 
     def abortConnection(self) -> None:
         """See ITCPTransport.abortConnection."""
+        self._aborted = True
         self.drop()
         self._transport.abortConnection()
 
@@ -63,11 +65,14 @@ class EarlyTransport:
             self._call = self._clock.callLater(0, self._give_unless_paused)
 
     def keep(self, data: bytes) -> bool:
-        """Take `data`, which comes behind the bytes, if they have to wait; else give them."""
+        """Take `data`, which comes behind the bytes, if they have to wait; else give them. What
+        comes behind bytes upon which the protocol aborts is taken as well: nobody gets it."""
         if not self._early:
             return False
         if not self._paused:
             self.give()
+            if self._aborted:
+                return True
         if self._paused:
             self._early += data
         return self._paused

@@ -201,6 +201,23 @@ class OpenedTests(ConnectCase):
                 recorder = self.successResultOf(dialed)
                 self.assertEqual((recorder.data, len(recorder.lost)), ([], 1))
 
+    def test_aborting_on_early_bytes(self) -> None:
+        """A protocol that aborts when it is given them gets nothing of what made them due."""
+
+        class Aborting(Recorder):
+            def dataReceived(self, data: bytes) -> None:
+                super().dataReceived(data)
+                self.tunnel.abortConnection()
+
+        self.factory = CountingFactory(Aborting)
+        dialed = self.dial()
+        # Two records of TLS that came together.
+        for record in (ESTABLISHED + b"early", b"behind"):
+            self.endpoint.clients[-1].dataReceived(record)
+        self.endpoint.flush()
+        recorder = self.successResultOf(dialed)
+        self.assertEqual((recorder.data, len(recorder.lost)), ([b"early"], 1))
+
     def test_a_protocol_that_raises_when_it_is_connected(self) -> None:
         """The dial fails with the error, and nothing of it is left."""
 

@@ -6,7 +6,6 @@ Nothing here is a Deferred: who asks is called back, once. A dial by Deferreds a
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -14,32 +13,32 @@ from twisted.internet.error import ConnectError
 
 from konnect.agent.gotext import (
     dial_error_text,
-    is_out_of_files,
     is_timeout,
     lookup_error_text,
     timeout_text,
     words,
 )
 from konnect.agent.places import Place
+from konnect.agent.shortage import missing, shortage
 from konnect.net.deadlines import Deadlines
 from konnect.tunnel.reasons import FAULTS, Reason, classify
 
 
 class DialError(Exception):
     """The dial failed. `text` is Go's; `timed_out` says whether Go would call it a timeout, and
-    `no_files` that there was no descriptor for it."""
+    `fault` what the agent lacked for it, if that is why."""
 
-    def __init__(self, text: str, timed_out: bool = False, *, no_files: bool = False) -> None:
+    def __init__(self, text: str, timed_out: bool = False, *, fault: Reason | None = None) -> None:
         super().__init__(text)
         self.text = text
         self.timed_out = timed_out
-        self.no_files = no_files
+        self.fault = fault
 
     @property
     def reason(self) -> Reason:
         """Why, as it is counted."""
-        if self.no_files:
-            return Reason.TOO_MANY_FILES
+        if self.fault is not None:
+            return self.fault
         reason = classify(self.text)
         # The text has the address in it, which may be any words.
         return Reason.DIAL_ERROR if reason in FAULTS else reason
@@ -110,19 +109,23 @@ def connect_error(place: Place, ip: str, error: Exception) -> Exception:
     return DialError(
         dial_error_text(place.network, place.shown(ip), error),
         is_timeout(error),
-        no_files=is_out_of_files(error),
+        fault=shortage(error, ip, place.port),
     )
 
 
-def lookup_error(place: Place) -> DialError:
-    """A name has no address, or there was no descriptor to ask for one: the C library says the same
-    of both."""
-    try:
-        socket.socket().close()
-    except OSError as error:
-        if is_out_of_files(error):
-            text = lookup_error_text(place.network, place.host, f"socket: {words(error)}")
-            return DialError(text, no_files=True)
+def lookup_error(place: Place, problem: Exception | None = None) -> DialError:
+    """
+    A name has no address, or the agent lacked something to ask for one.
+
+    :param problem: what the resolver has said of it. The C library has mostly the same words for
+        both, so it is seen what a socket would say.
+    """
+    for error in (problem, missing()):
+        if error is not None and (fault := shortage(error)):
+            # Go names the call that has failed.
+            call = "socket: " if fault is Reason.TOO_MANY_FILES else ""
+            text = lookup_error_text(place.network, place.host, call + words(error))
+            return DialError(text, fault=fault)
     return DialError(lookup_error_text(place.network, place.host))
 
 

@@ -160,12 +160,12 @@ def timeout_text(network: str, address: str) -> str:
 
 def is_timeout(failure: BaseException) -> bool:
     """Whether Go would call the error a timeout."""
-    return isinstance(failure, TimeoutError) or _errno(failure) == errno.ETIMEDOUT
+    return isinstance(failure, TimeoutError) or errno_of(failure) == errno.ETIMEDOUT
 
 
 def is_out_of_files(failure: BaseException) -> bool:
     """Whether there was no descriptor, in the process or the system."""
-    return _errno(failure) in (errno.EMFILE, errno.ENFILE)
+    return errno_of(failure) in (errno.EMFILE, errno.ENFILE)
 
 
 def dial_error_text(network: str, address: str, failure: BaseException) -> str:
@@ -174,7 +174,7 @@ def dial_error_text(network: str, address: str, failure: BaseException) -> str:
 
     :param failure: an error of Twisted's (`ConnectError` and below) or the kernel's (`OSError`).
     """
-    number = _errno(failure)
+    number = errno_of(failure)
     if number is None and isinstance(failure, TimeoutError):
         return timeout_text(network, address)
     call = "connect"
@@ -183,8 +183,11 @@ def dial_error_text(network: str, address: str, failure: BaseException) -> str:
     return f"dial {network} {address}: {call}: {words(failure)}"
 
 
-def _errno(failure: BaseException) -> int | None:
+def errno_of(failure: BaseException) -> int | None:
+    """The kernel's number for an error of Twisted's or the C library's; None if it has none."""
     if isinstance(failure, socket.gaierror):
+        if failure.errno == socket.EAI_MEMORY:
+            return errno.ENOMEM
         # An address that the C library cannot read: in practice a zone that does not exist.
         return errno.EINVAL
     number = getattr(failure, "osError", None)
@@ -199,7 +202,7 @@ def _errno(failure: BaseException) -> int | None:
 
 def words(failure: BaseException) -> str:
     """What went wrong, without where."""
-    number = _errno(failure)
+    number = errno_of(failure)
     if number is None:
         return " ".join(str(failure).split()) or type(failure).__name__
     text = os.strerror(number)

@@ -20,13 +20,15 @@ class Lookup:
     Collects the addresses of one name, until nobody wants them any more.
 
     :param done: called once, with the IP addresses (IPv6 ones with their zone) in the resolver's
-        order; with none when there is no such host, or the resolver failed, which it does not tell.
+        order; with none when there is no such host, or the resolver failed.
     """
 
     def __init__(self, done: Callable[[list[str]], None]) -> None:
         self._done: Callable[[list[str]], None] | None = done
         self._resolution: IHostResolution | None = None
         self._ips: list[str] = []
+        self.problem: Exception | None = None
+        """Why nothing was found, where the resolver tells (ours does)."""
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
         self._resolution = resolutionInProgress
@@ -39,7 +41,8 @@ class Lookup:
 
     def resolutionComplete(self) -> None:
         done, self._done = self._done, None
-        self._resolution = None
+        resolution, self._resolution = self._resolution, None
+        self.problem = getattr(resolution, "problem", None)
         if done is not None:
             done(self._ips)
 

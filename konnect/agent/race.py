@@ -1,7 +1,8 @@
 """The dial of a name: it is looked up, its addresses are tried, the first that connects wins.
 
 The rules are Go's: one deadline for all of it; the families take turns; the next address is tried
-when one fails or has been silent for 300 ms; if all fail, the error of the first is told.
+when one fails or has been silent for 300 ms; if all fail, the error of the first is told, or that
+of the first for which the agent lacked something.
 """
 
 from __future__ import annotations
@@ -39,8 +40,7 @@ class NameDial:
         self._lookup: Lookup | None = None
         self._waiting: list[str] = []
         self._attempts: dict[int, _Attempt] = {}
-        self._failures: dict[int, Exception] = {}
-        self._tried = ""
+        self._failures: dict[int, DialError] = {}
         self._begun = 0
         self._next: IDelayedCall | None = None
         self._deadline: IDelayedCall | None = means.clock.callLater(means.timeout, self._expired)
@@ -56,17 +56,16 @@ class NameDial:
             self._fail(error)
 
     def _looked_up(self, ips: list[str]) -> None:
-        self._lookup = None
+        lookup, self._lookup = self._lookup, None
         place = self._place
         suitable = [ip for ip in ips if suits(place.network, ip)]
         if suitable:
             self._waiting = in_turns(suitable)
-            self._tried = self._waiting[0]
             self._try_next()
         elif ips:
             self._fail(DialError(no_suitable_address_text(place.network, place.host)))
         else:
-            self._fail(lookup_error(place))
+            self._fail(lookup_error(place, lookup.problem if lookup is not None else None))
 
     def _try_next(self) -> None:
         self._cancel_next()
@@ -98,17 +97,24 @@ class NameDial:
         if self._waiting:
             self._try_next()
         elif not self._attempts:
-            self._fail(self._first_failure())
+            # None has accepted: another agent may reach those that this one had not the means for.
+            told = self._first_failure(faults=True) or self._first_failure(faults=False)
+            assert told is not None
+            self._fail(told)
 
-    def _first_failure(self) -> Exception:
-        return self._failures[min(self._failures)]
+    def _first_failure(self, *, faults: bool) -> DialError | None:
+        """Of those that the agent is to blame for, or of the others; None if there is none."""
+        of_them = {n: error for n, error in self._failures.items() if bool(error.fault) is faults}
+        return of_them[min(of_them)] if of_them else None
 
     def _expired(self) -> None:
         self._deadline = None
-        if self._failures:
-            self._fail(self._first_failure())
-        elif self._tried:
-            self._fail(silence(self._place, self._tried))
+        # An address was silent for all of the time: that is no reason to ask another agent.
+        told = self._first_failure(faults=False)
+        if told is not None:
+            self._fail(told)
+        elif self._attempts:
+            self._fail(silence(self._place, self._attempts[min(self._attempts)].ip))
         else:
             text = lookup_error_text(self._place.network, self._place.host, "i/o timeout")
             self._fail(DialError(text, timed_out=True))

@@ -10,6 +10,8 @@ servers of one destination are not all others' trouble, and a program's end does
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections.abc import Sequence
 from functools import partial
@@ -80,7 +82,12 @@ class Lookups:
         resolutionReceiver.resolutionBegan(lookup)
         if not self._pool.started:  # not before there is a need: a program may fork till then
             self._pool.start()
-        found = deferToThreadPool(self._reactor, self._pool, lookup.ask)
+        try:
+            found = deferToThreadPool(self._reactor, self._pool, lookup.ask)
+        except RuntimeError:  # no thread can be started, for a limit of the process or the system
+            lookup.problem = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            lookup.found([])
+            return lookup
         found.addCallbacks(lookup.found, lookup.failed)
         found.addErrback(lambda failure: log.failure("a lookup could not be told", failure))
         return lookup
@@ -96,6 +103,8 @@ class _Lookup:
         self.name = name
         self._receiver: IResolutionReceiver | None = receiver
         self._what = what
+        self.problem: OSError | None = None
+        """Why nothing was found; IResolutionReceiver has no word for it."""
 
     def cancel(self) -> None:
         """See IHostResolution."""
@@ -107,8 +116,11 @@ class _Lookup:
             return []
         try:
             return socket.getaddrinfo(self.name, *self._what)
-        except (OSError, UnicodeError):  # of a name that is none
-            return []
+        except OSError as error:
+            self.problem = error.with_traceback(None)
+        except UnicodeError:  # of a name that is none
+            pass
+        return []
 
     def found(self, addresses: list[Any]) -> None:
         """Tell who asked, if anybody still waits."""

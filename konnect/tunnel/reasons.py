@@ -34,6 +34,7 @@ class Reason(enum.Enum):
     UNREACHABLE = Meaning("destination unreachable", 502, "error_response")
     DESTINATION_TIMEOUT = Meaning("i/o timeout", 504, "error_response")
     TOO_MANY_FILES = Meaning("too many open files", 503, "error_response")
+    OUT_OF_RESOURCES = Meaning("the agent is out of resources", 503, "error_response")
     DIAL_ERROR = Meaning("dial failed", 502, "error_response")
     # Dials that never reached a destination.
     NO_AGENT = Meaning("No agent available", 500, "no_agent")
@@ -85,11 +86,16 @@ _BY_TEXT: tuple[tuple[str, Reason], ...] = (
     ("waiting for slow readers", Reason.OVERLOADED),
 )
 
-FAULTS = frozenset({Reason.TOO_MANY_FILES, Reason.OVERLOADED})
+FAULTS = frozenset({Reason.TOO_MANY_FILES, Reason.OUT_OF_RESOURCES, Reason.OVERLOADED})
 """Of an agent that itself cannot dial: another may be able to."""
 
-_NO_SOCKET = (": socket: too many open files", ": socket: too many open files in system")
-"""How Go's dial errors end when there was no descriptor for the socket: nothing was sent yet."""
+_NO_SOCKET = {
+    ": socket: too many open files": Reason.TOO_MANY_FILES,
+    ": socket: too many open files in system": Reason.TOO_MANY_FILES,
+    ": socket: no buffer space available": Reason.OUT_OF_RESOURCES,
+    ": socket: cannot allocate memory": Reason.OUT_OF_RESOURCES,
+}
+"""How Go's dial errors end when there could be no socket: nothing was sent yet."""
 
 
 _BY_LABEL = {reason.label: reason for reason in Reason}
@@ -110,7 +116,7 @@ def own_fault(error: str, label: str) -> Reason | None:
     if label:
         reason = from_label(label)
         return reason if reason in FAULTS else classify(error)
-    return Reason.TOO_MANY_FILES if error.endswith(_NO_SOCKET) else None
+    return next((reason for end, reason in _NO_SOCKET.items() if error.endswith(end)), None)
 
 
 def classify(error: str) -> Reason:

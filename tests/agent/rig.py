@@ -20,6 +20,7 @@ from konnect.agent.dialing import Asker, DialError, Make
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_server import GrpcServerFactory
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.tunnel.reasons import Reason
 from konnect.wire.metadata import proxy_hello
 from konnect.wire.status import Status
 from tests.fakes import FakeSocket
@@ -48,9 +49,9 @@ class FakeDial:
         self.asker.reached(protocol)
         return socket
 
-    def fails(self, text: str, *, timed_out: bool = False, no_files: bool = False) -> None:
+    def fails(self, text: str, *, timed_out: bool = False, fault: Reason | None = None) -> None:
         """The destination cannot be reached."""
-        self.asker.unreached(DialError(text, timed_out, no_files=no_files))
+        self.asker.unreached(DialError(text, timed_out, fault=fault))
 
 
 class FakeDialer(Dialer):

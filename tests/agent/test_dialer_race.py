@@ -9,7 +9,9 @@ from typing import Any
 from twisted.internet import error
 from twisted.internet.defer import CancelledError
 
+from konnect.agent.dialing import DialError
 from konnect.agent.places import MAX_ADDRESSES
+from konnect.tunnel.reasons import Reason
 from tests.agent.dialing import DialTestCase
 
 
@@ -64,6 +66,24 @@ class RaceTests(DialTestCase):
             self.error(dial), ("dial tcp 10.0.0.1:80: connect: connection refused", False)
         )
         self.assertEqual(self.stopped(), [False, True])
+
+    def test_what_the_agent_lacks(self) -> None:
+        """If all fail, and one for what the agent lacks, another agent may reach that one."""
+        dial = self.resolved("::1", "10.0.0.1")
+        self.refuse(0)
+        self.refuse(1, error.ConnectBindError(errno.ENOBUFS, "x"))
+        failed: Any = self.failureResultOf(dial, DialError).value
+        self.assertEqual(failed.text, "dial tcp 10.0.0.1:80: socket: no buffer space available")
+        self.assertIs(failed.reason, Reason.OUT_OF_RESOURCES)
+
+    def test_silence_beside_what_the_agent_lacks(self) -> None:
+        """A destination that was silent for all of the time is told, not the agent's lack."""
+        dial = self.resolved("10.0.0.1", "10.0.0.2")
+        self.refuse(0, error.ConnectBindError(errno.ENOBUFS, "x"))
+        self.reactor.advance(5)
+        failed: Any = self.failureResultOf(dial, DialError).value
+        self.assertEqual(failed.text, "dial tcp 10.0.0.2:80: i/o timeout")
+        self.assertIs(failed.reason, Reason.DESTINATION_TIMEOUT)
 
     def test_silence_of_all(self) -> None:
         """If all are silent, the first is told."""

@@ -15,6 +15,7 @@ from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link_sizes import CHUNK
 from konnect.tunnel.parking import LITTLE
+from konnect.tunnel.reasons import Reason
 from konnect.wire import packets
 from konnect.wire.events import StreamRefused
 from konnect.wire.features import Features
@@ -184,7 +185,7 @@ class DialTests(LinkTestCase):
 
     def test_out_of_files(self) -> None:
         """A stock proxy is told no more than the text."""
-        self.asks(7).fails(NO_FILES, no_files=True)
+        self.asks(7).fails(NO_FILES, fault=Reason.TOO_MANY_FILES)
         self.assertEqual(self.take(), [("DIAL_RSP", 7, 0, NO_FILES)])
         self.assertEqual(dict(self.ledger.failed_by_reason), {"too_many_files": 1})
 
@@ -196,7 +197,7 @@ class FaultTests(LinkTestCase):
 
     def test_out_of_files(self) -> None:
         """It is told that it was not the destination."""
-        self.asks(7).fails(NO_FILES, no_files=True)
+        self.asks(7).fails(NO_FILES, fault=Reason.TOO_MANY_FILES)
         self.assertEqual(self.take(), [("DIAL_RSP", 7, 0, NO_FILES, "too_many_files")])
 
     def test_too_many(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+from functools import partial
 
 from konnect.agent.dialing import Make, Taker
 from konnect.client.errors import DialFailed
@@ -15,11 +17,11 @@ ROUNDS = 8
 """Dials on each way: with a random agent first, one in 2**32 runs would ask one agent only."""
 
 
-class NoDescriptor:
-    """An attempt to connect for which there is no socket."""
+class NoSocket:
+    """An attempt to connect for which there is no descriptor, or no port."""
 
-    def __init__(self, ip: str, port: int, make: Make, taker: Taker) -> None:
-        taker.failed(OSError(errno.EMFILE, "Too many open files"))
+    def __init__(self, number: int, ip: str, port: int, make: Make, taker: Taker) -> None:
+        taker.failed(OSError(number, os.strerror(number)))
 
     def cancel(self) -> None:
         """It is over."""
@@ -35,10 +37,10 @@ class OtherAgentTests(FunctionalTestCase):
         await until(lambda: all(agent.sessions for agent in agents), "the agents' sides")
         return proxy, *agents
 
-    def _out_of_files(self, agent: AgentRig) -> None:
-        """From now on this agent gets no descriptors."""
+    def _poor(self, agent: AgentRig, number: int = errno.EMFILE) -> None:
+        """From now on this agent gets no descriptors, or what else the error says."""
         for session in agent.sessions:
-            session.link._dialer._means.reach = NoDescriptor
+            session.link._dialer._means.reach = partial(NoSocket, number)
 
     async def _all_work(self, proxy: ProxyRig, sound: AgentRig, cause: str) -> None:
         """Every dial ends at the sound agent, some after the other was asked."""
@@ -59,14 +61,20 @@ class OtherAgentTests(FunctionalTestCase):
     async def test_no_descriptors(self) -> None:
         """Dials that an agent has no descriptor for are made by the other."""
         proxy, poor, sound = await self._two()
-        self._out_of_files(poor)
+        self._poor(poor)
         await self._all_work(proxy, sound, "too_many_files")
 
     async def test_no_descriptors_of_a_stock_agent(self) -> None:
         """So are those of an agent that says it by Go's words alone."""
         proxy, poor, sound = await self._two(credit="0", half_close="false")
-        self._out_of_files(poor)
+        self._poor(poor)
         await self._all_work(proxy, sound, "too_many_files")
+
+    async def test_no_local_ports(self) -> None:
+        """So are those for which an agent has no port left."""
+        proxy, poor, sound = await self._two()
+        self._poor(poor, errno.EADDRNOTAVAIL)
+        await self._all_work(proxy, sound, "out_of_resources")
 
     async def test_no_room(self) -> None:
         """So are those that an agent refuses since too much waits in it."""
@@ -78,7 +86,7 @@ class OtherAgentTests(FunctionalTestCase):
         """When both are of no use, the client learns why from the second."""
         proxy, *agents = await self._two()
         for agent in agents:
-            self._out_of_files(agent)
+            self._poor(agent)
         for way in WAYS:
             with self.assertRaises(DialFailed) as caught:
                 await self.dial(self.dialer(proxy, way), free_port())

@@ -14,6 +14,7 @@ from konnect.proxy.link import AgentLink
 from konnect.tunnel.account import Account
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
+from konnect.tunnel.reasons import Reason
 from konnect.wire.events import StreamRefused
 from konnect.wire.features import STOCK, Features
 from konnect.wire.metadata import AgentHello, Identifiers
@@ -91,7 +92,7 @@ class Agent:
             if chance.random() < 0.5:
                 dial.fails(REFUSED)
             else:
-                dial.fails(NO_FILES, no_files=True)
+                dial.fails(NO_FILES, fault=Reason.TOO_MANY_FILES)
             break
         return None
 

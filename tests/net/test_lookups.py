@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -60,6 +61,8 @@ class LookupsTests(SynchronousTestCase):
         self.asked.append(what)
         if what[0] == "none":
             raise socket.gaierror("no such host")
+        if what[0] == "poor":
+            raise OSError(errno.EMFILE, "Too many open files")
         if what[0] == "wrong":
             raise UnicodeError("label too long")
         return [
@@ -79,6 +82,26 @@ class LookupsTests(SynchronousTestCase):
             self.look_up(name)
         self.threads.work()
         self.assertEqual(self.found, [["fe80::1%2", "10.0.0.1"], [], []])
+
+    def test_problems(self) -> None:
+        """Who asks can see why nothing was found, if the C library has said it."""
+        poor, none, host = map(self.look_up, ("poor", "none", "host"))
+        self.threads.work()
+        self.assertEqual(getattr(poor.problem, "errno", None), errno.EMFILE)
+        self.assertIsInstance(none.problem, socket.gaierror)
+        self.assertIsNone(host.problem)
+        self.assertEqual([len(found) for found in self.found], [0, 0, 2])
+
+    def test_no_thread(self) -> None:
+        """Where no thread can be started, nothing is found, and it is said why."""
+
+        def refuse(*_: Any) -> None:
+            raise RuntimeError("can't start new thread")
+
+        self.patch(self.threads, "callInThreadWithCallback", refuse)
+        lookup = self.look_up("host")
+        self.assertEqual(self.found, [[]])
+        self.assertEqual(getattr(lookup.problem, "errno", None), errno.EAGAIN)
 
     def test_families(self) -> None:
         """One family can be asked for, and UDP."""

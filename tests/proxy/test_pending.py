@@ -138,6 +138,7 @@ class FaultTests(PendingTestCase):
         """What is the agent's own fault is no answer; the client notices nothing."""
         for fault, text in (
             ("too_many_files", "dial tcp 10.0.0.1:80: socket: too many open files"),
+            ("out_of_resources", "dial tcp 10.0.0.1:80: connect: cannot assign requested address"),
             ("overloaded", "too many dials on their way"),
             ("of another version", "no dials today"),
             ("client_left", "no dials today"),
@@ -154,7 +155,8 @@ class FaultTests(PendingTestCase):
             self.second.take()
             self.assertEqual(self.first.take(), [], "it has answered: nothing to withdraw")
         self.assertEqual(
-            self.ledger.dials_retried, {"too_many_files": 1, "overloaded": 1, "dial_error": 2}
+            self.ledger.dials_retried,
+            {"too_many_files": 1, "out_of_resources": 1, "overloaded": 1, "dial_error": 2},
         )
         self.assertEqual(self.failures(), {})
 
@@ -165,12 +167,14 @@ class FaultTests(PendingTestCase):
             f"dial tcp 10.0.0.1:80: {socket}",
             f"dial tcp 10.0.0.1:80: {socket} in system",
             f"dial tcp: lookup a on 10.0.0.10:53: dial udp 10.0.0.10:53: {socket}",
+            "dial tcp 10.0.0.1:80: socket: no buffer space available",
+            "dial tcp 10.0.0.1:80: socket: cannot allocate memory",
         ):
             self.dial()
             self.first.refuses(text)
             self.second.refuses("connection refused")
             self.assertEqual(self.near.take()[0][:2], ("failed", Reason.REFUSED))
-        self.assertEqual(self.ledger.dials_retried, {"too_many_files": 3})
+        self.assertEqual(self.ledger.dials_retried, {"too_many_files": 3, "out_of_resources": 2})
 
     def test_words_of_an_address(self) -> None:
         """An address in an error is not what the error is."""

@@ -76,13 +76,15 @@ class Attempt:
         except (OSError, OverflowError, ValueError) as error:
             self._later(ConnectError(getattr(error, "errno", None), str(error)))
             return
-        if code in _UNDER_WAY:
-            hub.add(self, OUT)
-        elif code:
+        if code and code not in _UNDER_WAY:
             self._later(getConnectError((code, os.strerror(code))))
             return
-        else:
-            hub.add(self, 0)
+        try:
+            hub.add(self, OUT if code else 0)
+        except OSError as error:  # the kernel has a limit of its own for what epoll watches
+            self._later(ConnectError(error.errno, error.strerror))
+            return
+        if not code:
             hub.flush_later(self)
         if timeout is not None:
             self._timeout_call = hub.reactor.callLater(timeout, self._timed_out)

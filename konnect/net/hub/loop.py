@@ -134,9 +134,14 @@ class Hub:
             self.want(channel, mask)
             return
         self._fresh.add(fd)
-        channel.mask = mask
         if mask:
-            epoll.register(fd, mask)
+            try:
+                epoll.register(fd, mask)
+            except OSError:
+                channel.mask = 0
+                self.drop(channel)
+                raise
+        channel.mask = mask
 
     def adopt(self, channel: Channel) -> None:
         """`add`, if the descriptor is served at all, and then as it is."""

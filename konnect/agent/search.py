@@ -1,6 +1,7 @@
-"""The search for proxies along one way: one attempt at a time, for as long as the agent runs.
+"""The search for proxies along one way, for as long as the agent runs.
 
-Each way has a search of its own, so that one that does not answer keeps no other waiting.
+Each way has a search of its own, so that one that does not answer keeps no other waiting. One
+attempt follows another; those that were connected and are not answered wait on beside the next.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Protocol
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, ConnectionRefusedError, DNSLookupError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from konnect.agent.backoff import Backoff
@@ -24,6 +26,14 @@ log = make_logger(__name__)
 
 HANGS = 2.0
 """Seconds after which an attempt gives way to one for a proxy that was just lost."""
+
+PATIENCE = 4.0
+"""Seconds after which the search goes on beside an attempt that is not answered, in a hurry or
+where there are other addresses. Balancers without a proxy, and proxies that hang, take connections
+and say nothing; but a proxy to which thousands of agents come back at once is waited for, too."""
+
+ASIDE = 3
+"""Attempts that may wait so; each has all the time that it always had."""
 
 LOOK_AGAIN = 60.0
 """Seconds after which a name is looked up again while nothing is missing."""
@@ -61,6 +71,8 @@ class Search:
         """When the attempt did."""
         self._given_up = False
         """Whether the attempt was, for a better one."""
+        self._aside: set[Deferred[bool]] = set()
+        """Attempts beside which the search has gone on."""
         self._stopped = False
         self._next_attempt: IDelayedCall | None = None
         self._last_problem = ""
@@ -77,6 +89,7 @@ class Search:
         running, self._running = self._running, None
         if running is not None:
             running.cancel()
+        self._drop_aside()
         self.way.abandon()
 
     def hasten(self, lost: str = "") -> None:
@@ -121,7 +134,7 @@ class Search:
             addresses = await self._addresses()
             if addresses is None:
                 return self._backoff.after_nothing()
-            new = await self._links.join(self.way, addresses)
+            new = await self._join(addresses)
         except Exception as error:
             # Endpoints have words of their own for being cancelled.
             if self._stopped:
@@ -132,10 +145,57 @@ class Search:
                 raise
             self._report(error)
             return self._after(error)
+        if new is None:
+            return self._backoff.after_silence()
         self._last_problem = ""
         if new:
+            self._drop_aside()
             return self._backoff.after_success()
         return self._backoff.after_duplicate(self._links.expected)
+
+    async def _join(self, addresses: list[str]) -> bool | None:
+        """Connect; whether that found a new proxy, None if the attempt waits on beside the next."""
+        joining = Deferred.fromCoroutine(self._links.join(self.way, addresses))
+        elsewhere = self._links.lacking and len(self.way.addresses) > 1
+        if not (self.way.hurried or elsewhere):
+            return await joining
+        told: Deferred[bool | None] = Deferred(lambda _: joining.cancel())
+
+        def set_aside() -> None:
+            if len(self._aside) < ASIDE:
+                self._aside.add(joining)
+                patience.stop()
+                told.callback(None)
+
+        def over(result: bool | Failure) -> None:
+            if patience.running:
+                patience.stop()
+            if not told.called:
+                told.callback(result)
+            elif joining in self._aside:
+                self._aside.discard(joining)
+                self._late(result)
+
+        patience = LoopingCall(set_aside)
+        patience.clock = self._clock
+        patience.start(PATIENCE, now=False)
+        joining.addBoth(over)
+        return await told
+
+    def _late(self, result: bool | Failure) -> None:
+        """What an attempt comes to beside which the search has gone on."""
+        if isinstance(result, Failure):
+            if isinstance(result.value, Exception):
+                self._report(result.value)
+        elif result:
+            self._last_problem = ""
+            self._drop_aside()
+
+    def _drop_aside(self) -> None:
+        """They are not needed any more."""
+        aside, self._aside = self._aside, set()
+        for joining in aside:
+            joining.cancel()
 
     async def _addresses(self) -> list[str] | None:
         way = self.way

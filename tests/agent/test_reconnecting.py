@@ -6,7 +6,7 @@ import random
 
 from twisted.internet.error import ConnectionLost
 
-from konnect.agent.search import HANGS
+from konnect.agent.search import ASIDE, HANGS, PATIENCE
 from tests.agent.connecting import CAP, INTERVAL, TICK, ConnectorTestCase
 from tests.agent.rig import FakeProxy
 
@@ -103,6 +103,38 @@ class LostTests(ConnectorTestCase):
         self.assertEqual(hangs.cancelled, 1)
         self.assertLessEqual(self.until_linked(up), BOUND)
         self.assertEqual([line for line in self.lines if "no link" in line], [])
+
+    def test_silence(self) -> None:
+        """Who takes connections and says nothing, as balancers do, keeps no agent from the proxy
+        that is there again, and never has more than four connections of it."""
+        for seconds in (3, 30, 120):
+            with self.subTest(seconds=seconds):
+                self.fresh()
+                self.lose(self.only, "silent")
+                live = []
+                for _ in range(int(seconds)):
+                    self.wait(1)
+                    live.append(self.only.live)
+                self.assertLessEqual(max(live), ASIDE + 1)
+                self.assertLessEqual(self.only.attempts, 4 + seconds / 4)
+                self.assertLessEqual(self.until_linked(self.only), PATIENCE + BOUND)
+                self.wait(5)
+                self.assertEqual(self.only.live, 1, "the others are dropped")
+                news = [line for line in self.lines if "no link" in line and "20" in line]
+                self.assertLessEqual(len(news), 1)
+
+    def test_silence_that_ends(self) -> None:
+        """An attempt that is answered late is as good as any."""
+        self.fresh()
+        self.lose(self.only, "silent")
+        self.wait(14)
+        for wire in self.only.wires:
+            wire.held.clear()
+        self.run_wires()
+        self.assertEqual(self.connected, ["s-1"])
+        self.assertEqual(self.only.mode, "silent")
+        self.wait(5)
+        self.assertEqual(self.only.live, 1)
 
     def fresh(self) -> None:
         """An agent with one proxy, linked."""

@@ -20,7 +20,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from konnect.agent.search import LOOK_AGAIN
+from konnect.agent.search import LOOK_AGAIN, PATIENCE
 from konnect.agent.ways import (
     ANYWHERE,
     HURRIED_CONNECT,
@@ -280,6 +280,17 @@ class NameTests(ConnectorTestCase):
         places["fd00::1"].mode = "up"
         self.wait(INTERVAL)
         self.assertEqual(self.connected, ["s-1", "s-2"])
+
+    def test_an_address_that_says_nothing(self) -> None:
+        """It keeps no agent from the proxies at the others for long."""
+        hangs, up = self.proxy("s-1"), self.proxy("s-2")
+        for first in (hangs, up):
+            first.mode = "silent"
+            self.begin_named({"10.0.0.1": hangs, "10.0.0.2": up})
+            self.wait(PATIENCE + 2 * INTERVAL)
+            self.assertEqual(len(self.connected), 1)
+            self.finish(Deferred.fromCoroutine(self.connector.stop()))
+            first.mode = "up"
 
     def test_one_is_lost(self) -> None:
         """The address of a lost proxy is tried first."""

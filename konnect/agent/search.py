@@ -39,6 +39,13 @@ LOOK_AGAIN = 60.0
 """Seconds after which a name is looked up again while nothing is missing."""
 
 
+TELL_AGAIN = 60.0
+"""Seconds after which a problem is told again that has come back in the place of another."""
+
+MAX_TOLD = 64
+"""Problems that are remembered."""
+
+
 class Links(Protocol):
     """What a search needs to know of the agent's links."""
 
@@ -75,7 +82,8 @@ class Search:
         """Attempts beside which the search has gone on."""
         self._stopped = False
         self._next_attempt: IDelayedCall | None = None
-        self._last_problem = ""
+        self._told: dict[str, float] = {}
+        """When each problem was told last, the one of the last attempt as the last."""
 
     def start(self) -> None:
         """Begin; the first attempt is made at once."""
@@ -147,7 +155,7 @@ class Search:
             return self._after(error)
         if new is None:
             return self._backoff.after_silence()
-        self._last_problem = ""
+        self._told.clear()
         if new:
             self._drop_aside()
             return self._backoff.after_success()
@@ -188,7 +196,7 @@ class Search:
             if isinstance(result.value, Exception):
                 self._report(result.value)
         elif result:
-            self._last_problem = ""
+            self._told.clear()
             self._drop_aside()
 
     def _drop_aside(self) -> None:
@@ -219,13 +227,22 @@ class Search:
         return self._backoff.after_error()
 
     def _report(self, error: Exception) -> None:
-        """One line for each new problem; the same one again only at debug level."""
+        """One line for each new problem; the same one again only at debug level, or after a while
+        where several take turns, as those of a name's addresses do."""
         in_words = isinstance(error, (Refused, HelloError, TokenUnusable))
         text = str(error) if in_words else explain(Failure(error))
         name = f"the proxy at {self.way.name}" if self.way.name else "a proxy"
         text = f"no link to {name}: {text}"
         lacking = self._links.lacking
-        news = lacking and text != self._last_problem
+        told, now = self._told, self._clock.seconds()
+        last = next(reversed(told), None)
+        when = told.pop(text, None)
+        news = lacking and (when is None or (text != last and now - when >= TELL_AGAIN))
         (log.warn if news else log.debug)("{text}", text=text)
-        # While nothing is missing nobody was told, and it is news once something is.
-        self._last_problem = text if lacking else ""
+        if not lacking:
+            # Nobody was told, and it is news once something is missing.
+            told.clear()
+            return
+        told[text] = now if news or when is None else when
+        while len(told) > MAX_TOLD:
+            del told[next(iter(told))]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
@@ -171,7 +173,12 @@ async def connect(
     factory.noisy = False
     attempt = endpoint.connect(factory)
     bounded(attempt, clock, "the proxy accepted no connection")
-    protocol = cast(GrpcProtocol, await attempt)
+    try:
+        protocol = cast(GrpcProtocol, await attempt)
+    except ConnectError as error:
+        if error.osError == errno.ECONNRESET:  # taken, and reset before our turn came
+            raise HungUp("the peer reset the connection at once") from None
+        raise
     if not protocol.lost:
         # Over before this coroutine had its turn, nobody would take it out again.
         connections.add(protocol)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -10,6 +11,7 @@ from twisted.internet.error import (
     ConnectionRefusedError,
     DNSLookupError,
     NoRouteError,
+    getConnectError,
 )
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.task import Clock
@@ -99,8 +101,8 @@ class FakeProxy:
     `mode` says what the next connection meets: `up`, `refuses` (nobody listens), `unreachable`
     (there is no way to its host), `unknown` (its name has no address), `hangs` (the connection does
     not come about), `silent` (it does, and nothing is said), `rejects` (the agent is not admitted),
-    `vanishes` (it is gone before anybody has seen it), `mute` (it is admitted without a word),
-    `strange` (the headers are not a proxy's).
+    `vanishes` (it is gone before anybody has seen it), `resets` (it is reset as it is made), `mute`
+    (it is admitted without a word), `strange` (the headers are not a proxy's).
     """
 
     def __init__(self, server_id: str, count: int = 1) -> None:
@@ -136,6 +138,8 @@ class FakeProxy:
             return fail(ConnectionRefusedError())
         if self.mode in ("unreachable", "unknown"):
             return fail(NoRouteError() if self.mode == "unreachable" else DNSLookupError())
+        if self.mode == "resets":
+            return fail(getConnectError((errno.ECONNRESET, "Connection reset by peer")))
         if self.mode == "hangs":
 
             def cancelled(_: Any) -> None:

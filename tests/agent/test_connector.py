@@ -218,6 +218,22 @@ class FailureTests(ConnectorTestCase):
         self.assertIn("no link to a proxy: ", self.lines[-1])
         self.assertEqual(self.lines[-1], self.lines[0], "after a success it is news again")
 
+    def test_problems_in_turns(self) -> None:
+        """Two problems that take turns are a line each, and again once a minute."""
+        proxy = self.proxy()
+        self.begin_behind([proxy], lambda: proxy)
+        proxy.wires[-1].client.lose(ConnectionLost())
+        self.lines.clear()
+        modes = ["refuses", "unknown"] * 60
+        for mode in modes[:50]:
+            proxy.mode = mode
+            self.wait(INTERVAL)
+        self.assertEqual(len(self.lines), 2)
+        for mode in modes:
+            proxy.mode = mode
+            self.wait(INTERVAL)
+        self.assertEqual(len(self.lines), 6)
+
     def test_no_proxy(self) -> None:
         """Headers that are not a proxy's are named, and the connection is dropped."""
         proxy = self.proxy()

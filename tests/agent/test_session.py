@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionLost, ConnectionRefusedError
+from twisted.internet.error import ConnectionLost, ConnectionRefusedError, NoRouteError
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -92,6 +92,13 @@ class ConnectTests(_Sessions):
         error = self.failureResultOf(self.connect(), HungUp).value
         self.assertIn("connection lost", str(error))
         self.assertEqual(self.connections, set())
+
+    def test_reset_at_once(self) -> None:
+        """So does one that is reset before the kernel has told of it, as balancers do."""
+        self.proxy.mode = "resets"
+        self.failureResultOf(self.connect(), HungUp)
+        self.proxy.mode = "unreachable"
+        self.failureResultOf(self.connect(), NoRouteError)
 
     def test_cancelled(self) -> None:
         """A cancelled attempt is cancelled at the endpoint."""

@@ -41,6 +41,8 @@ class Backoff:
         self._next = self._interval
         self._duplicates = 0
         self._hurried = 0
+        self._brief = 0.0
+        """The last wait after links that were lost as soon as they were made."""
 
     @property
     def hurried(self) -> bool:
@@ -65,6 +67,24 @@ class Backoff:
 
     def after_loss(self) -> float:
         """The same when a link was lost: sooner, and in a hurry."""
+        self._brief = 0.0
+        return self._soon()
+
+    def after_brief_link(self) -> float:
+        """
+        The same when the link was lost as soon as it was made: growing from the second time in a
+        row on, up to the cap.
+
+        Something ends all links there, and each costs a handshake and two lines in the log.
+        """
+        soon = self._soon()
+        if not self._brief:
+            self._brief = self._interval
+            return soon
+        self._brief = min(self._brief * GROWTH, self._cap)
+        return _jittered(self._brief)
+
+    def _soon(self) -> float:
         self._restart()
         self._hurried = HURRIED
         return min(self._interval, SOON) * random.random()

@@ -47,7 +47,8 @@ class Membership:
     sync_interval_cap: float = 10.0
     sync_forever: bool = False
     probe_interval: float = 1.0
-    """How often it is seen whether proxies are going away, and the links of such are done."""
+    """How often it is seen whether proxies are going away, and the links of such are done; at
+    least `Backoff.FLOOR`, since less would spin."""
     keepalive_time: float = 3600.0
     flow: Flow = field(default_factory=Flow)
     token_path: str = ""
@@ -105,14 +106,13 @@ class Connector:
     def start(self) -> None:
         """Begin to look for proxies."""
         self._count()
-        probing = self._probing.start(self._me.probe_interval, now=False)
+        probing = self._probing.start(max(self._me.probe_interval, Backoff.FLOOR), now=False)
         probing.addErrback(lambda failure: log.failure("the look at the links broke", failure))
         for search in self._searches:
             search.start()
 
-    def hasten(self, lost: str = "") -> None:
-        """A link is lost (that to the proxy `lost`), or the number of proxies has changed: look
-        soon."""
+    def hasten(self, lost: Session | None = None) -> None:
+        """A link is lost, or the number of proxies has changed: look soon."""
         self._count()
         for search in self._searches:
             search.hasten(lost)
@@ -149,8 +149,8 @@ class Connector:
         going = self._note_goaways()
         if not going:
             self._count()
-        for server_id in going:
-            self.hasten(server_id)
+        for session in going:
+            self.hasten(session)
 
     async def join(self, way: Way, addresses: list[str]) -> bool:
         """Connect; whether that found a proxy that was not linked yet."""
@@ -182,6 +182,7 @@ class Connector:
                 self._spare_call = self._clock.callLater(SPARE_FOR, self._drop_spares)
             return False
         self.sessions[hello.server_id] = session
+        session.since = self._clock.seconds()
         self._count()
         log.info(
             "linked to proxy {server_id} at {peer} ({n} of {expected})",
@@ -202,7 +203,7 @@ class Connector:
                 self._ledger.stream_error("to_agent", session.status.label)
                 self._ledger.server_connection_failures["from_server"] += 1
             log.info("the link to proxy {id} is lost: {text}", id=session.server_id, text=text)
-            self.hasten(session.server_id)
+            self.hasten(session)
         elif session in self.leaving:
             self.leaving.remove(session)
         elif session in self.spare:
@@ -217,15 +218,15 @@ class Connector:
             seconds=self._keepalive_time,
         )
 
-    def _note_goaways(self) -> list[str]:
-        """The proxies that are going away and were not a moment ago."""
+    def _note_goaways(self) -> list[Session]:
+        """The links to proxies that are going away and were not a moment ago."""
         going = [session for session in self.sessions.values() if session.protocol.going_away]
         for session in going:
             log.info("proxy {id} is going away: looking for another", id=session.server_id)
             del self.sessions[session.server_id]
             self.leaving.append(session)
         _close_idle(self.leaving)
-        return [session.server_id for session in going]
+        return going
 
     def _drop_spares(self) -> None:
         self._spare_call = None

@@ -15,7 +15,7 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from konnect.agent.backoff import Backoff
-from konnect.agent.session import HungUp, Refused
+from konnect.agent.session import HungUp, Refused, Session
 from konnect.agent.token import TokenUnusable
 from konnect.agent.ways import Way
 from konnect.log import make_logger
@@ -38,6 +38,9 @@ ASIDE = 3
 LOOK_AGAIN = 60.0
 """Seconds after which a name is looked up again while nothing is missing."""
 
+
+BRIEF = 5.0
+"""Seconds below which a link's life is so short that the next one may come to the same end."""
 
 TELL_AGAIN = 60.0
 """Seconds after which a problem is told again that has come back in the place of another."""
@@ -100,18 +103,18 @@ class Search:
         self._drop_aside()
         self.way.abandon()
 
-    def hasten(self, lost: str = "") -> None:
-        """A link is lost (`lost` is its proxy's id), or there are more proxies: try soon, but not
-        all agents at one moment."""
+    def hasten(self, lost: Session | None) -> None:
+        """A link is lost, or there are more proxies: try soon, but not all agents at one moment."""
         call, attempt, now = self._next_attempt, self._attempting, self._clock.seconds()
-        if not (lost and self.way.leads_to(lost)):
-            soon = self._backoff.after_change()
+        brief = lost is not None and now - lost.since < BRIEF
+        if lost is None or not self.way.leads_to(lost.server_id):
+            brief, soon = False, self._backoff.after_change()
         else:
-            soon = self._backoff.after_loss()
+            soon = self._backoff.after_brief_link() if brief else self._backoff.after_loss()
             if attempt is not None and now - self._began >= HANGS:
                 self._given_up = True
                 attempt.cancel()
-        if call is not None and call.getTime() - now > soon:
+        if call is not None and (brief or call.getTime() - now > soon):
             call.reset(soon)
 
     async def _run(self) -> None:

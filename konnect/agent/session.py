@@ -66,6 +66,8 @@ class Session:
         self.protocol = protocol
         self.hello: Deferred[ProxyHello] = Deferred()
         self.server_id = ""
+        self.since = 0.0
+        """When it became one of the agent's links."""
         self._on_end = on_end
         self._said_hello = False
         self.status = OK

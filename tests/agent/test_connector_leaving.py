@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 
+from konnect.agent.backoff import Backoff
 from konnect.agent.connector import SPARE_FOR, Connector, Membership
 from konnect.net.policing import TOO_MANY_PINGS
 from konnect.wire import packets
@@ -15,6 +16,15 @@ from tests.fakes import readable
 
 class LeavingTests(ConnectorTestCase):
     """A proxy that is going away."""
+
+    def test_looks_without_end(self) -> None:
+        """An interval of next to nothing is one that a program can be at rest between."""
+        self.connector = Connector(
+            [], Membership("a", "", probe_interval=1e-9), self.ledger, self.dialer, self.clock
+        )
+        self.connector.start()
+        (look,) = self.clock.getDelayedCalls()
+        self.assertGreaterEqual(look.getTime(), Backoff.FLOOR)
 
     def test_make_before_break(self) -> None:
         """GOAWAY lets the tunnels go on while another link is made; the old one goes when idle."""

@@ -6,7 +6,7 @@ import random
 
 from twisted.internet.error import ConnectionLost
 
-from konnect.agent.search import ASIDE, HANGS, PATIENCE
+from konnect.agent.search import ASIDE, BRIEF, HANGS, PATIENCE
 from tests.agent.connecting import CAP, INTERVAL, TICK, ConnectorTestCase
 from tests.agent.rig import FakeProxy
 
@@ -67,6 +67,23 @@ class LostTests(ConnectorTestCase):
         self.lose(self.only, "rejects")
         self.wait(60)
         self.assertLess(self.only.attempts, 13)
+
+    def test_links_that_do_not_last(self) -> None:
+        """What ends every link as soon as it is made is met less and less often, and no more so
+        once a link has lasted."""
+        self.fresh()
+        self.wait(BRIEF)
+        for _ in range(400):
+            if self.connected:
+                self.lose(self.only, "up")
+            self.wait(TICK)
+        self.assertLess(self.only.attempts, 16)
+        self.wait(2 * CAP)
+        self.assertEqual(self.connected, ["s-1"])
+        for _ in range(2):
+            self.wait(BRIEF)
+            self.lose(self.only, "up")
+            self.assertLessEqual(self.until_linked(self.only), BOUND)
 
     def test_never_linked(self) -> None:
         """A proxy that was never there is not worth a hurry."""

@@ -152,8 +152,6 @@ class Search:
                 raise CancelledError() from error
             if self._given_up:
                 return self._backoff.after_loss()
-            if isinstance(error, CancelledError):
-                raise
             self._report(error)
             return self._after(error)
         if new is None:
@@ -236,6 +234,8 @@ class Search:
         text = str(error) if in_words else explain(Failure(error))
         name = f"the proxy at {self.way.name}" if self.way.name else "a proxy"
         text = f"no link to {name}: {text}"
+        if self.way.stale:
+            text += " (the name has no address now: one that it had before was tried)"
         lacking = self._links.lacking
         told, now = self._told, self._clock.seconds()
         last = next(reversed(told), None)

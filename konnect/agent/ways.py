@@ -62,6 +62,8 @@ class Way:
         """The id of the proxy that was met last."""
         self.looked_up: float | None = None
         """When `addresses` were looked up last; None: never."""
+        self.stale = False
+        """Whether the last lookup found nothing, and `addresses` are those of before."""
         self.hurried = False
         """Whether a proxy that was lost is looked for."""
         self._lookup: Lookup | None = None
@@ -111,6 +113,7 @@ class Way:
 
     def _found(self, found: list[str]) -> None:
         self._lookup = None
+        self.stale = not found and self.addresses != [ANYWHERE]
         if found:
             self.addresses = list(dict.fromkeys(found))[:MAX_ADDRESSES]
             for address in set(self._met) - set(self.addresses):

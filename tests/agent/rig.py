@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import (
     ConnectionLost,
     ConnectionRefusedError,
@@ -101,8 +101,9 @@ class FakeProxy:
     `mode` says what the next connection meets: `up`, `refuses` (nobody listens), `unreachable`
     (there is no way to its host), `unknown` (its name has no address), `hangs` (the connection does
     not come about), `silent` (it does, and nothing is said), `rejects` (the agent is not admitted),
-    `vanishes` (it is gone before anybody has seen it), `resets` (it is reset as it is made), `mute`
-    (it is admitted without a word), `strange` (the headers are not a proxy's).
+    `vanishes` (it is gone before anybody has seen it), `resets` (it is reset as it is made),
+    `cancels` (the endpoint gives up by itself), `mute` (it is admitted without a word),
+    `strange` (the headers are not a proxy's).
     """
 
     def __init__(self, server_id: str, count: int = 1) -> None:
@@ -140,6 +141,8 @@ class FakeProxy:
             return fail(NoRouteError() if self.mode == "unreachable" else DNSLookupError())
         if self.mode == "resets":
             return fail(getConnectError((errno.ECONNRESET, "Connection reset by peer")))
+        if self.mode == "cancels":
+            return fail(CancelledError())
         if self.mode == "hangs":
 
             def cancelled(_: Any) -> None:

@@ -218,6 +218,16 @@ class FailureTests(ConnectorTestCase):
         self.assertIn("no link to a proxy: ", self.lines[-1])
         self.assertEqual(self.lines[-1], self.lines[0], "after a success it is news again")
 
+    def test_endpoints_that_give_up(self) -> None:
+        """An endpoint that cancels its own attempt ends no search."""
+        proxy = self.proxy()
+        proxy.mode = "cancels"
+        self.begin(proxy)
+        self.wait(INTERVAL)
+        proxy.mode = "up"
+        self.wait(2 * INTERVAL)
+        self.assertEqual(self.connected, ["s-1"])
+
     def test_problems_in_turns(self) -> None:
         """Two problems that take turns are a line each, and again once a minute."""
         proxy = self.proxy()

@@ -292,6 +292,20 @@ class NameTests(ConnectorTestCase):
             self.finish(Deferred.fromCoroutine(self.connector.stop()))
             first.mode = "up"
 
+    def test_a_name_that_is_gone(self) -> None:
+        """While the addresses of before are tried, it is said that they are."""
+        proxy = self.proxy()
+        self.begin_named({"10.0.0.1": proxy})
+        self.resolver.addresses = []
+        proxy.mode = "refuses"
+        proxy.wires[0].client.lose(ConnectionLost())
+        self.wait(3 * INTERVAL)
+        (line,) = [line for line in self.lines if "no link" in line]
+        self.assertIn("connection refused (the name has no address now", line)
+        self.resolver.addresses = ["10.0.0.1"]
+        self.wait(3 * INTERVAL)
+        self.assertTrue(self.lines[-1].endswith("connection refused"), self.lines[-1])
+
     def test_one_is_lost(self) -> None:
         """The address of a lost proxy is tried first."""
         places = {f"10.0.0.{n}": self.proxy(f"s-{n}", count=3) for n in (1, 2, 3)}

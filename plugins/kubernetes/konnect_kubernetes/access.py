@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config.config_exception import ConfigException
@@ -13,8 +9,9 @@ from kubernetes.config.config_exception import ConfigException
 from konnect.extension.api import ApiAccess
 from konnect.wire.token_review import shortened
 from konnect_kubernetes import __version__, token_file
-from konnect_kubernetes.command_certificate import RenewingClient
-from konnect_kubernetes.kubeconfig import Current, current
+from konnect_kubernetes.command import Command, CommandFailed
+from konnect_kubernetes.command_client import CommandClient
+from konnect_kubernetes.kubeconfig import Current, current, without_command
 
 
 def make_client(access: ApiAccess, connections: int) -> ApiClient:
@@ -22,33 +19,33 @@ def make_client(access: ApiAccess, connections: int) -> ApiClient:
     A client that keeps up to `connections` connections; it sends nothing before it is asked to.
 
     Raises `ValueError` that says what is wrong with the settings. Of credentials that change, the
-    client reads a pod's token anew every minute, and runs a kubeconfig's command again when the
-    token that it gave is near its end. For a kubeconfig's `tokenFile` there is
-    `konnect_kubernetes.token_file`, for a command's certificate `command_certificate`.
+    client reads a pod's token anew every minute. For a kubeconfig's `tokenFile` there is
+    `konnect_kubernetes.token_file`, for its command `command_client`, since the
+    client would wait for one for ever.
     """
     configuration = Configuration()
     path = access.kubeconfig
     where = f"kubeconfig {path}" if path else "no --kubeconfig is given, and this is not a pod"
-    found: Current | None = None
-    """With a command that gave a certificate."""
+    command: Command | None = None
     try:
         if path:
-            with _complaints() as complaints:
+            context = _context_with_command(path)
+            if context is not None:
+                config.load_kube_config_from_dict(
+                    without_command(context), client_configuration=configuration
+                )
+                if not configuration.api_key:  # as the client does, which prefers all of these
+                    command = Command(context)
+            else:
                 config.load_kube_config(
                     config_file=path, client_configuration=configuration, persist_config=False
                 )
-            if complaints and not (configuration.api_key or configuration.cert_file):
-                # Without anything to show the client would not run the command again either.
-                raise ConfigException(complaints[0])
-            context = current(path)
-            file = token_file.token_file(context.user)
+            file = token_file.token_file(current(path).user)
             if file is not None:
                 token_file.follow(configuration, file)
-            if "exec" in context.user.value and not (complaints or configuration.api_key):
-                found = context
         else:
             config.load_incluster_config(client_configuration=configuration)
-    except ConfigException as error:
+    except (ConfigException, CommandFailed) as error:
         raise ValueError(f"{where}: {shortened(str(error))}") from None
     except OSError as error:
         raise ValueError(f"{where}: {error.strerror or error}") from None
@@ -59,26 +56,17 @@ def make_client(access: ApiAccess, connections: int) -> ApiClient:
     configuration.retries = False
     configuration.connection_pool_maxsize = connections
     try:
-        client = RenewingClient(configuration, found) if found else ApiClient(configuration)
-    except ValueError:
-        raise ValueError(f"{where}: what its command gave is no certificate") from None
+        client = CommandClient(configuration, command) if command else ApiClient(configuration)
+    except CommandFailed as error:
+        raise ValueError(f"{where}: {shortened(str(error))}") from None
     client.user_agent = f"konnect-kubernetes/{__version__}"
     return client
 
 
-@contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """What the client logs of credentials that it could not get, in the place of raising it."""
-    heard: list[str] = []
-
-    class Ear(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            heard.append(record.getMessage())
-
-    ear = Ear(logging.ERROR)
-    root = logging.getLogger()
-    root.addHandler(ear)
+def _context_with_command(path: str) -> Current | None:
+    """The context of a kubeconfig whose user has a command."""
     try:
-        yield heard
-    finally:
-        root.removeHandler(ear)
+        context = current(path)
+        return context if "exec" in context.user.value else None
+    except Exception:
+        return None  # the client has the words for what is wrong

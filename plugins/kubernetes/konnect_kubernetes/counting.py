@@ -171,10 +171,10 @@ class ProxyCount:
         self._leases.hurry()
         if self._watch is not None:
             self._watch.abandon()
+        self._close()  # first: a thread may be waiting for a kubeconfig's command
         # Gives up whatever is under way, so that the round ends.
         stopped = self._calls.stop()
         stopped.addCallback(lambda _: over)
-        stopped.addCallback(lambda _: self._close())
         return stopped
 
 

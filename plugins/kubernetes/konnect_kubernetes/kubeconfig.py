@@ -51,6 +51,30 @@ def current(kubeconfig: str) -> Current:
     return Current(entry("user"), entry("cluster"))
 
 
+_COMMAND = ("exec", "username", "password")
+"""A user's command, and what is only used where there is none."""
+
+_PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+
+
+def without_command(context: Current) -> dict[str, Any]:
+    """A kubeconfig of this context alone, with absolute paths, whose user has no command."""
+
+    def absolute(entry: Entry) -> dict[str, Any]:
+        kept = {name: value for name, value in entry.value.items() if name not in _COMMAND}
+        for name in _PATHS:
+            if kept.get(name):
+                kept[name] = os.path.abspath(entry.folder / kept[name])
+        return kept
+
+    return {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": absolute(context.cluster)}],
+        "users": [{"name": "u", "user": absolute(context.user)}],
+    }
+
+
 def _named(documents: Iterable[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
     """The first entry of this kind and name; empty where there is none."""
     for document in documents:

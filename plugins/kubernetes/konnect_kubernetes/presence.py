@@ -181,8 +181,9 @@ class Presence:
         stopping = Deferred.fromCoroutine(self._stop())
         stopping.addTimeout(STOP_WITHIN, self._reactor)
         stopping.addErrback(self._not_deleted)
-        stopping.addCallback(lambda _: self._calls.stop())
+        # In this order: a thread may be waiting for a kubeconfig's command.
         stopping.addCallback(lambda _: self._close())
+        stopping.addCallback(lambda _: self._calls.stop())
         return stopping
 
     async def _stop(self) -> None:

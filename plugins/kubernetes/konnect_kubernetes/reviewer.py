@@ -64,7 +64,8 @@ class Reviewer:
         """See `ITokenReviewer`."""
         for review in list(self._under_way):
             review.cancel()
-        return self._calls.stop().addCallback(lambda _: self._api.api_client.close())
+        self._api.api_client.close()  # first: a thread may be waiting for a kubeconfig's command
+        return self._calls.stop()
 
 
 def _read(body: bytes) -> TokenReview:

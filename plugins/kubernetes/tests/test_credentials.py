@@ -15,9 +15,10 @@ from twisted.internet.task import deferLater
 from konnect.app.authority import Authority, Lifetime, Pair
 from konnect.extension.api import ApiAccess
 from konnect.wire.token_review import ReviewFailed
-from konnect_kubernetes import command_certificate
+from konnect_kubernetes import command, command_client
 from konnect_kubernetes.reviewer import Reviewer, make_reviewer
 from tests.case import FakeLog
+from tests.fault import Fault
 from tests.tls_case import TlsCase, certificate_user
 
 VERSION = "client.authentication.k8s.io/v1"
@@ -105,7 +106,7 @@ class ExecTests(CredentialsCase):
         )
         os.chmod(self.command, 0o755)
         self.now = time.time()
-        self.patch(command_certificate, "wall", lambda: self.now)
+        self.patch(command_client, "wall", lambda: self.now)
         self.user = f"exec: {{apiVersion: {VERSION}, command: {self.command}}}"
 
     def answers(self, *, minutes: float = 60.0, code: int = 0, **status: str) -> None:
@@ -178,9 +179,9 @@ class ExecTests(CredentialsCase):
     def test_fails(self) -> None:
         """Without anything to show nothing starts: it would never be asked for again."""
         self.answers(token="none", code=3)
-        self.assert_no_start("process returned 3")
+        self.assert_no_start("returned 3", str(self.command))
         self.answers()
-        self.assert_no_start("missing token or clientCertificateData")
+        self.assert_no_start("neither token nor clientCertificateData")
         self.command.unlink()
         self.assert_no_start("No such file", str(self.command))
 
@@ -204,12 +205,12 @@ class ExecTests(CredentialsCase):
     async def test_certificate_renewal_fails(self) -> None:
         """A command that fails, or gives none, leaves the certificate as it is."""
         log = FakeLog()
-        self.patch(command_certificate, "log", log)
+        self.patch(command_client, "log", log)
         self.certified("first", minutes=1)
         reviewer = self.reviewer(self.user, self.guarded)
         self.answers(token="x", code=3)
         await self.ask(reviewer)
-        self.answers(token="x")
+        self.answers()
         await self.ask(reviewer)
         self.answers(clientCertificateData="x", clientKeyData="y")
         await self.ask(reviewer)
@@ -217,13 +218,79 @@ class ExecTests(CredentialsCase):
         await self.ask(reviewer)
         self.assertEqual(self.api.users, ["first", "first", "first", "second"])
         self.assertEqual(log.about("the kubeconfig's command"), 3)
-        for text in ("process returned 3", "gave no clientCertificateData"):
+        for text in ("returned 3", "neither token", "a certificate that is none"):
             self.assertEqual(log.about(text), 1)
+
+    async def test_hangs(self) -> None:
+        """One that hangs when it is run again is killed, and told of; the token goes on being
+        shown, and for a while nothing is run."""
+        log = FakeLog()
+        self.patch(command_client, "log", log)
+        self.answers(token="one", minutes=-1)
+        reviewer = self.reviewer(self.user)
+        self.patch(command, "LIMIT", 0.2)
+        self.go.unlink()
+        for _ in range(2):
+            await self.ask(reviewer)
+        self.assertEqual((self.ran(), self.tokens()), (2, ["Bearer one"] * 2))
+        self.assertEqual(log.about(f"{self.command} was killed: it has not ended within 0.2"), 1)
+        self.go.touch()
+        self.answers(token="two")
+        self.now += command_client.LIMIT
+        await self.ask(reviewer)
+        self.assertEqual(self.tokens()[2:], ["Bearer two"])
+
+    def test_hangs_at_the_start(self) -> None:
+        """One that hangs at once ends the start."""
+        self.patch(command, "LIMIT", 0.2)
+        self.go.unlink()
+        self.assert_no_start(str(self.command), "was killed: it has not ended within 0.2 seconds")
+
+    async def test_good_meanwhile(self) -> None:
+        """While the old token is good, only one request waits for the command."""
+        self.answers(token="one", minutes=1)
+        reviewer = self.reviewer(self.user)
+        self.go.unlink()
+        self.answers(token="two")
+        first = Deferred.fromCoroutine(self.ask(reviewer))
+        await self.until(lambda: self.ran() == 2)
+        await self.ask(reviewer)
+        self.assertFalse(first.called)
+        self.go.touch()
+        await first
+        self.assertEqual(self.tokens(), ["Bearer one", "Bearer two"])
+
+    async def test_stopped(self) -> None:
+        """A stop kills the command, and no thread is left."""
+        self.answers(token="one", minutes=-1)
+        reviewer = self.reviewer(self.user)
+        self.go.unlink()
+        review = Deferred.fromCoroutine(self.refused(reviewer))
+        await self.until(lambda: self.ran() == 2)
+        await reviewer.stop()
+        self.assertIn("given up", await review)
+        self.assertEqual(reviewer._calls._busy, 0)
+
+    async def test_unauthorized(self) -> None:
+        """A token that the API server does not take any more is replaced, whatever its end."""
+        self.answers(token="one")
+        reviewer = self.reviewer(self.user)
+        self.answers(token="two")
+        self.api.faults.append(("POST", Fault(401)))
+        await self.refused(reviewer)
+        await self.ask(reviewer)
+        self.assertEqual(self.tokens(), ["Bearer one", "Bearer two"])
+
+    async def test_preferred(self) -> None:
+        """A token in the kubeconfig itself is preferred, and the command not run."""
+        self.answers(token="other")
+        await self.ask(self.reviewer(f"token: own, {self.user}"))
+        self.assertEqual((self.ran(), self.tokens()), (0, ["Bearer own"]))
 
     def test_no_certificate(self) -> None:
         """What is no certificate at the start is told."""
         self.answers(clientCertificateData="x", clientKeyData="y")
-        self.assert_no_start("what its command gave is no certificate")
+        self.assert_no_start("gave a certificate that is none", str(self.command))
 
     def certified(self, name: str, minutes: float = 60.0) -> None:
         """The command gives a certificate."""

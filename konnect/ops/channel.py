@@ -7,6 +7,7 @@ their lines: each takes the event loop some microseconds.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from twisted.internet.protocol import connectionDone
@@ -41,10 +42,15 @@ def _refusal(status: str, body: str) -> bytes:
     ).encode()
 
 
+_NONSENSE = "400 Bad Request"
 _TOO_LARGE = "431 Request Header Fields Too Large"
 _REFUSE_HEAD = _refusal(_TOO_LARGE, _TOO_LARGE)
-_REFUSE_NONSENSE = _refusal("400 Bad Request", "400 Bad Request")
-_REFUSE_TLS = _refusal("400 Bad Request", "This port speaks HTTP, not TLS\n")
+_REFUSE_NONSENSE = _refusal(_NONSENSE, _NONSENSE)
+_REFUSE_TLS = _refusal(_NONSENSE, "This port speaks HTTP, not TLS\n")
+_REFUSE_NO_HOST = _refusal(*[f"{_NONSENSE}: missing required Host header"] * 2)
+_REFUSE_HOST = _refusal(*[f"{_NONSENSE}: malformed Host header"] * 2)
+
+_host = re.compile(rb"[\w!$%&'()*+,\-.:;=\[\]~]*", re.ASCII).fullmatch
 
 
 class Channel(HTTPChannel):
@@ -136,11 +142,34 @@ class Channel(HTTPChannel):
     def allHeadersReceived(self) -> None:
         """The end of a head, which is kept until its request is answered."""
         self._size = self._lines = 0
-        super().allHeadersReceived()
+        hosts = self.requests[-1].requestHeaders.getRawHeaders(b"host") or []
+        # Of which Go and RFC 9112 section 3.2 want one, and only HTTP/1.0 may do without.
+        if len(hosts) > 1:
+            self._refuse(_REFUSE_NONSENSE)
+        elif hosts and not _host(hosts[0]):
+            self._refuse(_REFUSE_HOST)
+        elif not hosts and self._version == b"HTTP/1.1" and self._command != b"CONNECT":
+            self._refuse(_REFUSE_NO_HOST)
+        else:
+            super().allHeadersReceived()
+
+    def allContentReceived(self) -> None:
+        """The end of a request, which may have been refused for its head."""
+        if not self._refused:
+            super().allContentReceived()
+
+    def checkPersistence(self, request: Any, version: bytes) -> bool:
+        """Whether there may be another request. Twisted knows only blanks between options."""
+        options = b",".join(request.requestHeaders.getRawHeaders(b"connection") or [])
+        if b"close" in (option.strip().lower() for option in options.split(b",")):
+            request.requestHeaders.setRawHeaders(b"connection", [b"close"])
+        return bool(super().checkPersistence(request, version))
 
     def requestDone(self, request: Any) -> None:
         """A request has been answered."""
         self._release()
+        if not self.persistent:
+            self.setTimeout(self.site.timeOut)  # for the client to take the answer
         super().requestDone(request)
 
     def _release(self) -> None:
@@ -169,9 +198,9 @@ class Channel(HTTPChannel):
             self.loseConnection()
 
     def timeoutConnection(self) -> None:
-        """Too slow; or a client that was refused has had its time."""
+        """Too slow; or a client has had its time to take its last answer, perhaps a refusal."""
         transport: Any = self.transport
-        if self._refused:
+        if self._refused or not self.persistent:
             transport.abortConnection()
         else:
             super().timeoutConnection()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Mapping
 from typing import Literal
-from urllib.parse import parse_qs
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -17,7 +16,7 @@ from twisted.web.http import Request
 
 from konnect.ops.exposition import CONTENT_TYPE
 from konnect.ops.profiling import Profiling
-from konnect.ops.web import Answer, Page, Site
+from konnect.ops.web import Answer, Page, Site, parameters
 
 Metrics = Callable[[], bytes | Deferred[bytes]]
 """Asked for the text of `/metrics`, which comes now or later."""
@@ -47,9 +46,7 @@ def health_site(
     def readiness(request: Request) -> Answer:
         if style == "proxy":
             return _proxy_readiness(ready())
-        # Twisted's own `args` has no parameter that comes without a `=`, as this one does.
-        query = parse_qs(request.uri.partition(b"?")[2], keep_blank_values=True)
-        return _agent_readiness(ready(), verbose=b"verbose" in query)
+        return _agent_readiness(ready(), verbose="verbose" in parameters(request))
 
     return Site(
         {

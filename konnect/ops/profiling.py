@@ -16,7 +16,6 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from typing import Protocol
-from urllib.parse import parse_qs
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -28,7 +27,7 @@ from konnect.ops.cpu_sampler import CpuSampler
 from konnect.ops.memory import AllocationTrace, object_profile
 from konnect.ops.profile import Profile
 from konnect.ops.stacks import thread_profile, thread_text
-from konnect.ops.web import Answer
+from konnect.ops.web import Answer, parameters
 
 log = make_logger(__name__)
 
@@ -74,10 +73,9 @@ class Profiling:
     def page(self, request: Request) -> Answer | Deferred[Answer]:
         """Whatever is below `/debug/pprof/`."""
         name = request.path.removeprefix(b"/debug/pprof/").decode("latin-1")
-        # Twisted's own `args` has no parameter that comes without a `=`.
-        asked = parse_qs(request.uri.decode("latin-1").partition("?")[2])
-        text = _number(asked.get("debug", ["0"])[-1]) > 0
-        seconds = _number(asked.get("seconds", ["0"])[-1])
+        asked = parameters(request)
+        text = _number(asked.get("debug", "0")) > 0
+        seconds = _number(asked.get("seconds", "0"))
         if name == "":
             return Answer(_INDEX.encode(), 200, "text/html; charset=utf-8", HEADERS)
         if name == "symbol":

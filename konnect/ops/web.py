@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -46,10 +46,27 @@ class Answer:
     status: int = 200
     content_type: str = TEXT
     headers: Mapping[str, str] = field(default_factory=dict)
+    last: bool = False
+    """Whether the connection ends with it."""
+
+
+QUERY = 4096
+"""Bytes of a query that are looked at: a megabyte of it would take more than half a second."""
+
+
+def parameters(request: Request) -> dict[str, str]:
+    """A query's parameters, also those that come without a `=`; of equal names the last one."""
+    query = request.uri.partition(b"?")[2][:QUERY].decode("latin-1")
+    return dict(parse_qsl(query, keep_blank_values=True))
 
 
 Page = Callable[[Request], Answer | Deferred[Answer]]
 """Makes the answer, now or later; a Deferred is cancelled when nobody waits any more."""
+
+
+def _be_last(request: Request) -> None:
+    request.channel.persistent = False
+    request.setHeader("connection", "close")
 
 
 def _write(request: Request, answer: Answer) -> None:
@@ -59,6 +76,8 @@ def _write(request: Request, answer: Answer) -> None:
     request.setHeader("content-length", str(len(answer.body)))
     for name, value in answer.headers.items():
         request.setHeader(name, value)
+    if answer.last:
+        _be_last(request)
     request.write(answer.body)  # which writes no body for HEAD
     request.finish()
 
@@ -73,7 +92,7 @@ def _star(request: Request) -> Answer:
     """`OPTIONS *` asks whether there is a server (RFC 9110 section 9.3.7); all else as Go's."""
     if request.method == b"OPTIONS":
         return Answer(b"", content_type="")
-    return Answer(b"", 400, "", {"Connection": "close"})
+    return Answer(b"", 400, "", last=True)
 
 
 _NOT_FOUND = Answer(
@@ -91,12 +110,19 @@ class _Request(Request):
 
     channel: Channel
 
+    def parseCookies(self) -> None:
+        """Nobody wants them."""
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """The request is complete; unlike Twisted's, the whole query is not gone through."""
+        self.method, self.uri, self.clientproto = command, path, version
+        self.process()
+
     def process(self) -> None:
         """Answer; a second request of the same read is the connection's last."""
         channel = self.channel
         if channel.asked == channel.reads:
-            channel.persistent = False
-            self.setHeader("connection", "close")
+            _be_last(self)
         channel.asked = channel.reads
         self._read_target()
         self.setHeader("date", datetimeToString())

@@ -249,6 +249,75 @@ class EndTests(ChannelTestCase):
         self.assertTrue(transport.disconnected)
         protocol.connectionLost(Failure(ConnectionDone()))
 
+    def test_not_taken(self) -> None:
+        """A client that does not take its last answer is cut in the end."""
+        for data in (BEGIN + b"Connection: close\r\n\r\n", b"GET /a HTTP/1.0\r\n\r\n"):
+            protocol, transport = self.connect()
+            protocol.dataReceived(data)
+            self.assertTrue(transport.disconnecting)
+            self.assertFalse(transport.disconnected)
+            self.clock.advance(IDLE_TIMEOUT)
+            self.assertTrue(transport.disconnected)
+
+    def test_options(self) -> None:
+        """`close` may stand anywhere in any line of options."""
+        for options, last in (
+            (b"close", True),
+            (b"close, TE", True),
+            (b"TE,Close", True),
+            (b"TE\r\nConnection: close", True),
+            (b"closed, TE", False),
+        ):
+            protocol, transport = self.connect()
+            protocol.dataReceived(BEGIN + b"Connection: %s\r\n\r\n" % options)
+            self.assertEqual(transport.disconnecting, last, options)
+            self.assertEqual(b"Connection: close\r\n" in transport.value(), last, options)
+
+
+class HostTests(ChannelTestCase):
+    """RFC 9112 section 3.2, as Go's servers see to it."""
+
+    def refusal(self, head: bytes) -> bytes:
+        """The status line that a request is refused with; empty if it is served."""
+        protocol, transport = self.connect()
+        protocol.dataReceived(head + b"\r\n" + BEGIN + b"\r\n")
+        answers: list[bytes] = transport.value().split(b"HTTP/1.")[1:]
+        if len(answers) == 1 and b"Connection: close\r\n" in answers[0]:
+            status, _, rest = answers[0].partition(b"\r\n")
+            said = status.removeprefix(b"1 ")
+            self.assertTrue(rest.endswith(b"\r\n\r\n" + said))
+            self.assertIn(b"Content-Length: %d\r\n" % len(said), rest)
+            self.assertTrue(transport.disconnecting)
+            return said
+        self.assertTrue(answers[0][1:].startswith(b" 200 OK"), answers)
+        return b""
+
+    def test_none(self) -> None:
+        """HTTP/1.1 demands one, whatever the target; HTTP/1.0 does not."""
+        missing = b"400 Bad Request: missing required Host header"
+        self.assertEqual(self.refusal(b"GET /a HTTP/1.1\r\n"), missing)
+        self.assertEqual(self.refusal(b"GET http://x/a HTTP/1.1\r\nHos: t\r\n"), missing)
+        body = b"POST /a HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n"
+        self.assertEqual(self.refusal(body), missing)
+        self.assertEqual(self.refusal(b"GET /a HTTP/1.0\r\n"), b"")
+        self.assertEqual(self.refusal(b"GET /a HTTP/1.1\r\nHost:\r\n"), b"")
+
+    def test_several(self) -> None:
+        """More than one is refused, were they the same."""
+        for version in b"10":
+            head = b"GET /a HTTP/1.%c\r\nHost: x\r\nhost: x\r\n" % version
+            self.assertEqual(self.refusal(head), b"400 Bad Request")
+
+    def test_malformed(self) -> None:
+        """So is one that cannot be a host."""
+        malformed = b"400 Bad Request: malformed Host header"
+        for host in (b"a b", b"a/b", b"u@a", b"\xe9", b"a\x01", b'"', b"a?b"):
+            for version in b"10":
+                head = b"GET /a HTTP/1.%c\r\nHost: %s\r\n" % (version, host)
+                self.assertEqual(self.refusal(head), malformed, host)
+        for host in (b"a:1", b"[::1%25eth0]:80", b"a_b.c", b"127.0.0.1"):
+            self.assertEqual(self.refusal(b"GET /a HTTP/1.1\r\nHost: %s\r\n" % host), b"")
+
 
 class Reader(Protocol):
     """Keeps what it reads."""

@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import Request
 
 import konnect
-from konnect.ops.web import Answer, Page, Site
-from tests.ops.web import ask
+from konnect.ops.web import Answer, Page, Site, parameters
+from tests.ops.web import ask, connect
 
 
 class SiteTests(SynchronousTestCase):
@@ -41,6 +41,21 @@ class SiteTests(SynchronousTestCase):
         self.assertNotIn("content-type", headers)
         status, headers, _ = ask(self.site(), "*")
         self.assertEqual((status, headers["connection"]), (400, "close"))
+        protocol, transport = connect(self.site())
+        protocol.dataReceived(b"GET * HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertTrue(transport.disconnecting)
+
+    def test_parameters(self) -> None:
+        """Those of a query that is as long as anybody would write one, and of what is not."""
+        found: list[dict[str, str]] = []
+
+        def page(request: Request) -> Answer:
+            found.append(parameters(request))
+            return Answer(b"")
+
+        for query in ("a=1&b&a=%32&c=+", "x&" * 300_000):
+            ask(self.site(a=page), f"/a?{query}")
+        self.assertEqual(found, [{"a": "2", "b": "", "c": " "}, {"x": ""}])
 
     def test_mistakes(self) -> None:
         """A page that cannot be made, at once or later, is a 500 without details, and is logged."""

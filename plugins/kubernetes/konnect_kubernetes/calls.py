@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from threading import Thread
+from time import monotonic
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -19,8 +20,33 @@ T = TypeVar("T")
 TIMEOUT = (3.0, 5.0)
 """Seconds for the connection, and for each wait for something to read."""
 
+WITHIN = 8.0
+"""Seconds for a whole answer, however it comes."""
+
+LARGEST = 16 << 20
+"""Bytes of an answer."""
+
 STOP_WITHIN = 3.0
 """Seconds that a stop waits for requests that are under way."""
+
+
+def read_answer(response: Any) -> bytes:
+    """The body of an answer that the client has left unread. Raises `ApiFailure` for one that is
+    too large or takes too long; its connection is then closed."""
+    deadline = monotonic() + WITHIN
+    body = bytearray()
+    try:
+        while data := response.read1(65536):
+            body += data
+            if len(body) > LARGEST:
+                raise ApiFailure(f"the API server's answer is larger than {LARGEST} bytes")
+            if monotonic() > deadline:
+                raise ApiFailure("no whole answer from the API server in time")
+    except BaseException:
+        response.close()
+        raise
+    response.release_conn()
+    return bytes(body)
 
 
 class Calls:

@@ -39,6 +39,10 @@ log = make_logger(__name__)
 WATCH_SECONDS = (240, 480)
 """How long the API server is to let one watch live, at random between these."""
 
+SHORT = 1.0
+"""Seconds of a watch that tells nothing and ends so soon that it cannot be meant: something on the
+way ends it, and would be asked again and again."""
+
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 """Seconds before a request that failed is tried again: doubled from the first to the longest, and
@@ -75,6 +79,8 @@ class ProxyCount:
         self._version = ""
         """Where the next watch begins; empty: a LIST comes first."""
         self._watch: Watch | None = None
+        self._told_of = 0
+        """Changes that this watch, or the last, has told of."""
         self._pause = FIRST_PAUSE
         self._problem = ""
         self._grace: IDelayedCall | None = None
@@ -95,7 +101,11 @@ class ProxyCount:
             )
             if self._rounds.stopping:
                 return 0.0
+            begun, self._told_of = self._reactor.seconds(), 0
             await watch.run()
+            short = self._reactor.seconds() - begun < SHORT and not self._told_of
+            if short and self._version and not self._rounds.stopping:
+                raise ApiFailure("it ends each watch at once")
         except ApiFailure as failure:
             if failure.code == GONE:
                 self._version = ""
@@ -124,6 +134,7 @@ class ProxyCount:
 
     def _told(self, event: dict[str, Any]) -> None:
         """The watch tells of one change."""
+        self._told_of += 1
         lease, kind = event["object"], event.get("type")
         self._version = version_of(lease) or self._version
         if kind == "BOOKMARK":

@@ -7,6 +7,7 @@ repeat what was sent, tokens included.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from kubernetes.client import ApiException
@@ -18,6 +19,8 @@ from urllib3.exceptions import (
 )
 
 from konnect.wire.token_review import shortened
+
+_REASON = re.compile(r"[A-Za-z]{1,64}")
 
 
 class ApiFailure(Exception):
@@ -59,6 +62,8 @@ def answered(code: int, body: Any) -> ApiFailure:
         reason, message = str(status.get("reason") or ""), str(status.get("message") or "")
     except (TypeError, ValueError, AttributeError):
         pass
+    if not _REASON.fullmatch(reason):
+        reason = ""  # metrics have a label for each
     said = shortened(message) or reason or "without a reason"
     return ApiFailure(f"the API server answered {code}: {said}", code=code, reason=reason)
 

@@ -17,7 +17,7 @@ from twisted.internet.defer import CancelledError
 
 from konnect.tunnel.ledger import Ledger
 from konnect_kubernetes.allowance import Allowance
-from konnect_kubernetes.calls import TIMEOUT, Calls
+from konnect_kubernetes.calls import TIMEOUT, Calls, read_answer
 from konnect_kubernetes.failures import ApiFailure
 from konnect_kubernetes.watching import Watch
 
@@ -95,10 +95,7 @@ class LeaseCalls:
                 _preload_content=False,
                 _request_timeout=TIMEOUT,
             )
-            try:
-                listed = json.loads(response.read())
-            finally:
-                response.release_conn()
+            listed = json.loads(read_answer(response))
             if not isinstance(listed, dict) or not isinstance(listed.get("items"), list):
                 raise ApiFailure("the API server's answer is not a list of leases")
             return listed

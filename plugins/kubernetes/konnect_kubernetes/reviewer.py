@@ -15,7 +15,7 @@ from konnect.extension.tokens import ITokenReviewer
 from konnect.wire.token_review import ReviewFailed, TokenReview
 from konnect_kubernetes.access import make_client
 from konnect_kubernetes.allowance import Allowance
-from konnect_kubernetes.calls import TIMEOUT, Calls
+from konnect_kubernetes.calls import TIMEOUT, Calls, read_answer
 from konnect_kubernetes.failures import ApiFailure
 
 
@@ -55,10 +55,7 @@ class Reviewer:
         response = self._api.create_token_review(
             question, _preload_content=False, _request_timeout=TIMEOUT
         )
-        try:
-            return _read(response.read())
-        finally:
-            response.release_conn()
+        return _read(read_answer(response))
 
     def stop(self) -> Deferred[None]:
         """See `ITokenReviewer`."""

@@ -127,7 +127,9 @@ class Watch:
             raise ApiFailure("the API server's watch tells what is no event")
         if event.get("type") == "ERROR":
             status = event["object"]
-            raise answered(int(status.get("code") or 0), json.dumps(status))
+            code = status.get("code")
+            known = isinstance(code, int) and 0 < code < 1000
+            raise answered(code if known else 0, json.dumps(status))
         self._calls.tell(self._tell, event)
 
     def _tell(self, event: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 from konnect.extension.leases import LeaseSettings
@@ -134,6 +135,26 @@ class CountTests(ApiCase):
         self.assertEqual(count.count, 3)
         self.assertEqual(self.asked("GET"), 1)
         self.assertEqual(self.asked("WATCH"), 4)
+
+    async def test_watch_ends_at_once(self) -> None:
+        """A watch that always ends at once is trouble, and not asked for again and again."""
+        self.patch(counting, "FIRST_PAUSE", 1000.0)
+        self.api.always["WATCH"] = Fault(body=b"")
+        count = self.begin()
+        count._pause = 1000.0
+        await self.until(lambda: self.log.about("it ends each watch at once"))
+        self.assertEqual(self.asked("WATCH"), 1)
+
+    async def test_reasons(self) -> None:
+        """What an error gives as its code or reason makes no label of its own, unless it is one."""
+        for odd in ({"code": 10**9}, {"code": "x"}, {"code": 500, "reason": "at 10:07"}):
+            line = json.dumps({"type": "ERROR", "object": odd}).encode() + b"\n"
+            self.api.faults.append(("WATCH", Fault(body=line)))
+        self.api.faults.append(("GET", Fault(504, reason="Sorry, no 7")))
+        self.begin()
+        await self.api.until(lambda: not self.api.faults and bool(self.api.watches))
+        self.assertEqual(set(self.ledger.lease_calls.counts("watch")), {("200", "")})
+        self.assertEqual(set(self.ledger.lease_calls.counts("list")), {("200", ""), ("504", "")})
 
     async def test_gone(self) -> None:
         """410 Gone, as an answer or as an event, begins anew with a LIST."""

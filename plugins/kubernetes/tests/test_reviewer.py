@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 from konnect.extension.api import ApiAccess
 from konnect.wire.token_review import ReviewFailed, TokenReview
 from konnect_kubernetes import calls, reviewer
@@ -136,6 +138,16 @@ class ReviewerTests(ApiCase):
         for fault in (Fault(silent=True), Fault(drip=True)):
             self.api.faults.append(("POST", fault))
             self.assertIn("in time", await self.failure(made))
+
+    async def test_endless(self) -> None:
+        """An answer that is larger than any, or that comes byte by byte, is given up."""
+        self.api.review = GOOD
+        made = self.make()
+        with mock.patch.object(calls, "LARGEST", 10):
+            self.assertIn("larger than 10 bytes", await self.failure(made))
+        with mock.patch.object(calls, "WITHIN", -1.0):
+            self.assertIn("no whole answer", await self.failure(made))
+        self.assertTrue((await made.review("t", ["a"])).authenticated)
 
     async def test_too_many(self) -> None:
         """More reviews than there are threads fail at once; there is no queue to fill up."""

@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
+from threading import RLock
 from types import FrameType
 from typing import Any, TextIO
 
@@ -30,6 +31,7 @@ from zope.interface import implementer
 from konnect.app.klog import LogConfig
 from konnect.app.log_files import SEVERITIES, LogFiles, called, open_files
 from konnect.app.log_stderr import Lines, lines_to
+from konnect.app.log_writing import FileLines
 
 _SEVERITY = {
     LogLevel.warn: SEVERITIES.index("WARNING"),
@@ -86,9 +88,12 @@ class LogOutput:
         self._stderr: Lines | None = None
         if stream is not None:
             self._stderr = lines_to(stream, self._count_unread, self._unread)
-        self._files = files
+        self._files: FileLines | None = None
+        if files is not None:
+            self._files = FileLines(files, self._not_written, self._written, self._missing)
         self._format = format_event or (without_header if config.skip_headers else with_header)
         self._failing = False
+        self._counting = RLock()
 
     def __call__(self, event: LogEvent) -> None:
         text = self._format(event)
@@ -100,14 +105,7 @@ class LogOutput:
         if severity >= self._config.stderr_from:
             self._print(text)
         if self._files is not None:
-            try:
-                self._files.write(severity, text)
-                self._failing = False
-            except OSError as error:
-                self._lost["files"] += text.count("\n")
-                if not self._failing:
-                    self._failing = True
-                    self._print(self._own_line(f"lines for the log file are lost: {error}"))
+            self._files.write(severity, text)
 
     def _print(self, text: str) -> None:
         if self._stderr is not None:
@@ -119,6 +117,20 @@ class LogOutput:
     def _unread(self, lines: int) -> str:
         were = "line was" if lines == 1 else "lines were"
         return self._own_line(f"{lines} log {were} lost: nobody read stderr")
+
+    def _not_written(self, lines: int, why: str) -> None:
+        with self._counting:  # two threads may be here
+            self._lost["files"] += lines
+            first, self._failing = not self._failing, True
+        if first and why:
+            self._print(self._own_line(f"lines for the log file are lost: {why}"))
+
+    def _written(self) -> None:
+        self._failing = False
+
+    def _missing(self, lines: int) -> str:
+        were = "line was" if lines == 1 else "lines were"
+        return self._own_line(f"{lines} log {were} lost: the disk did not take them in time")
 
     def _own_line(self, text: str) -> str:
         """What is not logged, since the log itself is what it is about."""
@@ -132,10 +144,14 @@ class LogOutput:
         return self._format(event) or ""
 
     def follow(self, reactor: Any) -> None:
-        """Keep nobody waiting for stderr's reader from the reactor's start to its end."""
+        """Keep nobody waiting for stderr's reader, or a disk, from the reactor's start to its
+        end."""
         if self._stderr is not None:
             reactor.callWhenRunning(self._stderr.run, reactor)
             reactor.addSystemEventTrigger("after", "shutdown", self._stderr.rest)
+        if self._files is not None:
+            reactor.callWhenRunning(self._files.run)
+            reactor.addSystemEventTrigger("after", "shutdown", self._files.rest)
 
     def close(self) -> None:
         """Close the files."""
@@ -151,20 +167,27 @@ def make_output(
     host: Mapping[str, Any] | None,
     format_event: FormatEvent | None = None,
     lost: Lost | None = None,
+    reactor: Any = None,
 ) -> LogOutput | None:
     """
     What the application is to log to in the place of twistd's own observer; None: nothing.
 
     `host` is what twistd or twist were given. Files that come beside the host's own logging are
-    added to Twisted's publisher here. Raises OSError for files that cannot be opened.
+    added to Twisted's publisher here. What is made follows the `reactor`, if one is given. Raises
+    OSError for files that cannot be opened.
     """
     files = open_files(config, called(program, sys.argv[0])) if config.to_files else None
-    if _hosts_own(host, config):
-        if files is not None:
-            globalLogPublisher.addObserver(LogOutput(config, None, files, format_event, lost))
+    own = not _hosts_own(host, config)
+    if not own and files is None:
         return None
     # Before Twisted takes the name `sys.stderr` for its log.
-    return LogOutput(config, sys.stderr, files, format_event, lost)
+    output = LogOutput(config, sys.stderr if own else None, files, format_event, lost)
+    if reactor is not None:
+        output.follow(reactor)
+    if own:
+        return output
+    globalLogPublisher.addObserver(output)
+    return None
 
 
 def _hosts_own(host: Mapping[str, Any] | None, config: LogConfig) -> bool:

@@ -96,11 +96,10 @@ def program(
             options.parent,
             event_format(logging),
             service.ledger.log_lines_lost,
+            reactor,
         )
     except OSError as error:
         exit_with_error(f"cannot open the log file {error.filename}: {error.strerror}")
-    if output is not None:
-        output.follow(reactor)
     log.info("{name} of konnect {version}", name=service.name, version=konnect.__version__)
     if logging.format != "text" and output is None and not logging.to_files:
         log.warn("--log-format has no effect: twistd's own options say where its lines go")

@@ -170,10 +170,14 @@ class FrameSplitter:
             self._data_left -= position
             ended = self._data_ends and not self._data_left
             sink.data(self._data_stream, view[:position], 0, ended)
+            if self._data_left:
+                return
         elif self._left:
             position = min(self._left, end)
             self._left -= position
             sink.for_h2(view[:position])
+            if self._left:
+                return
 
         live = self._live
         while end - position >= HEAD_SIZE:

@@ -16,7 +16,8 @@ from konnect.wire import data_packet
 from konnect.wire.events import ConnectionEnded
 from konnect.wire.framing import prefix
 from konnect.wire.status import ErrorCode
-from tests.wire.pump import of_kind, only
+from tests.wire.pump import data, of_kind, only
+from tests.wire.test_gathering import Connection, frames
 from tests.wire.test_inlet import framed
 from tests.wire.test_packet_frames import FRAMES, Listening, frame
 
@@ -103,6 +104,21 @@ class UsualReadTests(SynchronousTestCase):
         there.peer.send(PACKET)
         broken = only(there.peer.events, ConnectionEnded)
         self.assertEqual([event.code for event in broken], [ErrorCode.PROTOCOL_ERROR])
+
+    def test_within_a_frame(self) -> None:
+        """What looks like packets of the usual stream within another frame is none, however many
+        reads that frame takes."""
+        inner = frames(framed(data_packet.build(7, b"forged")))
+        whole = bytes(data(3, framed(data_packet.build(9, b"x" * 50 + inner))).serialize())
+        unknown = b"\0\0\x64\xfa\0\0\0\0\0" + b"x" * (100 - len(inner)) + inner
+        for other in (whole, unknown):
+            there = Connection(1, 3)
+            usual = frames(framed(data_packet.build(7, b"usual")))
+            start = len(other) - len(inner)
+            for read in (usual, other[: start - 20], other[start - 20 : start], inner, usual):
+                there.peer.send(read)
+            self.assertEqual(there.sinks[1].payload, {7: b"usualusual"})
+            self.assertEqual(there.peer.events, [])
 
     def test_let_go(self) -> None:
         """A stream that is over is usual no more, and nothing keeps it."""

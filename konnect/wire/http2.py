@@ -14,6 +14,8 @@ from typing import Any, Protocol
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.settings import SettingCodes, Settings
+from hpack import Decoder
+from hpack.struct import HeaderTuple
 
 from konnect.wire.collecting import Collecting
 
@@ -74,6 +76,15 @@ class Http2(Protocol):
     def ping(self, opaque_data: bytes) -> None: ...
 
 
+class _Fields(Decoder):
+    """Decodes header blocks, and leaves out Content-Length: h2 compares it with what it sees of the
+    body, which is nothing, and ends the connection. gRPC's messages have lengths of their own."""
+
+    def decode(self, data: bytes, raw: bool = False) -> list[HeaderTuple]:
+        """See Decoder."""
+        return [field for field in super().decode(data, raw) if field[0] != b"content-length"]
+
+
 class Http2Connection(H2Connection):
     """h2's connection, with less memory of the past."""
 
@@ -116,6 +127,7 @@ def new_connection(limits: Limits, *, client: bool) -> Http2Connection:
     if limits.max_streams:
         values[SettingCodes.MAX_CONCURRENT_STREAMS] = limits.max_streams
     http2.local_settings = Settings(client=client, initial_values=values)
+    http2.decoder = _Fields()
     # h2 has copied these two from its defaults already.
     http2.max_inbound_frame_size = limits.max_frame
     http2.decoder.max_header_list_size = limits.max_header_list

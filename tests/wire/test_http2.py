@@ -5,11 +5,18 @@ from __future__ import annotations
 from hyperframe.frame import SettingsFrame, WindowUpdateFrame
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.wire.events import ConnectionEnded
+from konnect.wire.events import (
+    ConnectionEnded,
+    HalfClosed,
+    MessageReceived,
+    StreamEnded,
+    StreamOpened,
+)
 from konnect.wire.frames import PREFACE
 from konnect.wire.framing import prefix
 from konnect.wire.grpc import GrpcConnection, Limits, Role
-from tests.wire.pump import RawPeer, data, of_kind, parse, payloads
+from konnect.wire.status import Status
+from tests.wire.pump import RawPeer, data, of_kind, only, parse, payloads
 
 
 class StartTests(SynchronousTestCase):
@@ -59,3 +66,27 @@ class StartTests(SynchronousTestCase):
         peer = RawPeer(Role.SERVER, Limits(max_header_list=1000))
         events = peer.send(peer.headers(1, (*peer.REQUEST, (b"x", b"y" * 1000))))
         self.assertIsInstance(events[-1], ConnectionEnded)
+
+
+class ContentLengthTests(SynchronousTestCase):
+    """The length of a body, which gRPC does not need, is nobody's concern, right or wrong."""
+
+    def test_request(self) -> None:
+        for length in (b"8", b"0", b"99", b"many"):
+            peer = RawPeer(Role.SERVER)
+            peer.send(peer.headers(1, (*RawPeer.REQUEST, (b"content-length", length))))
+            peer.send(data(1, prefix(3) + b"abc", "END_STREAM"), peer.headers(3))
+            kinds = [type(event) for event in peer.events]
+            self.assertEqual(kinds, [StreamOpened, MessageReceived, HalfClosed, StreamOpened])
+
+    def test_response(self) -> None:
+        """A server that is not gRPC's ends its stream, and no other."""
+        peer = RawPeer(Role.CLIENT)
+        for _ in range(2):
+            peer.wire.open_stream("/p", (), authority="a", scheme="http")
+        length = (b"content-length", b"4")
+        peer.send(peer.headers(1, (*RawPeer.RESPONSE, length)), data(1, b"page", "END_STREAM"))
+        peer.send(peer.headers(3, ((b":status", b"503"), length)), data(3, b"page", "END_STREAM"))
+        ended = [(event.stream_id, event.status) for event in only(peer.events, StreamEnded)]
+        self.assertEqual(ended, [(1, Status.INTERNAL), (3, Status.UNAVAILABLE)])
+        self.assertEqual(only(peer.events, ConnectionEnded), [])

@@ -100,7 +100,7 @@ def parse(payload: bytes) -> Packet:
     """
     try:
         packet = Packet.FromString(payload)
-    except DecodeError as error:
+    except (DecodeError, UnicodeDecodeError) as error:  # the latter by protobuf without C
         raise MalformedPacket(f"not a packet: {error}", "UNKNOWN") from None
     field = _FIELD_OF.get(packet.type)
     if field is not None and not packet.HasField(field):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+import konnect
 from konnect.pb import konnect_pb2
 from konnect.pb.konnect_pb2 import Packet
 from konnect.wire import packets
@@ -142,6 +148,27 @@ class ParseTests(SynchronousTestCase):
             with self.assertRaises(MalformedPacket) as caught:
                 packets.parse(raw)
             self.assertEqual(caught.exception.packet_type_name, "UNKNOWN")
+
+    def test_protobuf_without_c(self) -> None:
+        """Where protobuf has no wheel of C for the platform, it says otherwise what is no UTF-8."""
+        code = (
+            "from konnect.wire import packets\n"
+            "try: packets.parse(b'\\x12\\x03\\x0a\\x01\\xff')\n"
+            "except packets.MalformedPacket: print('malformed')"
+        )
+        environment = os.environ | {
+            "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python",
+            "PYTHONPATH": str(Path(konnect.__file__).parent.parent),
+        }
+        ran = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        self.assertEqual((ran.stdout, ran.stderr), ("malformed\n", ""))
 
     @given(st.binary(max_size=60))
     def test_any_bytes(self, raw: bytes) -> None:

@@ -125,7 +125,8 @@ def read(packet: bytes) -> tuple[int, bytes] | None:
 def read_varint(data: bytes | memoryview, position: int, stop: int) -> tuple[int, int]:
     """The value at `position` and the position behind it; IndexError if the data ends within.
 
-    One that is too long, or does not end before `stop`, is no value at all: -1.
+    One that is too long, or does not end before `stop`, is no value at all: 0, which no length or
+    id here may be.
     """
     byte = data[position]
     if byte > 0x7F and position + 1 < stop and data[position + 1] < 0x80:
@@ -135,7 +136,7 @@ def read_varint(data: bytes | memoryview, position: int, stop: int) -> tuple[int
     while byte > 0x7F:
         position += 1
         if position >= stop or shift > 56:
-            return -1, position
+            return 0, position
         byte = data[position]
         value |= (byte & 0x7F) << shift
         shift += 7

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -61,6 +61,17 @@ class DataPacketTests(SynchronousTestCase):
             parsed = Packet.FromString(packet)
             self.assertEqual(found, (parsed.data.connectID, parsed.data.data))
             self.assertEqual(parsed.type, DATA)
+
+    @given(st.binary(max_size=12), st.binary(max_size=12))
+    @example(b"\x03\x08\x01\x1a", b"\x80")
+    def test_what_is_behind(self, tail: bytes, behind: bytes) -> None:
+        """What follows a packet is never taken for a part of it."""
+        packet = b"\x08\x04\x22" + tail
+        try:
+            found = data_packet.read_head(packet + behind, 0, len(packet))
+        except IndexError:
+            found = None
+        self.assertEqual(found and (found[0], packet[found[1] :]), data_packet.read(packet))
 
     def test_other_forms_are_left_to_protobuf(self) -> None:
         """Truncated, empty, without id, with trailing fields or another order: not read here."""

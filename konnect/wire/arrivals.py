@@ -235,6 +235,9 @@ class Arrivals:
             stream.windows.widen(increment)
         except WindowOverflow:
             # One stream's fault ends that stream (RFC 9113 section 6.9.1).
+            self.let_go()
+            if self._live.get(stream_id) is not stream:
+                return
             streams.reset(stream, ErrorCode.FLOW_CONTROL_ERROR)
             if not stream.told and (streams.client or stream.ending is None):
                 text = "the peer widened the window of the stream beyond its limit"

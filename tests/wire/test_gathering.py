@@ -145,6 +145,7 @@ class GatheringTests(SynchronousTestCase):
             (data(1, b"", "END_STREAM").serialize(), HalfClosed),
             (b"\0\0\4\3\0\0\0\0\1\0\0\0\x08", StreamEnded),
             (b"\0\0\4\1\4\0\0\0\1" + b"\xff" * 4, ConnectionEnded),
+            (b"\0\0\4\x08\0\0\0\0\1\x7f\xff\xff\xff", StreamEnded),
             (data(1, framed(b"")[:1].replace(b"\0", b"\1") * 9).serialize(), StreamEnded),
         ):
             there = Connection()

@@ -5,9 +5,10 @@
     python bench/fuzz_frames.py -max_total_time=600 corpus/
     python bench/fuzz_frames.py crash-0123abc             once, with what it has found
 
-It feeds clients' bytes to a server's connection: whole, in pieces, and with the memory of openings;
-the three have to tell the same. What h2 alone says is compared by `tests.wire.test_beside_h2`. The
-first corpus is what those tests send. Further words are libFuzzer's.
+It feeds a peer's bytes to a connection: whole, in pieces, and with the memory of openings; all have
+to tell the same. The streams are cut through (`tests.wire.cut_through`), in either role, or a
+server's are told by events alone; what h2 says of those is compared by `tests.wire.test_beside_h2`.
+The first corpus is what these tests send. Further words are libFuzzer's.
 """
 
 from __future__ import annotations
@@ -26,20 +27,45 @@ except ImportError:
 
 with atheris.instrument_imports(include=["konnect.wire", "h2", "hpack", "hyperframe"]):
     from konnect.wire.frames import PREFACE
-    from konnect.wire.grpc import Limits, OpeningMemo
+    from konnect.wire.grpc import Limits, OpeningMemo, Role
+    from tests.wire.cut_through import LAST, LIMITS, outcome, reads
+    from tests.wire.packet_scripts import PacketScript
     from tests.wire.plain_http2 import ours
     from tests.wire.scripts import Script, as_bytes
 
 SEEDS = 200
 MEMO = OpeningMemo(Limits())
+PACKETS_MEMO = OpeningMemo(LIMITS)
+
+EVENTS, CLIENT, SERVER = range(3)
+"""What is fuzzed: the first byte says which, the second how the rest is cut."""
 
 
 def one(data: bytes) -> None:
-    """The first byte says how the rest is cut."""
-    if not data:
+    """One conversation."""
+    if not 2 < len(data) < LAST:
         return
-    step = data[0] + 1
-    whole = PREFACE + data[1:]
+    kind, step, rest = data[0] % 3, data[1] + 1, data[2:]
+    if kind == EVENTS:
+        by_events(PREFACE + rest, step)
+    elif kind == CLIENT:
+        cut_through(rest, step, Role.CLIENT)
+    else:
+        cut_through(PREFACE + rest, step, Role.SERVER)
+
+
+def cut_through(whole: bytes, step: int, role: Role) -> None:
+    """Streams with inlets, and some without."""
+    first, *others = reads(whole, step)
+    found = outcome(role, first)
+    for number, pieces in enumerate(others):
+        memo = PACKETS_MEMO if number % 2 and role is Role.SERVER else None
+        if outcome(role, pieces, memo) != found:
+            raise AssertionError("what streams are told depends on how reads are cut")
+
+
+def by_events(whole: bytes, step: int) -> None:
+    """A server's streams without inlets."""
     found = ours([whole])
     pieces = [whole[n : n + step] for n in range(0, len(whole), step)]
     if ours(pieces) != found or ours(pieces, MEMO) != found:
@@ -52,7 +78,12 @@ def seeds(folder: Path) -> None:
         script = Script(seed)
         for name, whole in (("valid", as_bytes(script.frames)), ("wrong", script.hostile())):
             rest = whole.removeprefix(PREFACE)
-            (folder / f"{name}-{seed}").write_bytes(bytes((seed % 8,)) + rest)
+            (folder / f"{name}-{seed}").write_bytes(bytes((EVENTS, seed % 8)) + rest)
+        for kind, role in ((CLIENT, Role.CLIENT), (SERVER, Role.SERVER)):
+            packets = PacketScript(seed, role)
+            for name, whole in (("packets", packets.whole()), ("damaged", packets.damaged())):
+                rest = bytes((kind, seed)) + whole.removeprefix(PREFACE)
+                (folder / f"{name}-{role.value}-{seed}").write_bytes(rest)
 
 
 def main() -> None:

@@ -247,5 +247,6 @@ class Arrivals:
 
     def goaway(self, body: memoryview) -> None:
         """See `FrameSink`. Raises `ProtocolViolation`."""
+        self.overhead.add(frames.GOAWAY)
         self.let_go()
         self._reactions.goaway(body, self.events)

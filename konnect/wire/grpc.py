@@ -75,7 +75,10 @@ class GrpcConnection(StreamCalls):
         state: Http2 = remembered or http2.new_connection(limits, client=client)
         super().__init__(role, state, Streams(state, limits, client=client))
         self._splitter = FrameSplitter(
-            preface=not client, max_frame=limits.max_frame, live=self.streams.table.get
+            preface=not client,
+            max_frame=limits.max_frame,
+            max_block=limits.max_header_list,
+            live=self.streams.table.get,
         )
         self._arrivals = Arrivals(self.streams, Reactions(self.streams))
         self._arrivals.deliver = deliver

@@ -14,6 +14,9 @@ HEADERS frame and its last CONTINUATION included: h2 knows which error that is. 
 WINDOW_UPDATE the reserved bit is taken, which RFC 9113 section 6.9 wants ignored.) Frames that are
 too long are refused by their head, before a byte of their body is kept. What frames mean is not
 known here.
+
+h2 keeps a header block until its last frame has come, and only then compares it with the limit: how
+long it may be encoded is looked at here. (Encoded, it is shorter than decoded.)
 """
 
 from __future__ import annotations
@@ -91,12 +94,14 @@ class FrameSplitter:
     """Cuts one direction of a connection into frames, given its bytes in any pieces."""
 
     __slots__ = (
+        "_block",
         "_data_ends",
         "_data_left",
         "_data_stream",
         "_in_headers",
         "_left",
         "_live",
+        "_max_block",
         "_max_frame",
         "_preface",
         "_rest",
@@ -109,17 +114,22 @@ class FrameSplitter:
         *,
         preface: bool,
         max_frame: int,
+        max_block: int = 65536,
         live: Callable[[int], Receiver | None] = _NO_STREAMS.get,
     ) -> None:
         """`preface`: whether the peer is a client, whose first bytes are `PREFACE`.
 
-        `max_frame`: in bytes. `live`: the live stream with this id.
+        `max_frame`: in bytes. `max_block`: of a header block, in all of its frames. `live`: the
+        live stream with this id.
         """
         self._preface = preface
         self._max_frame = max_frame
+        self._max_block = max_block
         self._live = live
         self._settings_seen = False
         self._in_headers = False
+        # Bytes of the header block so far.
+        self._block = 0
         # Bytes still to come of a frame for h2 whose beginning has been given out already.
         self._left = 0
         # The same for a DATA frame, and what its head said.
@@ -239,6 +249,10 @@ class FrameSplitter:
                 position = stop
                 continue
             if kind in (HEADERS, PUSH_PROMISE, CONTINUATION):
+                self._block = self._block + length if self._in_headers else length
+                if self._block > self._max_block:
+                    text = f"a header block of more than {self._max_block} bytes"
+                    raise ProtocolViolation(ErrorCode.ENHANCE_YOUR_CALM, text)
                 self._in_headers = not flags & END_HEADERS
             if stop > end:
                 self._left = stop - end

@@ -125,6 +125,20 @@ class ViolationTests(SynchronousTestCase):
         events = peer.send(head, *[ContinuationFrame(1, data=b"") for _ in range(100)])
         self.check(peer.wire, events, ErrorCode.PROTOCOL_ERROR)
 
+    def test_too_long_a_header_block(self) -> None:
+        """One that is longer than its limit before it is decoded, by the heads of its frames."""
+        limits = Limits(max_frame=2**18, max_header_list=10_000)
+        whole = HeadersFrame(1, data=bytes(10_001), flags=["END_HEADERS"]).serialize()
+        first = HeadersFrame(1, data=bytes(9_999)).serialize()
+        more = ContinuationFrame(1, data=bytes(2)).serialize()
+        for sent in (whole[:9], first + more[:9]):
+            peer = RawPeer(Role.SERVER, limits)
+            self.check(peer.wire, peer.send(sent), ErrorCode.ENHANCE_YOUR_CALM)
+        peer = RawPeer(Role.SERVER, limits)
+        for stream_id in (1, 3):  # each counts from its beginning
+            block = peer.headers(stream_id, (*peer.REQUEST, (b"x", b"y" * 8_000)))
+            self.assertIsInstance(peer.send(block)[0], StreamOpened)
+
     def test_broken_header_compression(self) -> None:
         """Bytes that are no HPACK."""
         self.violate(
@@ -187,6 +201,22 @@ class ViolationTests(SynchronousTestCase):
         peer.wire.open_stream(PATH, (), authority="a", scheme="http")
         frame = PushPromiseFrame(1, promised_stream_id=2, data=b"", flags=["END_HEADERS"])
         self.check(peer.wire, peer.send(frame), ErrorCode.PROTOCOL_ERROR)
+
+    def test_what_floods_are_made_of(self) -> None:
+        """Frames without payload are counted, whatever takes them."""
+        peer = RawPeer(Role.SERVER)
+        peer.send(peer.headers(1))
+        for frame in (
+            PingFrame(0, opaque_data=b"12345678"),
+            SettingsFrame(0),
+            WindowUpdateFrame(1, window_increment=1),
+            data(1, b""),
+            GoAwayFrame(0, last_stream_id=0),
+            RstStreamFrame(1, error_code=8),
+        ):
+            before = peer.wire.overhead.count
+            peer.send(frame)
+            self.assertEqual(peer.wire.overhead.count, before + 1, frame)
 
     def test_what_came_before_counts(self) -> None:
         """Events of frames before the bad one are told, though both came in one piece."""

@@ -30,8 +30,9 @@ class ClientConnection(GrpcProtocol):
 
     @property
     def takes_streams(self) -> bool:
-        """Whether it is for new dials: neither side has begun to end it."""
-        return not self.going_away and self._closing is None
+        """Whether it is for new dials: neither side has begun to end it, and it has stream ids
+        left."""
+        return not self.going_away and self._closing is None and not self._wire.used_up
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost_text = explain(reason, self.transport)

@@ -1,8 +1,9 @@
 """One HTTP/2 connection to a proxy for many tunnels, each on a stream of its own.
 
 The connection is opened by the first dial, kept while it lives, and opened anew by the dial after
-its loss. A connection whose proxy is going away (GOAWAY) takes no further dials and ends with its
-last tunnel. There is no health check and no balancing over several proxies.
+its loss. A connection whose proxy is going away (GOAWAY), or whose stream ids are used up, takes no
+further dials and ends with its last tunnel. There is no health check and no balancing over several
+proxies.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from twisted.python.failure import Failure
 from konnect.client.connections import ClientConnection, OwnConnections
 from konnect.client.errors import TunnelClosed
 from konnect.net.grpc import GrpcProtocol
+
+_NO_MORE = "it takes no more streams"
 
 
 class SharedConnection(OwnConnections):
@@ -40,7 +43,7 @@ class SharedConnection(OwnConnections):
             self._users[current] += 1
             return succeed(current)
         if current is not None and not self._users[current]:
-            current.close("the proxy is going away")
+            current.close(_NO_MORE)
         waiter: Deferred[ClientConnection] = Deferred(self._give_up)
         self._waiters.append(waiter)
         if self._attempt is None:
@@ -53,8 +56,8 @@ class SharedConnection(OwnConnections):
         users = self._users.get(connection, 0) - 1
         if users >= 0:
             self._users[connection] = users
-        if users == 0 and connection.going_away:
-            connection.close("the proxy is going away")
+        if users == 0 and not connection.takes_streams:
+            connection.close(_NO_MORE)
 
     def _give_up(self, waiter: Deferred[ClientConnection]) -> None:
         if waiter not in self._waiters:

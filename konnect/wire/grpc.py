@@ -191,6 +191,15 @@ class GrpcConnection(StreamCalls):
         self.streams.add(stream_id)
         return stream_id
 
+    @property
+    def used_up(self) -> bool:
+        """Client: whether every stream id has been used, which ends with no other sign."""
+        try:
+            self._http2.get_next_available_stream_id()
+        except NoAvailableStreamIDError:
+            return True
+        return False
+
     def cut_through(self, stream_id: int, inlet: PacketInlet) -> None:
         """
         From now on give the stream's messages to `inlet`, during `receive` and not as events.

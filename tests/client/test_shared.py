@@ -174,6 +174,25 @@ class SharedTests(GrpcCase):
         self.assertEqual(second.lost, [])
         self.finish()
 
+    def test_stream_ids_run_out(self) -> None:
+        """When a connection's ids are used up, new dials go elsewhere, and it ends with its last
+        tunnel."""
+        first = self.open()
+        old = self.proxy
+        http2: Any = self.dialer._connections._current._wire._http2  # type: ignore[attr-defined]
+        http2.highest_outbound_stream_id = 2**31 - 3
+        last = self.open(stream=2**31 - 1)
+        self.assertEqual(len(self.endpoint.peers), 1)
+        second = self.open()
+        self.assertEqual(len(self.endpoint.peers), 2)
+        for recorder in (last, first):
+            self.assertFalse(old.lost)
+            recorder.tunnel.abortConnection()
+            self.endpoint.flush()
+        self.assertTrue(old.lost)
+        self.assertEqual(second.lost, [])
+        self.finish()
+
     def test_going_away_without_tunnels(self) -> None:
         """An idle connection that goes away is let go by the dial that replaces it."""
         first = self.open()

@@ -33,7 +33,7 @@ class Overhead:
         """Frames so far, of all kinds."""
         self.wasted = 0
         """Requests that came to nothing by the peer's doing: it took them back before they were
-        answered, or broke their streams."""
+        answered, broke their streams, or had as many as it may."""
         self.kinds: dict[int, int] = {}
         """How many of each type since the last `take_commonest`."""
 

@@ -97,7 +97,11 @@ class Reactions:
         streams = self._streams
         stream_id = read.stream_id
         request = read.outcome
+        most = streams.limits.max_streams
         if stream_id > streams.refused_above:
+            streams.http2.reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
+        elif 0 < most <= len(self._live):
+            self.overhead.wasted += 1
             streams.http2.reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
         elif request is None:
             streams.http2.reset_stream(stream_id, ErrorCode.PROTOCOL_ERROR)

@@ -189,13 +189,20 @@ class FloodTests(FunctionalTestCase):
         await self.nothing_left()
 
     async def test_streams(self) -> None:
-        """A client that opens more streams than it may loses its connection."""
-        await self.pair(max_streams="5")
+        """A client that opens more streams than it may is refused those, and loses its connection
+        when it goes on."""
+        await self.pair(max_streams="5", reset_rate="20")
         for way in (GRPC_UNIX, GRPC_TLS):
             hostile = await self._hostile(way, BEGINNING, *[request(i) for i in range(1, 15, 2)])
+            for refused in (11, 13):
+                answer = RstStreamFrame(refused, error_code=7).serialize()
+                await until(lambda: answer in hostile.head, "a refusal")  # noqa: B023
+            self.assertFalse(hostile.over)
+            more = [request(i).serialize() for i in range(15, 115, 2)]
+            hostile.transport.write(b"".join(more))
             await until(lambda: hostile.over, "the end")  # noqa: B023
             _drop(hostile)
-        self.assertEqual(self._cut(), {"protocol": 2})
+        self.assertEqual(self._cut(), {"rapid_reset": 2})
         await self.pass_a_tunnel()
         await self.nothing_left()
 

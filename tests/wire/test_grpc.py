@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, RstStreamFrame
+from hyperframe.frame import (
+    DataFrame,
+    GoAwayFrame,
+    HeadersFrame,
+    RstStreamFrame,
+    SettingsFrame,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -20,9 +26,9 @@ from konnect.wire.events import (
     StreamOpened,
 )
 from konnect.wire.framing import prefix
-from konnect.wire.grpc import Limits, Role, StreamRefused
-from konnect.wire.status import OK, Status
-from tests.wire.pump import PATH, Pair, RawPeer, data, of_kind, only, payloads
+from konnect.wire.grpc import GrpcConnection, Limits, Role, StreamRefused
+from konnect.wire.status import OK, ErrorCode, Status
+from tests.wire.pump import PATH, Pair, RawPeer, data, of_kind, only, parse, payloads
 
 
 class ConversationTests(SynchronousTestCase):
@@ -237,6 +243,25 @@ class OpeningTests(SynchronousTestCase):
             self.open(peer)
         peer.wire.reset_stream(first)
         self.assertEqual(self.open(peer), 5)
+
+    def test_our_limit(self) -> None:
+        """A stream above our MAX_CONCURRENT_STREAMS is refused, alone; one that ends makes room."""
+        limits = Limits(max_streams=2)
+        wire = GrpcConnection(Role.SERVER, limits)
+        wire.start()
+        (announced,) = of_kind(parse(wire.output()), SettingsFrame)
+        self.assertEqual(announced.settings[SettingsFrame.MAX_CONCURRENT_STREAMS], 2)
+        peer = RawPeer(Role.SERVER, limits)
+        peer.send(*(peer.headers(stream_id) for stream_id in (1, 3, 5)))
+        (refused,) = of_kind(peer.read(), RstStreamFrame)
+        self.assertEqual((refused.stream_id, refused.error_code), (5, ErrorCode.REFUSED_STREAM))
+        self.assertEqual(peer.wire.overhead.wasted, 1)
+        peer.send(data(5, prefix(1) + b"x"), SettingsFrame(0, flags=["ACK"]))
+        peer.wire.reset_stream(1)
+        peer.send(peer.headers(7))
+        opened = [event.stream_id for event in only(peer.events, StreamOpened)]
+        self.assertEqual(opened, [1, 3, 7])
+        self.assertFalse(peer.wire.closed)
 
     def test_stream_ids_run_out(self) -> None:
         """The last stream id is used, and after it none."""

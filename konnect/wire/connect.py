@@ -130,7 +130,7 @@ def _read(buffer: HeadBuffer) -> ConnectRequest | Refused | None:
     if foreign is not None:
         return _refuse(HTTPStatus.BAD_REQUEST, foreign)
     line = buffer.first_line()
-    if line is not None:
+    if line is not None and not buffer.judged:
         # Judged before the rest is there: who speaks nonsense need not be waited for.
         method, target, version = _request_line(line)
         if method == b"PRI" and version == b"HTTP/2.0":
@@ -140,9 +140,11 @@ def _read(buffer: HeadBuffer) -> ConnectRequest | Refused | None:
             )
         if not version.startswith(b"HTTP/1."):
             return _refuse(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "unsupported protocol version")
+        buffer.judged = True
     taken = buffer.take()
     if taken is None or line is None:
         return None
+    method, target, version = _request_line(line)
     headers, rest = taken
     return _request(method, target, version, headers, rest)
 

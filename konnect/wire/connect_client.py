@@ -21,6 +21,9 @@ from konnect.wire.http_head import (
 MAX_BODY = 65536
 """Bytes kept of a refusal's body."""
 
+MAX_INTERIM = 100
+"""Most interim answers before the final one."""
+
 _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] +([1-9][0-9]{2})(?: +([^\x00-\x08\x0a-\x1f\x7f]*))?")
 _UNFIT = re.compile(r"[\x00-\x20\x7f/?#@]")
 
@@ -84,6 +87,7 @@ class ResponseReader:
     def __init__(self) -> None:
         self._buffer = HeadBuffer()
         self._received = 0
+        self._interim = 0
 
     def receive(self, data: bytes) -> ConnectResponse | None:
         """
@@ -100,6 +104,9 @@ class ResponseReader:
                 raise BadResponse(f"the proxy's answer is no HTTP: {error}") from None
             if response is None or response.status >= 200:
                 return response
+            self._interim += 1
+            if self._interim > MAX_INTERIM:
+                raise BadResponse("the proxy sent interim answers without end")
             self._buffer = HeadBuffer()
             data = response.rest
 
@@ -116,12 +123,15 @@ class ResponseReader:
         if not b"HTTP/1.".startswith(start[:7]):
             raise BadResponse(_foreign_answer(start))
         line = self._buffer.first_line()
-        match = _STATUS_LINE.fullmatch(line) if line is not None else None
-        if line is not None and match is None:
-            raise BadResponse("the proxy's answer is no HTTP: malformed status line")
+        if line is not None and not self._buffer.judged:
+            if not _STATUS_LINE.fullmatch(line):
+                raise BadResponse("the proxy's answer is no HTTP: malformed status line")
+            self._buffer.judged = True
         taken = self._buffer.take()
-        if taken is None or match is None:
+        if taken is None or line is None:
             return None
+        match = _STATUS_LINE.fullmatch(line)
+        assert match is not None
         headers, rest = taken
         reason = (match[2] or b"").decode("utf-8", "replace").strip()
         return ConnectResponse(int(match[1]), reason, headers, rest)

@@ -44,6 +44,9 @@ class HeadBuffer:
         self._buffer = bytearray()
         self._fresh = 0
         self._first_line: bytes | None = None
+        self.judged = False
+        """Whether the first line has been found good, for its reader: it may be as long as a head,
+        and pieces short."""
 
     def __len__(self) -> int:
         return len(self._buffer)

@@ -17,6 +17,7 @@ from konnect.wire.connect import (
 )
 from konnect.wire.connect_client import (
     MAX_BODY,
+    MAX_INTERIM,
     BadResponse,
     ConnectResponse,
     RefusalBody,
@@ -86,6 +87,13 @@ class ResponseTests(SynchronousTestCase):
         data = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nLink: y\r\n\r\n" + ESTABLISHED
         for size in (1, 7, 30, 1000):
             self.assertEqual(self.read(data, size).status, 200, size)
+
+    def test_interim_without_end(self) -> None:
+        interim = b"HTTP/1.1 100 Continue\r\n\r\n"
+        reader = ResponseReader()
+        reader.receive(interim * MAX_INTERIM)
+        with self.assertRaises(BadResponse):
+            reader.receive(interim)
 
     @settings(max_examples=100, deadline=None)
     @given(st.lists(st.integers(0, 400), max_size=6))

@@ -6,7 +6,7 @@ import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.wire import http_head
+from konnect.wire import connect, connect_client, http_head
 
 
 class Counting:
@@ -35,6 +35,30 @@ class LinearTests(SynchronousTestCase):
             buffer.append(piece)
             self.assertIs(buffer.take(), None)
         self.assertLessEqual(counting.looked_at, len(buffer) + 2 * len(pieces))
+
+    def test_the_first_line_is_judged_once(self) -> None:
+        """And read once more when the head is whole, however many pieces it comes in."""
+        for module, pattern, reader, line in (
+            (connect, "TOKEN", connect.HeadReader(), b"CONNECT a:1 HTTP/1.1"),
+            (connect_client, "_STATUS_LINE", connect_client.ResponseReader(), b"HTTP/1.1 200 OK"),
+        ):
+            real = getattr(module, pattern)
+            seen: list[bytes] = []
+
+            class Pattern:
+                match = real.match
+
+                def fullmatch(self, text: bytes) -> object:
+                    seen.append(text)  # noqa: B023
+                    return real.fullmatch(text)  # noqa: B023
+
+            self.patch(module, pattern, Pattern())
+            outcome = None
+            for byte in line + b"\r\n" + b"a: b\r\n" * 9 + b"\r\n":
+                assert outcome is None
+                outcome = reader.receive(bytes((byte,)))
+            self.assertIsNotNone(outcome)
+            self.assertEqual(len(seen), 2)
 
     def test_folds(self) -> None:
         """A thousand folds of one value are joined."""

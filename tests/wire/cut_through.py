@@ -69,7 +69,7 @@ class Account:
         if last[:2] == ("data", connect_id):
             self.told[-1] = ("data", connect_id, last[2] + bytes(piece))
         else:
-            self.told.append(("data", connect_id, bytes(piece)))
+            self.tell("data", connect_id, bytes(piece))
         return self._back(connect_id, cost)
 
     def joined(self, packets: int) -> None:
@@ -77,10 +77,15 @@ class Account:
         self.packets += packets
 
     def packet(self, payload: bytes, cost: int) -> int:
-        self.told.append(("packet", payload))
+        self.tell("packet", payload)
         if payload == ENDS:
             self.end()
         return self._back(len(payload), cost)
+
+    def tell(self, *what: Any) -> None:
+        """Note it; nothing may follow the end."""
+        assert not self.told or self.told[-1][0] is not StreamEnded, "told after its end"
+        self.told.append(what)
 
     def _back(self, number: int, cost: int) -> int:
         if number % 2:
@@ -153,16 +158,16 @@ class Listener:
                     self._listen(event.stream_id)
                 case MessageReceived():
                     account = self.accounts[event.stream_id]
-                    account.told.append(("message", event.payload))
+                    account.tell("message", event.payload)
                     account.kept += event.cost
                 case HalfClosed() | HeadersReceived():
-                    self.accounts[event.stream_id].told.append((type(event),))
+                    self.accounts[event.stream_id].tell(type(event))
                 case StreamEnded():
                     # That of the connection's end may quote as much as has come.
                     broke = event.message.startswith("the connection broke")
                     text = "" if broke else event.message
-                    end = (StreamEnded, event.status, text, event.reset)
-                    self.accounts[event.stream_id].told.append(end)
+                    account = self.accounts[event.stream_id]
+                    account.tell(StreamEnded, event.status, text, event.reset)
                 case Pinged() | Ponged():
                     self.rest.append((type(event),))
                 case GoingAway():

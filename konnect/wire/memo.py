@@ -12,13 +12,14 @@ Why: an h2 connection costs some 250 us and 16 KB to open, more than all the res
 (docs/performance.md).
 
 Bounds: `STEPS` steps for one listener, the least recently used forgotten first, each of at most
-`LONGEST` bytes. Beyond `DEPTH` steps a connection goes on with its own h2. What clients fill the
-memo with costs others time, never correctness: bytes that differ are other steps.
+`LONGEST` bytes, and as many runs (`konnect.wire.runs`), which keep the steps that they lead to.
+Beyond `DEPTH` steps a connection goes on with its own h2. What clients fill the memo with costs
+others time, never correctness: bytes that differ are other steps.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -89,6 +90,8 @@ class OpeningMemo:
         """Connections that began here."""
         self.made = 0
         """How many of them had a real connection of h2's made: they said something new."""
+        self.learned: deque[tuple[Runs, bytes]] = deque()
+        """The runs of all steps, the oldest first."""
         self._steps: OrderedDict[tuple[Step, Told], Step] = OrderedDict()
         real = self._begun()
         self.root = Step(None, b"", real.data_to_send(), (), real)

@@ -106,6 +106,7 @@ class RememberedHttp2:
             for size in runs.sizes:
                 run = runs.find(data[:size])
                 if run is not None and arrivals.fits(run):
+                    run.used = True
                     self._step = run.after
                     self._out += run.out
                     splitter.skip_opening()

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 KEPT = 8
 """Runs that are kept for a state, the last one learned first."""
 
+IN_ALL = 512
+"""Runs that are kept for all states of a memo: each leads to a state, in which others begin, so
+that they could grow like a tree. The oldest is forgotten first, unless it was of use since it was
+the oldest last."""
+
 LONGEST = 2048
 """Bytes of a run."""
 
@@ -36,7 +41,7 @@ _NO_STREAM = bytes(4)
 class Run:
     """Some frames, and what they do."""
 
-    __slots__ = ("after", "events", "kinds", "out", "widens")
+    __slots__ = ("after", "events", "kinds", "out", "used", "widens")
 
     def __init__(
         self,
@@ -53,6 +58,8 @@ class Run:
         """What h2 tells of it, in order."""
         self.widens = widens
         """By how many bytes the connection's window for sending becomes wider."""
+        self.used = False
+        """Whether it came again lately."""
         self.kinds = kinds
         """How many frames of each type `Overhead` counts for it."""
 
@@ -74,6 +81,14 @@ class Runs:
     def keep(self, data: bytes, run: Run) -> None:
         """Remember one."""
         self._known = dict([(data, run), *self._known.items()][:KEPT])
+        self._measure()
+
+    def forget(self, data: bytes) -> None:
+        """Remember it no more, if it is remembered."""
+        if self._known.pop(data, None) is not None:
+            self._measure()
+
+    def _measure(self) -> None:
         self.sizes = tuple(dict.fromkeys(map(len, self._known)))
 
 
@@ -113,6 +128,15 @@ def learn(memo: OpeningMemo, step: Step, data: bytes) -> None:
         if step.runs is None:
             step.runs = Runs()
         step.runs.keep(data[:position], run)
+        memo.learned.append((step.runs, data[:position]))
+        while len(memo.learned) > IN_ALL:
+            runs, first = oldest = memo.learned.popleft()
+            known = runs.find(first)
+            if known is not None and known.used:
+                known.used = False
+                memo.learned.append(oldest)
+            else:
+                runs.forget(first)
 
 
 def _frame(data: bytes, position: int) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from random import Random
 from unittest.mock import patch
 
@@ -113,6 +114,22 @@ class RunTests(MemoTestCase):
         assert begun is not None
         self.assertEqual(len(begun.sizes), 1)
         self.assertEqual(len(begun._known), runs.KEPT)
+        _, taken = self.third(HELLO + ASK)
+        self.assertEqual(taken, 1)
+
+    def test_bounds_of_all(self) -> None:
+        """Nor do clients that go ever new ways from the same beginnings."""
+        with patch.object(runs, "IN_ALL", 20):
+            for way in itertools.product(range(4), repeat=3):
+                told = (SettingsFrame(0, settings={0x100 + n: n}) for n in way)
+                self.both(HELLO, *map(bytes_of, told))
+        found, steps = 0, [self.memo.root]
+        while steps:
+            begun = steps.pop().runs
+            if begun is not None:
+                found += len(begun._known)
+                steps += [run.after for run in begun._known.values()]
+        self.assertLessEqual(found, 20)
         _, taken = self.third(HELLO + ASK)
         self.assertEqual(taken, 1)
 

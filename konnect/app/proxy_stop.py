@@ -126,11 +126,12 @@ class ProxyStop(Stopping):
         return sum(waiting[place] for place in places)
 
     async def _close(self) -> None:
-        if not self._idle():
+        tunnels, dials = self._ledger.live, self._ledger.pending_dials
+        if tunnels or dials:
             log.warn(
                 "{n} tunnels and {dials} dials are cut: {why}",
-                n=self._ledger.live,
-                dials=self._ledger.pending_dials,
+                n=tunnels,
+                dials=dials,
                 why="a second signal came"
                 if self._hurried
                 else f"the time to stop is over ({self._graceful:g} s)",

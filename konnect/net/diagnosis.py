@@ -136,6 +136,11 @@ def explain_hang_up(peer: str) -> str:
     return f"{_CLOSED} (peer {peer})"
 
 
+def without_peer(text: str, peer: str) -> str:
+    """What `explain` has told, for a line that names the peer already."""
+    return text.removesuffix(f" (peer {peer})")
+
+
 def peer_address(transport: object) -> str:
     """``host:port`` of the transport's peer, "unix socket", or "" when it is not known."""
     get_peer = getattr(transport, "getPeer", None)

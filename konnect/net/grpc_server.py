@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from konnect.log import make_logger
 from konnect.net.deadlines import Deadlines
+from konnect.net.diagnosis import without_peer
 from konnect.net.floods import DEFAULT, Count, Crowd, FloodLimits
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
@@ -206,4 +207,6 @@ class GrpcServerFactory(Factory):
     def _lost(self, protocol: GrpcProtocol, why: str) -> None:
         self.connections.discard(protocol)
         if protocol.unusual_end:
-            log.info("{name}: lost {peer}: {why}", name=self._name, peer=protocol.peer, why=why)
+            peer = protocol.peer
+            text = without_peer(why, peer)
+            log.info("{name}: lost {peer}: {why}", name=self._name, peer=peer, why=text)

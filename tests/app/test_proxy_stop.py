@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from konnect.app import proxy_stop
 from konnect.app.proxy_stop import FAREWELL, LIMIT, MOMENT, ProxyStop
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.link import AgentLink
@@ -15,6 +16,7 @@ from konnect.tunnel.backlog import Backlog
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.routing import Registry
 from konnect.tunnel.waiting import MESSAGES, STREAMS, TRANSPORTS
+from tests.fakes import FakeLog
 
 GRACEFUL = 60.0
 
@@ -57,6 +59,9 @@ class StopTests(SynchronousTestCase):
         self.client = Connection()
         registry: Registry[AgentLink] = Registry()
         ports: Any = Ports()
+        log = FakeLog()
+        self.lines = log.lines
+        self.patch(proxy_stop, "log", log)
         self.stop = ProxyStop(
             clock=self.clock,
             ledger=self.ledger,
@@ -112,6 +117,19 @@ class StopTests(SynchronousTestCase):
         self.pass_time(2 + FAREWELL)
         self.successResultOf(stopping)
         self.assertTrue(self.client.closed)
+
+    def test_what_is_cut(self) -> None:
+        """Tunnels that are cut are counted in a line; bytes alone, as of our own GOAWAY, are not
+        called tunnels."""
+        self.client.waiting[STREAMS] = 1
+        self.successResultOf(self.run_for(GRACEFUL + 2 * FAREWELL))
+        self.assertEqual(self.lines, [])
+        self.setUp()
+        self.ledger.opened = 2
+        self.successResultOf(self.run_for(GRACEFUL + 2 * FAREWELL))
+        self.assertEqual(
+            self.lines, ["2 tunnels and 0 dials are cut: the time to stop is over (60 s)"]
+        )
 
     def test_hurried(self) -> None:
         """After a second signal a connection has a moment to take what waits for it, and another

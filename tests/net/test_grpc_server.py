@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -182,6 +183,11 @@ class PrefaceTests(GrpcServerTestCase):
         socket.protocol.handshakeCompleted()
         self.assertEqual(socket.take(), ["abort"])
         self.assertEqual(self.reasons(), ["the peer did not agree on HTTP/2 by ALPN (h2)"])
+
+    def test_lost(self) -> None:
+        """A peer that breaks off before a word is named once in its line."""
+        self.connect().lose(ConnectionLost())
+        self.assertEqual(self.reasons(), ["connection lost"])
 
 
 class EagerTests(GrpcServerTestCase):

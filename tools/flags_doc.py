@@ -49,7 +49,8 @@ _HEAD = """\
 Both programs read their flags as upstream's do (pflag): `--name=value` or `--name value`; a switch
 is `--name`, `--name=true` or `--name=false`; durations are Go's, `500ms`, `30s`, `1h30m`. Of a flag
 that is given twice the last one counts, unless it may be repeated. `twistd` has flags of its own,
-which go before the program's name: `twistd -n --pidfile= konnect-proxy --agent-port=8091`.
+which go before the program's name: `twistd -n --pidfile= konnect-proxy --agent-port=8091`. What
+may stand in endpoint strings is in [operations](operations.md#endpoint-strings).
 
 A star marks the flags that are konnect's own. All others have upstream's names, and upstream's
 defaults but for `--backend-dial-timeout` ([why](decisions/0006-dial-timeout.md)).

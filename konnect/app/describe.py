@@ -1,8 +1,9 @@
 """
 A config as Twisted endpoint strings: the one place that says what upstream's flags mean.
 
-Pure functions: nothing is opened, read or looked up. Strings given on the command line come out
-as they went in, after those that upstream's flags ask for.
+Pure functions: nothing is opened, read or looked up. Strings given on the command line come after
+those that upstream's flags ask for, and as they went in; but where gRPC is spoken an `mtls:` one
+that names no ALPN protocol offers h2, without which no peer could ever be served.
 """
 
 from __future__ import annotations
@@ -41,10 +42,13 @@ class AgentEndpoints:
 
 def describe_proxy(config: ProxyConfig) -> ProxyEndpoints:
     """Where a proxy listens, and for whom."""
-    frontends = config.frontends
+    frontends = tuple(
+        (kind, _for_grpc(endpoint) if kind == "grpc" else endpoint)
+        for kind, endpoint in config.frontends
+    )
     if config.classic_frontend:
         frontends = (_frontend(config), *frontends)
-    agents = config.agent_endpoints
+    agents = tuple(map(_for_grpc, config.agent_endpoints))
     if config.classic_agents:
         listener = _endpoint(
             "mtls",
@@ -68,7 +72,7 @@ def describe_proxy(config: ProxyConfig) -> ProxyEndpoints:
 
 def describe_agent(config: AgentConfig) -> AgentEndpoints:
     """How an agent reaches proxies, and where it listens for operators."""
-    proxies = config.proxy_endpoints
+    proxies = tuple(map(_for_grpc, config.proxy_endpoints))
     if config.classic_proxy:
         offered = config.alpn_protos
         if "h2" not in offered:
@@ -110,6 +114,13 @@ def _frontend(config: ProxyConfig) -> tuple[str, str]:
         minimum=config.tls_minimum,
         ciphers=",".join(config.cipher_suites),
     )
+
+
+def _for_grpc(endpoint: str) -> str:
+    prefix, *fields = _fields(endpoint)
+    if prefix != ["mtls"] or any(field[0] == "alpn" for field in fields):
+        return endpoint
+    return f"{endpoint}:alpn=h2"
 
 
 def _plain(port: int, interface: str) -> str:

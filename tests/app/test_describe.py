@@ -137,7 +137,7 @@ class AgentTests(SynchronousTestCase):
 
     def test_proxies(self) -> None:
         """Upstream's flags give one way to the proxies, in front of those given as strings."""
-        given = ("unix:/run/agents.sock", "mtls:other:1:ca=x")
+        given = ("unix:/run/agents.sock", "mtls:other:1:ca=x:alpn=h2")
         for config, proxies in (
             (AGENT, ("mtls:127.0.0.1:8091:ca=ca.crt:alpn=h2",)),
             (
@@ -192,6 +192,32 @@ class AgentTests(SynchronousTestCase):
         ):
             self.assertEqual(address_text(endpoint), text)
             self.assertEqual(authority_of(endpoint), authority)
+
+
+class AlpnTests(SynchronousTestCase):
+    """Endpoint strings of the command line where gRPC is spoken."""
+
+    def test_h2_is_offered(self) -> None:
+        """An mtls: string without alpn= gets h2; one that has it, and others, stay as they are."""
+        files = "cert=x.crt:key=x.key:ca=alpn.crt"
+        for given, meant in (
+            (f"mtls:1:{files}", f"mtls:1:{files}:alpn=h2"),
+            (f"mtls:1:alpn=x,h2:{files}", f"mtls:1:alpn=x,h2:{files}"),
+            ("tcp:1", "tcp:1"),
+            ("unix:/mtls", "unix:/mtls"),
+        ):
+            proxy = describe_proxy(
+                replace(PROXY, frontends=(("grpc", given),), agent_endpoints=(given,))
+            )
+            self.assertIn(("grpc", meant), proxy.frontends)
+            self.assertIn(meant, proxy.agents)
+            agent = describe_agent(replace(AGENT, proxy_endpoints=(given,)))
+            self.assertIn(meant, agent.proxies)
+
+    def test_connect(self) -> None:
+        """HTTP/1.1 needs no ALPN: what a CONNECT frontend offers is left to the string."""
+        given = ("connect", "mtls:1:cert=x.crt:key=x.key")
+        self.assertIn(given, describe_proxy(replace(PROXY, frontends=(given,))).frontends)
 
 
 class UnixPathTests(SynchronousTestCase):

@@ -8,6 +8,7 @@ with one tunnel and 18,600 with sixteen, and an echo starved beside a bulk downl
 779, 5998, 36,000, and 1574 a second beside the download.
 
     loop          the epoll, its turns and the flush at each turn's end
+    channel       what it serves
     output        what is written: gathered, sent, queued; producers
     kind          what that asks of plain and TLS transports
     plain_output  how plain sockets send it

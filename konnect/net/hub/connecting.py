@@ -24,8 +24,8 @@ class Taker(Protocol):
         """The socket, which is the taker's from then on. Its descriptor may still be served by the
         hub: whoever serves it next takes it over."""
 
-    def failed(self, error: Exception) -> None:
-        """A Twisted ConnectError, or what was `wrong`."""
+    def failed(self, error: Any) -> None:
+        """A Twisted ConnectError, or what was `wrong`; anything else is a mistake of ours."""
 
 
 class Attempt:
@@ -76,15 +76,13 @@ class Attempt:
         except (OSError, OverflowError, ValueError) as error:
             self._later(ConnectError(getattr(error, "errno", None), str(error)))
             return
-        if code and code not in _UNDER_WAY:
+        if code in _UNDER_WAY:
+            hub.add(self, OUT)
+        elif code:
             self._later(getConnectError((code, os.strerror(code))))
             return
-        try:
-            hub.add(self, OUT if code else 0)
-        except OSError as error:  # the kernel has a limit of its own for what epoll watches
-            self._later(ConnectError(error.errno, error.strerror))
-            return
-        if not code:
+        else:
+            hub.add(self, 0)
             hub.flush_later(self)
         if timeout is not None:
             self._timeout_call = hub.reactor.callLater(timeout, self._timed_out)
@@ -134,9 +132,13 @@ class Attempt:
             self._succeed(sock, taker)
 
     def failed(self, error: BaseException) -> None:
-        """See `konnect.net.hub.loop.Channel`."""
-        self._settle()
-        self._close()
+        """See `konnect.net.hub.channel.Channel`."""
+        if isinstance(error, OSError):
+            error = ConnectError(error.errno, error.strerror)
+        if self._taker is None:
+            self._close()
+        else:
+            self._fail(error)
 
     def _timed_out(self) -> None:
         self._timeout_call = None
@@ -149,7 +151,7 @@ class Attempt:
             self._stop_timeout()
         taker.connected(sock)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         taker = self._taker
         assert taker is not None
         self._settle()

@@ -53,5 +53,5 @@ class Kind:
         raise NotImplementedError
 
     def handle(self, events: int) -> None:
-        """See `konnect.net.hub.loop.Channel`."""
+        """See `konnect.net.hub.channel.Channel`."""
         raise NotImplementedError

@@ -15,7 +15,7 @@ from __future__ import annotations
 import select
 import time
 import weakref
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet import main
 from twisted.internet.interfaces import IReadDescriptor
@@ -24,6 +24,7 @@ from zope.interface import implementer
 
 from konnect.log import make_logger
 from konnect.net.hub.busy_poll import BusyPoll
+from konnect.net.hub.channel import Channel, Unserved
 
 log = make_logger(__name__)
 
@@ -59,24 +60,6 @@ SCRATCH = RECORDS * RECORD - HEADS
 """Bytes of one read: with the heads of a DATA packet they make full TLS records. Into one reused
 buffer, 256 KiB gave 2103 MB/s through a plain relay and 64 KiB 1426 (measured); with a new buffer
 for each read the large one is the slower."""
-
-
-class Channel(Protocol):
-    """What the hub serves: an object with one file descriptor."""
-
-    fd: int
-    mask: int
-    """What it waits for. 0 takes the descriptor out of the epoll, which would otherwise report
-    a hang-up again and again."""
-
-    def handle(self, events: int) -> None:
-        """The descriptor is ready."""
-
-    def flush(self) -> None:
-        """The turn ends, and the channel had asked to be called then."""
-
-    def failed(self, error: BaseException) -> None:
-        """One of the two above raised (and that was logged): let go of everything."""
 
 
 @implementer(IReadDescriptor)
@@ -120,28 +103,18 @@ class Hub:
 
     # -- channels
 
-    def add(self, channel: Channel, mask: int) -> None:
-        """Begin to serve a channel, perhaps in the place of one that had its descriptor."""
-        epoll = self._epoll
-        if epoll is None:
-            epoll = self._epoll = select.epoll()
-            self.reactor.addReader(self)
+    def add(self, channel: Channel, mask: int) -> OSError | None:
+        """Begin to serve a channel, perhaps in the place of one that had its descriptor; see
+        `want`."""
         fd, channels = channel.fd, self._channels
         before = channels.get(fd)
         channels[fd] = channel
-        if before is not None:
+        if before is None:
+            self._fresh.add(fd)
+            channel.mask = 0
+        else:
             channel.mask = before.mask
-            self.want(channel, mask)
-            return
-        self._fresh.add(fd)
-        if mask:
-            try:
-                epoll.register(fd, mask)
-            except OSError:
-                channel.mask = 0
-                self.drop(channel)
-                raise
-        channel.mask = mask
+        return self.want(channel, mask)
 
     def adopt(self, channel: Channel) -> None:
         """`add`, if the descriptor is served at all, and then as it is."""
@@ -150,19 +123,34 @@ class Hub:
             channel.mask = before.mask
             self._channels[channel.fd] = channel
 
-    def want(self, channel: Channel, mask: int) -> None:
-        """Say what a channel waits for from now on: IN, OUT, both or 0."""
+    def want(self, channel: Channel, mask: int) -> OSError | None:
+        """
+        Say what a channel waits for from now on: IN, OUT, both or 0.
+
+        The kernel may have no room for that: fs.epoll.max_user_watches is reached, or there is no
+        descriptor left for the epoll itself. This tells why, and the channel will have `failed`
+        when the turn ends: whoever calls, perhaps for another one's channel, need not look.
+        """
         before = channel.mask
         if mask == before:
-            return
+            return None
         channel.mask = mask
         epoll: Any = self._epoll
-        if not before:
-            epoll.register(channel.fd, mask)
-        elif mask:
-            epoll.modify(channel.fd, mask)
-        else:
-            epoll.unregister(channel.fd)
+        try:
+            if before:
+                if mask:
+                    epoll.modify(channel.fd, mask)
+                else:
+                    epoll.unregister(channel.fd)
+            else:
+                if epoll is None:
+                    epoll = self._start()
+                epoll.register(channel.fd, mask)
+        except OSError as error:
+            channel.mask = before if mask else 0
+            self.flush_later(Unserved(channel, error))
+            return error
+        return None
 
     def drop(self, channel: Channel) -> None:
         """Forget a channel; call it before the descriptor is closed."""
@@ -183,6 +171,16 @@ class Hub:
             # Whoever empties the reactor, as trial does after each test, cancels it.
             if call is None or not call.active():
                 self._flush_call = self.reactor.callLater(0, self._flush_outside)
+
+    def _start(self) -> select.epoll:
+        epoll = self._epoll = select.epoll()
+        try:
+            self.reactor.addReader(self)
+        except BaseException:
+            self._epoll = None
+            epoll.close()
+            raise
+        return epoll
 
     def _stop(self) -> None:
         epoll = self._epoll

@@ -262,6 +262,6 @@ class Output(Kind):
         self._flush_later()
 
     def failed(self, error: BaseException) -> None:
-        """See `konnect.net.hub.loop.Channel`."""
+        """See `konnect.net.hub.channel.Channel`."""
         if self.connected:
             self._lose(Failure(error))

@@ -1,7 +1,8 @@
 """Listening on the hub: TCP and unix sockets, with or without TLS on what they accept.
 
-Connections are accepted in batches. When the process has no descriptor left, accepting pauses for a
-moment and one line says so; a stock listener would then accept and drop clients, or spin.
+Connections are accepted in batches. When the process has no descriptor left, or the kernel no room
+to watch another, accepting pauses for a moment and one line says so; a stock listener would then
+accept and drop clients, or spin.
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ class Port:
             raise self._cannot(error) from error
         self._sock, self._family, self.fd = sock, sock.family, sock.fileno()
         self.factory.doStart()
-        self._hub.add(self, IN)
+        unserved = self._hub.add(self, IN)
+        if unserved is not None:
+            self._close()
+            raise self._cannot(unserved) from unserved
 
     def stopListening(self) -> Deferred[None]:
         """Close the socket; what it accepted lives on."""
@@ -117,18 +121,21 @@ class Port:
             self._exhausted = False
             accepted.setblocking(False)
             try:
-                self._connected(accepted, peer)
-            except Exception as error:
+                unserved = self._connected(accepted, peer)
+            except BaseException as error:
                 accepted.close()
                 self._hub.complain(error)
+            else:
+                if unserved is not None:
+                    self._pause(unserved)
 
-    def _connected(self, accepted: Socket, peer: Any) -> None:
+    def _connected(self, accepted: Socket, peer: Any) -> OSError | None:
         address = (self._family, peer)
         known = address_of(*address)
         protocol = self.factory.buildProtocol(known)
         if protocol is None:
             accepted.close()
-            return
+            return None
         transport: StreamTransport
         if self._tls is None:
             transport = StreamTransport(self._hub, accepted, protocol, address, prompt=self._prompt)
@@ -137,9 +144,11 @@ class Port:
                 self._hub, accepted, protocol, address, self._tls, prompt=self._prompt
             )
         transport.peer_is(known)
-        transport.begin()
+        return transport.begin()
 
     def _pause(self, error: OSError) -> None:
+        if self._stopped is not None or self._resume_call is not None:
+            return
         if not self._exhausted:
             self._exhausted = True
             log.error(
@@ -162,8 +171,11 @@ class Port:
             stopped.callback(None)
 
     def failed(self, error: BaseException) -> None:
-        """See `konnect.net.hub.loop.Channel`."""
-        self._close()
+        """See `konnect.net.hub.channel.Channel`; a listener waits until there is room."""
+        if isinstance(error, OSError) and self._sock is not None:
+            self._pause(error)
+        else:
+            self._close()
 
     def _close(self) -> None:
         sock, self._sock = self._sock, None

@@ -67,19 +67,20 @@ class TlsTransport(TlsRecords):
         self._refusal: Failure | None = None  # why the handshake failed
         self._refusal_call: Any = None
 
-    def begin(self) -> None:
+    def begin(self) -> OSError | None:
         """See `StreamTransport`; then a client starts the handshake."""
-        super().begin()
+        unserved = super().begin()
         if self._calls_first and self.connected and self._end is None:
             try:
                 self._shake()
             except BaseException as error:
                 self._hub.contain(self, error)
+        return unserved
 
     # -- the handshake
 
     def handle(self, events: int) -> None:
-        """See `konnect.net.hub.loop.Channel`."""
+        """See `konnect.net.hub.channel.Channel`."""
         if self._established:
             super().handle(events)
         elif self._refusal is not None:

@@ -108,7 +108,7 @@ class TlsRecords(StreamTransport):
             self._flush_later()
 
     def flush(self) -> None:
-        """See `konnect.net.hub.loop.Channel`."""
+        """See `konnect.net.hub.channel.Channel`."""
         end = self._unfinished
         if end is not None and self._reading and self._end is None and self.connected:
             self._unfinished = None

@@ -72,15 +72,17 @@ class StreamTransport(PlainOutput):
         self.hung_up = False
         """Whether the event of the read side's end said that the peer is gone as a whole."""
 
-    def begin(self) -> None:
+    def begin(self) -> OSError | None:
         """Serve the socket, and tell the protocol of its transport. What that raises is logged and
-        ends the connection; then `connected` is false, or is about to be."""
+        ends the connection; then `connected` is false, or is about to be. So it is if the kernel
+        does not serve the socket: this tells why."""
         self.connected = self._open = True
-        self._hub.add(self, IN)
+        unserved = self._hub.add(self, IN)
         try:
             self.protocol.makeConnection(self)
         except BaseException as error:
             self._hub.contain(self, error)
+        return unserved
 
     def detach(self) -> tuple[Socket, tuple[int, Any]]:
         """
@@ -103,7 +105,7 @@ class StreamTransport(PlainOutput):
     # -- events
 
     def handle(self, events: int) -> None:
-        """See `konnect.net.hub.loop.Channel`."""
+        """See `konnect.net.hub.channel.Channel`."""
         if self._end is not None:
             return
         if events & IN:

@@ -10,7 +10,6 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, clientFromString
 from twisted.internet.error import (
     ConnectBindError,
-    ConnectError,
     ConnectingCancelledError,
     ConnectionDone,
     ConnectionRefusedError,
@@ -59,18 +58,6 @@ class AddressTests(TransportCase):
             await self.endpoint(free_port()).connect(factory)
         await until(lambda: factory.stopped, "the factory's end")
         self.assertEqual((factory.started, factory.stopped), (1, 1))
-
-    async def test_not_watched(self) -> None:
-        """A socket that the kernel does not watch is a failure that leaves nothing."""
-        listener = self.plain_listener()
-
-        def refuse(*_: Any) -> None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        self.patch(hub_of(self.reactor), "add", refuse)
-        with self.assertRaises(ConnectError) as caught:
-            await self.endpoint(listener.getsockname()[1]).connect(Keeping())
-        self.assertEqual(caught.exception.osError, errno.ENOSPC)
 
     async def test_cancel(self) -> None:
         """An attempt that is cancelled ends at once and leaves nothing."""

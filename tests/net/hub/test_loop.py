@@ -79,15 +79,6 @@ class HubTests(SynchronousTestCase):
         self.stubs.append(stub)
         return stub
 
-    def test_not_watched(self) -> None:
-        """What the kernel does not watch, as it does no file, is not kept."""
-        channel = Stub(self.hub, self.log, "a", mask=0)
-        channel.close()
-        with open(__file__, "rb") as file:
-            channel.fd = file.fileno()
-            self.assertRaises(PermissionError, self.hub.add, channel, IN)
-        self.assertEqual((self.reactor.readers, self.hub._channels), ([], {}))
-
     def test_begins_and_ends(self) -> None:
         """The hub is a reader of the reactor from its first channel to its last, and no longer."""
         self.assertEqual((self.reactor.readers, self.hub.fileno()), ([], -1))

@@ -123,7 +123,7 @@ class TcpPortTests(TransportCase):
         factory = Keeping()
         port = await self.listen(factory)
         told: list[str] = []
-        self.patch(port, "_pause", _counted(port._pause, told))
+        self.patch(port, "_pause", counted(port._pause, told))
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         self.call(port)
@@ -194,7 +194,9 @@ class UnixPortTests(TransportCase):
         await turns()
 
 
-def _counted(pause: Any, told: list[Any]) -> Any:
+def counted(pause: Any, told: list[Any]) -> Any:
+    """A port's `_pause` that notes for which errors it is called."""
+
     def counted(error: OSError) -> None:
         told.append(error.errno)
         pause(error)

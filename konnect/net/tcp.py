@@ -8,9 +8,12 @@ connections on the way (NAT, balancers) sees that they are alive. HTTP/2's keepa
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from typing import Any
 
+from twisted.internet.error import ConnectError, getConnectError
 from twisted.protocols.policies import ProtocolWrapper
 
 NOT_SENT = 128 * 1024
@@ -68,6 +71,40 @@ def give_up_after(transport: Any, seconds: float) -> None:
     sock = _tcp_socket(transport) if hasattr(transport, "setTcpNoDelay") else None
     if sock is not None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
+
+
+def _drawn_ports() -> range:
+    try:
+        with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+            lowest, highest = map(int, file.read().split())
+    except (OSError, ValueError):
+        return range(65536)
+    return range(lowest, highest + 1)
+
+
+DRAWN_PORTS = _drawn_ports()
+"""Where the kernel draws a port from for a socket that connects without one, of IPv4 or IPv6."""
+
+
+def meets_itself(sock: Any, port: int) -> bool:
+    """
+    Whether a TCP socket that has connected to `port` is connected to itself.
+
+    Where nobody listens the kernel may draw the very port that is asked for, and lets the socket
+    connect to itself: an echo, in the place of whoever is to listen there. For who connects, that
+    is a refusal.
+    """
+    try:
+        name = sock.getsockname()
+        return bool(name[1] == port and name == sock.getpeername())
+    except OSError:
+        return False  # gone again: whoever reads will see it
+
+
+def refusal() -> ConnectError:
+    """The error of a connection that nobody was there to take."""
+    error: ConnectError = getConnectError((errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)))
+    return error
 
 
 def _tcp_socket(transport: Any) -> Any:

@@ -15,6 +15,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
+from twisted.internet.tcp import Client
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest, TestCase
 
@@ -116,6 +117,20 @@ class SocketTests(TestCase):
         protocol: Any = await dialled(self.dialer, "tcp", address, Noted)
         protocol.transport.loseConnection()
         await protocol.lost
+
+    async def test_itself(self) -> None:
+        """A socket that the kernel connects to itself is refused, as on the hub."""
+        create = Client.createInternetSocket
+
+        def bound(client: Any) -> socket.socket:  # by chance, which is helped here
+            sock: socket.socket = create(client)
+            sock.bind(("127.0.0.1", number))
+            return sock
+
+        self.patch(Client, "createInternetSocket", bound)
+        number = self.closed_port()
+        failure = await self.failure(f"127.0.0.1:{number}")
+        self.assertEqual(failure.text, f"dial tcp 127.0.0.1:{number}: connect: connection refused")
 
     async def test_connect(self) -> None:
         """An address and a name are reached."""

@@ -11,7 +11,7 @@ from twisted.internet.error import ConnectBindError, ConnectError, TimeoutError,
 
 from konnect.net.hub.facts import Socket, resolved
 from konnect.net.hub.loop import BROKEN, OUT, Hub
-from konnect.net.tcp import be_watchful
+from konnect.net.tcp import DRAWN_PORTS, be_watchful, meets_itself, refusal
 
 _UNDER_WAY = (errno.EINPROGRESS, errno.EALREADY)
 _KIND = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
@@ -55,6 +55,7 @@ class Attempt:
         self._outcome: Exception | None = None
         self._timeout_call: Any = None
         self._sock: Socket | None = None
+        self._port = 0  # the one that is connected to, if our own may be the same
         self.fd = -1
         self.mask = 0
         if wrong is not None:
@@ -63,7 +64,8 @@ class Attempt:
         try:
             sock = self._sock = Socket(family, _KIND)
             if family != socket.AF_UNIX:
-                self._port = name[1]
+                if local is not None or name[1] in DRAWN_PORTS:
+                    self._port = name[1]
                 be_watchful(sock)
             if local is not None:
                 sock.bind(resolved(*local)[1])
@@ -110,11 +112,8 @@ class Attempt:
             if code:
                 self._fail(getConnectError((code, os.strerror(code))))
                 return
-        if sock.getsockname()[1] == self._port and _meets_itself(sock):
-            # Where nobody listens the kernel may draw the very port that is asked for, and lets
-            # the socket connect to itself: an echo, in the place of whoever is to listen there.
-            code = errno.ECONNREFUSED
-            self._fail(getConnectError((code, os.strerror(code))))
+        if self._port and meets_itself(sock, self._port):
+            self._fail(refusal())
             return
         self._taker = self._sock = None
         self._succeed(sock, taker)
@@ -174,10 +173,3 @@ class Attempt:
                 self._hub.drop(self)
             sock.close()
             self.fd = -1
-
-
-def _meets_itself(sock: Socket) -> bool:
-    try:
-        return bool(sock.getsockname() == sock.getpeername())
-    except OSError:
-        return False  # gone again: whoever reads will see it

@@ -158,9 +158,26 @@ class ShortWayTests(TransportCase):
                 return super().connect_ex(address)
 
         self.patch(connecting, "Socket", Drawn)
+        self.patch(connecting, "DRAWN_PORTS", range(65536))
         result = await self.result(free_port())
         self.assertIsInstance(result, ConnectionRefusedError)
         self.assertEqual(result.osError, errno.ECONNREFUSED)
+
+    async def test_not_itself(self) -> None:
+        """Where the kernel draws no port of its own from, nobody is asked for it."""
+        asked: list[str] = []
+
+        class Asked(socket.SocketType):
+            def getsockname(self) -> Any:
+                asked.append("name")
+                return super().getsockname()
+
+        self.patch(connecting, "Socket", Asked)
+        port = self.plain_listener().getsockname()[1]
+        for drawn, times in ((range(port, port + 1), 1), (range(port), 1), (range(65536), 2)):
+            self.patch(connecting, "DRAWN_PORTS", drawn)
+            self._protocols.append(await self.result(port))
+            self.assertEqual(len(asked), times)
 
     async def test_same_port(self) -> None:
         """A peer with the same port at another address is no such thing."""

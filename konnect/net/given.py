@@ -20,6 +20,7 @@ from twisted.internet.interfaces import (
     IProtocolFactory,
     IStreamServerEndpoint,
 )
+from twisted.protocols.haproxy import proxyEndpoint
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -28,6 +29,11 @@ from konnect.net.hub.reactor import HubReactor
 
 def server_endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
     """What the endpoint string says; raises what Twisted raises for a wrong one."""
+    prefix, _, behind = description.partition(":")
+    if prefix == "haproxy":
+        # As its parser does it, which would let Twisted take the socket that is behind it.
+        around: IStreamServerEndpoint = proxyEndpoint(server_endpoint(reactor, behind))
+        return around
     endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
     given = endpoint if isinstance(endpoint, AdoptedStreamServerEndpoint) else None
     if given is not None and given.addressFamily == socket.AF_UNIX:

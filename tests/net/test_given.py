@@ -86,6 +86,13 @@ class GivenUnixTests(TestCase):
             self.patch(os, name, None)
         await self.serve(GivenUnixServer(self.reactor, os.dup(self.theirs.fileno())))
 
+    async def test_behind_a_balancer(self) -> None:
+        """It is taken as it is also where a balancer says first for whom it connects."""
+        fds = ListenFDs([os.dup(self.theirs.fileno())], ["a"])
+        self.patch(_SystemdParser, "_sddaemon", fds)
+        await self.serve(server_endpoint(self.reactor, "haproxy:systemd:domain=UNIX:name=a"))
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o660)
+
     async def test_no_socket(self) -> None:
         """A descriptor that is none fails."""
         reading, writing = os.pipe()

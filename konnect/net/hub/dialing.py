@@ -49,7 +49,7 @@ class AddressAttempt(Attempt):
         try:
             protocol = self._make()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except Exception as error:
+        except BaseException as error:
             StreamTransport(self._hub, sock, None, self._peer).discard()
             taker.failed(error)
             return

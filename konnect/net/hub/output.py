@@ -159,7 +159,7 @@ class Output(Kind):
             self._producer = None
             self._streaming = self._paused = False
         self._attentive = self.disconnecting or self._finishing
-        if self.connected and self.disconnecting:
+        if self.connected and self._attentive:
             self._flush_later()
 
     def stopConsuming(self) -> None:

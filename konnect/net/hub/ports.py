@@ -72,6 +72,7 @@ class Port:
             sock.listen(self._backlog)
         except OSError as error:
             sock.close()
+            self._unbind()
             raise self._cannot(error) from error
         self._sock, self._family, self.fd = sock, sock.family, sock.fileno()
         self.factory.doStart()
@@ -87,9 +88,6 @@ class Port:
             done.callback(None)
             return done
         self._stopped = done
-        if self._resume_call is not None:
-            self._resume_call.cancel()
-            self._resume_call = None
         self._hub.want(self, 0)
         self._hub.flush_later(self)
         return done
@@ -181,6 +179,9 @@ class Port:
         sock, self._sock = self._sock, None
         if sock is None:
             return
+        if self._resume_call is not None:
+            self._resume_call.cancel()
+            self._resume_call = None
         self._hub.drop(self)
         sock.close()
         self.fd = -1
@@ -248,7 +249,9 @@ class UnixPort(Port):
     ) -> None:
         super().__init__(hub, factory, backlog, None, False)
         self._path = os.fsencode(path)
+        self._has_file = not self._path.startswith(b"\0")  # it may be a name without one
         self._mode = mode
+        lock = lock and self._has_file
         self._lock = FilesystemLock(self._path + b".lock") if lock else None
         self._inode = 0
 
@@ -261,8 +264,9 @@ class UnixPort(Port):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             sock.bind(self._path)
-            os.chmod(self._path, self._mode)
-            self._inode = os.stat(self._path).st_ino
+            if self._has_file:
+                os.chmod(self._path, self._mode)
+                self._inode = os.stat(self._path).st_ino
         except OSError as error:
             sock.close()
             if self._lock is not None:
@@ -278,6 +282,8 @@ class UnixPort(Port):
             pass  # binding will say what is wrong
 
     def _unbind(self) -> None:
+        if not self._has_file:
+            return
         try:
             # Not what somebody else has put there since.
             if os.stat(self._path).st_ino == self._inode:

@@ -105,11 +105,14 @@ class Connector:
         self._local = local
         self._attempt: Attempt | None = None
         self._transport: StreamTransport | None = None
+        self._started = False
         self.connect()
 
     def connect(self) -> None:
         """Begin, or begin again."""
-        self._factory.doStart()
+        if not self._started:  # not once more within the call that tells of the last one's end
+            self._started = True
+            self._factory.doStart()
         self._attempt = Attempt(
             self._hub,
             *self._address,
@@ -144,7 +147,7 @@ class Connector:
         hub = self._hub
         try:
             protocol = self._factory.buildProtocol(self.getDestination())
-        except Exception as error:
+        except BaseException as error:
             hub.complain(error)
             protocol = None
         transport = StreamTransport(hub, sock, protocol, self._address, on_lost=self._lost)
@@ -162,11 +165,14 @@ class Connector:
 
     def _over(self, error: Exception) -> None:
         self._factory.clientConnectionFailed(self, Failure(error))
-        if self._attempt is None:
-            self._factory.doStop()
+        self._idle()
 
     def _lost(self, reason: Failure) -> None:
         self._transport = None
         self._factory.clientConnectionLost(self, reason)
-        if self._attempt is None:
+        self._idle()
+
+    def _idle(self) -> None:
+        if self._attempt is None and self._started:
+            self._started = False
             self._factory.doStop()

@@ -90,9 +90,10 @@ class StreamTransport(PlainOutput):
 
         Raises ConnectionLost when there is nothing to give any more.
         """
-        sock, self._sock = self._sock, None
+        sock = self._sock
         if sock is None or self._end is not None:
             raise main.CONNECTION_LOST
+        self._sock = None
         self.connected, self._open, self.disconnected = False, False, True
         self.protocol = self._on_lost = None
         return sock, self._address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from konnect.net.hub.facts import SocketFacts
@@ -12,6 +13,9 @@ PIECES = 64
 
 SENDS = 16
 """Calls of sendmsg before others have their turn."""
+
+_FULL = (errno.EAGAIN, errno.ENOBUFS)
+"""The kernel takes no more for now; the second of a unix socket, for want of memory."""
 
 
 class PlainOutput(SocketFacts):
@@ -31,11 +35,11 @@ class PlainOutput(SocketFacts):
             return
         try:
             sent = self._sock.send(data)  # type: ignore[union-attr]
-        except BlockingIOError:
-            sent = 0
         except OSError as error:
-            self._over(self._why(error), last_read=True)
-            return
+            if error.errno not in _FULL:
+                self._over(self._why(error), last_read=True)
+                return
+            sent = 0
         if sent < len(data):
             self._keep(data, sent)
 
@@ -52,8 +56,10 @@ class PlainOutput(SocketFacts):
         if len(queue) == 1:
             try:
                 sent = sock.send(queue[0])
-            except BlockingIOError:
-                return False
+            except OSError as error:
+                if error.errno in _FULL:
+                    return False
+                raise
             if sent == self._queued:
                 queue.clear()
                 self._queued = 0
@@ -66,8 +72,10 @@ class PlainOutput(SocketFacts):
                 pieces = queue[:PIECES]
                 sent = sock.sendmsg(pieces)
                 full = sent < sum(map(len, pieces))
-            except BlockingIOError:
-                return False
+            except OSError as error:
+                if error.errno in _FULL:
+                    return False
+                raise
             self._queued -= sent
             if not self._queued:
                 queue.clear()

@@ -116,7 +116,6 @@ class Port:
                     self._pause(error)
                     return
                 continue  # a client that has left already
-            self._exhausted = False
             accepted.setblocking(False)
             try:
                 unserved = self._connected(accepted, peer)
@@ -126,6 +125,8 @@ class Port:
             else:
                 if unserved is not None:
                     self._pause(unserved)
+                else:
+                    self._exhausted = False
 
     def _connected(self, accepted: Socket, peer: Any) -> OSError | None:
         address = (self._family, peer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from typing import Any
@@ -47,6 +48,48 @@ class ConnectionTests(TransportCase):
         protocol.wire.unregisterProducer()
         self.assertEqual(await remote.end(), "end")
         self.assertEqual(protocol.calls, ["writeConnectionLost"])
+
+
+class NoMemory:
+    """A socket for which the kernel has no memory, the next few times."""
+
+    def __init__(self, sock: Any, times: int) -> None:
+        self._sock = sock
+        self.times = times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def _send(self, call: Any, data: Any) -> int:
+        if self.times:
+            self.times -= 1
+            raise OSError(errno.ENOBUFS, "No buffer space available")
+        sent: int = call(data)
+        return sent
+
+    def send(self, data: Any) -> int:
+        """Of one piece."""
+        return self._send(self._sock.send, data)
+
+    def sendmsg(self, data: Any) -> int:
+        """Of several."""
+        return self._send(self._sock.sendmsg, data)
+
+
+class MemoryTests(TransportCase):
+    """Of unix sockets, which may find no memory."""
+
+    unix = True
+
+    async def test_no_memory(self) -> None:
+        """What the kernel has no memory for is sent later, as by Twisted's."""
+        for write in ("write", "write_now", "writeSequence"):
+            protocol, remote = await self.accepted()
+            sock = protocol.wire._sock = NoMemory(protocol.wire._sock, 3)
+            getattr(protocol.wire, write)([b"a", b"b"] if write == "writeSequence" else b"ab")
+            self.assertEqual(await remote.hear(2), b"ab")
+            self.assertEqual((sock.times, protocol.lost), (0, False))
+            await self._ports.pop().stopListening()
 
 
 class Again(ClientFactory):

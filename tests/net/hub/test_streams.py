@@ -107,6 +107,8 @@ class Streams:
     async def test_write_while_resumed(self) -> None:
         """A producer may write inside resumeProducing, and is paused again there."""
         protocol, remote = await self.accepted()
+        # Or the kernel's window may have grown until it takes a whole write at once.
+        remote.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         producer = Counting()
         left = [MEGABYTES, MEGABYTES]
         producer.on_resume = lambda: left and protocol.wire.write(left.pop())

@@ -61,6 +61,8 @@ class Stack:
         self.proxy_health = port_base + 2
         self.agent_health = port_base + 3
         self.destination_port = port_base + 9
+        self.link_port = port_base + 1
+        """Where the agent looks for the proxy, which listens at the second port of the base."""
         self.client_certs = folder / "client"
         self._socket = folder / f"{way}.sock"
         self.via = {
@@ -154,7 +156,7 @@ class Stack:
         base = self._base
         return [
             "--proxy-server-host=127.0.0.1",
-            f"--proxy-server-port={base + 1}",
+            f"--proxy-server-port={self.link_port}",
             f"--health-server-port={base + 3}",
             f"--admin-server-port={base + 4}",
             f"--ca-cert={certs}/agent/issued/ca.crt",

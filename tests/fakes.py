@@ -72,6 +72,15 @@ class FakeStream(GrpcStream):
         self.ending: tuple[Status, str] | None = None
         self.was_reset = False
         self.brisk = False
+        self.trip = 0.0
+        self.measured = 0
+
+    @property
+    def round_trip(self) -> float:
+        return self.trip
+
+    def measure_trip(self) -> None:
+        self.measured += 1
 
     @property
     def over(self) -> bool:
@@ -112,7 +121,7 @@ class FakeStream(GrpcStream):
         return MAX_FRAME
 
     def follow_path(self, *, own: bool) -> None:
-        """The path is as short as can be."""
+        """The path is as long as `trip` says."""
 
     def set_pace(self, *, brisk: bool) -> None:
         self.brisk = brisk

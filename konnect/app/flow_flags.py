@@ -21,7 +21,8 @@ FLOW_FLAGS = (
         kinds.INT,
         _DEFAULT.features.credit,
         "Bytes of each tunnel and direction that the other konnect half may send before they are"
-        " read here; 0: no flow control for each tunnel, as upstream.",
+        " read here, at first; more over a long path for a tunnel that is read fast. 0: no flow"
+        " control for each tunnel, as upstream.",
     ),
     Flag(
         "half-close",

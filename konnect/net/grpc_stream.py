@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from twisted.internet.interfaces import ITransport
 
+from konnect.net.path import PathGauge
 from konnect.wire.inlet import PacketSink
 from konnect.wire.status import OK, Status
 
@@ -82,6 +83,19 @@ class GrpcStream:
         """Have no more on the way than the path needs: with a peer of our `own` by what is sent
         here, with others by the window that they have (`konnect.net.link_window`)."""
         self._protocol._follow_path(self, own)
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds of the shortest to a peer of our own; 0 while it is not known, and to others."""
+        path = self._protocol._path
+        return path.round_trip if isinstance(path, PathGauge) else 0.0
+
+    def measure_trip(self) -> None:
+        """Measure one more round trip, if none is being measured. Not more often than bytes come:
+        servers end connections with pings alone."""
+        path = self._protocol._path
+        if isinstance(path, PathGauge) and not path.measuring:
+            self._protocol.ask()
 
     def set_pace(self, *, brisk: bool) -> None:
         """Have less on the way while the pace is brisk, to a peer of our own."""

@@ -18,7 +18,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from konnect.net.path import LEAST, MOST, PATH_RATE, PathGauge
+from konnect.net.path import LEAST, MOST, PathGauge
+from konnect.tunnel.link_sizes import PATH_RATE
 from konnect.wire.stream_window import StreamWindow
 
 FIRST = 1024 * 1024

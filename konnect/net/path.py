@@ -11,8 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-PATH_RATE = 500_000_000
-"""Bytes a second that one link is to reach (a process does not do much more)."""
+from konnect.tunnel.link_sizes import PATH_RATE
 
 BRISK_RATE = PATH_RATE // 4
 """The same while the pace is brisk (`konnect.tunnel.pace`). With half of it, the 1 to 2 ms that a
@@ -49,6 +48,17 @@ class PathGauge:
         self._brisk = False
         self.allowed = MOST
         """Bytes."""
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds; 0 before it is measured."""
+        shortest = self._shortest
+        return 0.0 if shortest == math.inf else shortest
+
+    @property
+    def measuring(self) -> bool:
+        """Whether the answer to a ping is awaited."""
+        return self._sent is not None
 
     def pinged(self) -> None:
         """A ping of ours goes out; of two on their way, the first counts."""

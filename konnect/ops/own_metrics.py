@@ -43,6 +43,11 @@ def own_metrics(ledger: Ledger, links: LinkStates, waiting: WaitingBytes) -> Ite
         {(): ledger.buffered},
     )
     yield gauge(
+        "konnect_grown_window_bytes",
+        "Bytes by which windows of tunnels are larger than announced.",
+        {(): ledger.grown},
+    )
+    yield gauge(
         "konnect_waiting_bytes",
         "Bytes that wait in the process, by where.",
         one_label(waiting()),

@@ -51,6 +51,10 @@ class Ledger:
         self.crowd = UNBOUNDED
         """Above so many of them a backlog that grows calls `crowded`."""
         self.crowded: Callable[[], None] = lambda: None
+        self.roomy = True
+        """Whether so little of them waits that windows may grow (`konnect.tunnel.growth`)."""
+        self.grown = 0
+        """Bytes by which windows of tunnels are larger than announced."""
         self.small = 0
         """Small messages to links that followed another one of their tunnel."""
         self.small_until = UNBOUNDED

@@ -4,11 +4,11 @@ Sending with credit (the peer announced it): never more than the peer has allowe
 still gives after it was paused waits in the backlog. Without credit only the link's own window and
 the turns of the parked ends hold a source back.
 
-Receiving with credit: bytes that have left for the socket are given back to the peer in bulk; the
-link's window is always given back at once, since credit bounds the memory. Without credit: the
-link's window is given back at once too while the tunnel holds less than its budget, and behind that
-only as the bytes leave; a tunnel that makes no progress for the stall timeout while it holds up the
-link is cut.
+Receiving with credit: bytes that have left for the socket are given back to the peer in bulk, on a
+long path perhaps with more (`konnect.tunnel.growth`); the link's window is always given back at
+once, since credit bounds the memory. Without credit: the link's window is given back at once too
+while the tunnel holds less than its budget, and behind that only as the bytes leave
+(`konnect.tunnel.withheld`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from konnect.tunnel.backlog import Backlog
 from konnect.tunnel.ends import Bytes, End
+from konnect.tunnel.growth import Growth, most
 from konnect.tunnel.parking import LITTLE
 from konnect.tunnel.reasons import Reason
+from konnect.tunnel.withheld import Withheld
 from konnect.wire import data_packet
 
 if TYPE_CHECKING:
@@ -36,15 +38,14 @@ class LinkEnd(End):
         "_backlog",
         "_credit",
         "_ending",
+        "_growth",
         "_held",
         "_linger_call",
-        "_owed",
         "_paused",
-        "_progress",
         "_small",
-        "_stall_call",
         "_starved",
         "_unreturned",
+        "_withheld",
         "connect_id",
         "got",
         "half_close_received",
@@ -82,11 +83,10 @@ class LinkEnd(End):
         # Receiving
         self._paused = False
         self._held = 0
-        self._owed = 0
         self._unreturned = 0
         self._allowed = link.receive_credit + CREDIT_SLACK
-        self._progress = False
-        self._stall_call: Any = None
+        self._growth: Growth | None = None
+        self._withheld: Withheld | None = None
 
     @property
     def can_finish(self) -> bool:  # type: ignore[override]
@@ -120,9 +120,8 @@ class LinkEnd(End):
         self.link.send_data(self, data)
 
     def credited(self, increment: int) -> None:
-        """The peer allows `increment` more bytes."""
-        if increment > 0:
-            self.shifted(increment)
+        """The peer allows `increment` more bytes, or takes back what it had allowed (below 0)."""
+        self.shifted(increment)
 
     def shifted(self, change: int) -> None:
         """The peer has changed the window; what is left of the credit may be less than nothing."""
@@ -184,68 +183,59 @@ class LinkEnd(End):
         if self._paused and self.other is not None:
             self._held += cost
             if self._held > link.flow.budget or link.ledger.buffered > link.ledger.limit:
-                self._owed += cost
-                if self._stall_call is None:
-                    link.withheld(1)
-                    self._stall_call = link.later(link.flow.stall_timeout, self._stalled)
-                return link.stream.withhold(cost)
+                if self._withheld is None:
+                    self._withheld = Withheld(self)
+                return self._withheld.keep(cost)
         return cost
 
     def pause(self) -> None:
         self._paused = True
 
     def drained(self, count: int) -> None:
-        self._progress = True
         count = min(count, self._held)
         self._held -= count
-        self._leave(count)
+        if self._withheld is not None:
+            self._withheld.leave(count)
+        elif self.link.receive_credit:
+            self._give_back(count)
 
     def resume(self) -> None:
         self._paused = False
         held, self._held = self._held, 0
-        # Heads of packets are owed as well as their payload.
-        self._leave(max(held, self._owed))
-        self._stop_stall()
-
-    def _leave(self, count: int) -> None:
-        if self.link.receive_credit:
-            self._give_back(count)
-        elif self._owed:
-            count = min(count, self._owed)
-            self._owed -= count
-            self.link.stream.release(count)
+        withheld = self._withheld
+        if withheld is not None:
+            # Heads of packets are owed as well as their payload.
+            withheld.leave(withheld.owed)
+            withheld.stop()
+        elif self.link.receive_credit:
+            self._give_back(held)
 
     def _give_back(self, count: int) -> None:
         self._unreturned += count
-        if self._unreturned * 2 >= self.link.window:
-            self._allowed += self._unreturned
-            self.link.send_credit_packet(self, self._unreturned)
-            self._unreturned = 0
+        link = self.link
+        if self._unreturned * 2 < link.window:
+            return
+        back, self._unreturned = self._unreturned, 0
+        growth = self._growth
+        if growth is not None:
+            back = growth.returned(back)
+            self._allowed += growth.allowed(back)
+        else:
+            self._allowed += back
+            if most(link) > link.window:
+                self._growth = Growth(link)
+        if back:
+            link.send_credit_packet(self, back)
 
     def give_back_due(self) -> None:
         """The window has become smaller."""
         if self.other is not None and self._unreturned:
             self._give_back(0)
 
-    def _stalled(self) -> None:
-        self._stall_call = None
-        if self._progress or not self._owed:
-            self._progress = False
-            if self._owed:
-                self._stall_call = self.link.later(self.link.flow.stall_timeout, self._stalled)
-            else:
-                self.link.withheld(-1)
-        else:
-            self.link.withheld(-1)
-            assert self.tunnel is not None  # or `close` would have stopped the timer
-            self.link.stalled(self)
-            self.tunnel.close(Reason.STALLED)
-
-    def _stop_stall(self) -> None:
-        if self._stall_call is not None:
-            self._stall_call.cancel()
-            self._stall_call = None
-            self.link.withheld(-1)
+    def take_back(self) -> None:
+        """Too much waits in the process: the window becomes its link's."""
+        if self._growth is not None and (extra := self._growth.take_back()):
+            self.link.send_credit_packet(self, -extra)
 
     # -- beginning and ending
 
@@ -260,11 +250,12 @@ class LinkEnd(End):
             self.link.finish(self)
 
     def close(self, reason: Reason) -> None:
-        if self._stall_call is not None:
-            self._stop_stall()
-        if self._owed:
-            owed, self._owed = self._owed, 0
-            self.link.stream.release(owed)
+        if self._growth is not None:
+            self._growth.end()
+        withheld = self._withheld
+        if withheld is not None:
+            withheld.stop()
+            withheld.leave(withheld.owed)
         if self._backlog is not None:
             if (not reason.abortive or reason is Reason.SHUTDOWN) and not self.link.lost:
                 # Nothing of what was read before the end is lost, if the peer takes it in time.
@@ -294,7 +285,8 @@ class LinkEnd(End):
             self._backlog.drop()
             self._backlog = None
         self._ending = None
-        self._stop_stall()
+        if self._withheld is not None:
+            self._withheld.stop()
         if self._linger_call is not None:
             self._linger_call.cancel()
             self._linger_call = None

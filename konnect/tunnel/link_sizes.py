@@ -20,6 +20,9 @@ STREAM_WINDOW = 1024 * 1024
 CONNECTION_WINDOW = 16 * 1024 * 1024
 """What it may grow to."""
 
+PATH_RATE = 500_000_000
+"""Bytes a second that one link is to reach (a process does not do much more)."""
+
 MAX_FRAME = CHUNK + HEADS
 """Largest HTTP/2 frame that a link takes: one of our DATA packets. Stock peers stay at 16 KiB."""
 

@@ -37,6 +37,13 @@ class MessageStream(Protocol):
     def follow_path(self, *, own: bool) -> None:
         """Have no more on the way than the path needs; `own`: the peer gives credit."""
 
+    @property
+    def round_trip(self) -> float:
+        """Seconds of the shortest to a peer that gives credit; 0 while it is not known."""
+
+    def measure_trip(self) -> None:
+        """Measure one more round trip, if none is being measured."""
+
     def set_pace(self, *, brisk: bool) -> None:
         """Have less on the way than otherwise, or not, for the sake of small messages."""
 

@@ -1,10 +1,11 @@
 """The bound of what all tunnels of a process may hold: their windows shrink while much waits.
 
-Each tunnel may hold as much as its credit, which is sized for fast readers on long paths; of many
-readers that have stopped, that would be too much. So when more than half of the limit waits in
-backlogs, the other half is shared: every tunnel's window becomes its share of it. What waits then
-stays within the limit (and what was on its way at that moment), however many stop reading; tunnels
-that are read go on, with a smaller window. When three quarters have gone the windows are as before.
+Each tunnel may hold as much as its credit, which is sized for fast readers and grows for those on
+long paths; of many readers that have stopped, that would be too much. So when more than half of
+the limit waits in backlogs, what windows had grown by is taken back, and the other half is shared:
+every tunnel's window becomes its share of it. What waits then stays within the limit (and what was
+on its way at that moment), however many stop reading; tunnels that are read go on, with a smaller
+window. When three quarters have gone the windows are as before.
 """
 
 from __future__ import annotations
@@ -98,5 +99,8 @@ class Pressure:
             self._told(share)
 
     def _resize(self) -> None:
+        roomy = self._ledger.roomy = self.share == WHOLE
         for link in list(self._links()):
+            if not roomy:
+                window.take_back(link)
             window.resize(link, self.share)

@@ -22,7 +22,7 @@ ALL = 0
 
 
 def credited(link: Link, connect_id: int, increment: int) -> None:
-    """The peer allows `increment` bytes more, on one tunnel or on all."""
+    """The peer allows `increment` bytes more (or less), on one tunnel or on all."""
     if connect_id != ALL:
         end = link.ends.get(connect_id)
         if end is not None:
@@ -46,3 +46,10 @@ def resize(link: Link, size: int) -> None:
     # kept back a sender could wait for ever.
     for end in list(link.ends.values()):
         end.give_back_due()
+
+
+def take_back(link: Link) -> None:
+    """Let no tunnel have more than the link's window (`konnect.tunnel.growth`)."""
+    if not link.lost:
+        for end in list(link.ends.values()):
+            end.take_back()

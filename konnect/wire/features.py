@@ -7,9 +7,10 @@ it.
 
     konnect-features: credit=524288,half-close
 
-`credit=N`: every tunnel begins with N bytes that the *other* side may send; more is allowed by
-CREDIT packets. `half-close`: the end of one direction is a HALF_CLOSE packet of its own, and a
-CLOSE_RSP says why in its `error`. Unknown or unreadable features are ignored.
+`credit=N`: every tunnel begins with N bytes that the *other* side may send; more is allowed, and
+some of it taken back, by CREDIT packets. `half-close`: the end of one direction is a HALF_CLOSE
+packet of its own, and a CLOSE_RSP says why in its `error`. Unknown or unreadable features are
+ignored.
 """
 
 from __future__ import annotations

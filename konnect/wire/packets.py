@@ -186,7 +186,8 @@ def dial_cls(random: int) -> bytes:
 
 
 def credit(connect_id: int, increment: int) -> bytes:
-    """A CREDIT: the peer may send so many more bytes. Only to one that announced credit."""
+    """A CREDIT: the peer may send so many bytes more (below 0: less). Only to one that announced
+    credit."""
     packet = Packet(type=konnect_pb2.CREDIT)
     packet.credit.connectID = connect_id
     packet.credit.increment = increment

@@ -6,6 +6,7 @@ It stands for the address that several proxies share, and for the network betwee
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ class _Side(Protocol):
         self._balancer = balancer
         self.other: _Side | None = None
         self.kept: list[bytes] = []
+        self._under_way: deque[bytes] = deque()
 
     def connectionMade(self) -> None:
         self._balancer.sides.add(self)
@@ -38,7 +40,15 @@ class _Side(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self._balancer.stuck:
             self.kept.append(data)
+        elif self._balancer.delay:
+            self._under_way.append(data)
+            the_reactor().callLater(self._balancer.delay, self._arrive)
         elif self.other is not None:
+            self.other.transport.write(data)
+
+    def _arrive(self) -> None:
+        data = self._under_way.popleft()
+        if self.other is not None:
             self.other.transport.write(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -58,12 +68,14 @@ class _Front(_Side):
 
 
 class Balancer(Factory):
-    """Listens on loopback; each connection goes to a random one of `ports`."""
+    """Listens on loopback; each connection goes to a random one of `ports`, and what comes on it
+    takes `delay` seconds (but not its end)."""
 
     noisy = False
 
-    def __init__(self, ports: Sequence[int]) -> None:
+    def __init__(self, ports: Sequence[int], delay: float = 0.0) -> None:
         self.ports = list(ports)
+        self.delay = delay
         self.sides: set[_Side] = set()
         self.accepted = 0
         self.closed = False

@@ -80,6 +80,8 @@ class Rig(Generic[S]):
                 found.append(f"{self.name}: {ledger.opened} opened, {ledger.closed} closed")
             if ledger.pending_dials:
                 found.append(f"{self.name}: {ledger.pending_dials} dials pending")
+            if ledger.grown:
+                found.append(f"{self.name}: windows are {ledger.grown} bytes too large")
             if ledger.buffered:
                 found.append(f"{self.name}: {ledger.buffered} bytes buffered")
         return found

@@ -107,9 +107,9 @@ class FunctionalTestCase(TestCase):
         await self.linked(proxy)
         return proxy, agent
 
-    def balancer(self, *proxies: ProxyRig) -> Balancer:
-        """A balancer in front of the proxies' agent ports."""
-        balancer = Balancer([proxy.agent_port for proxy in proxies])
+    def balancer(self, *proxies: ProxyRig, delay: float = 0.0) -> Balancer:
+        """A balancer in front of the proxies' agent ports; `delay` in seconds, each way."""
+        balancer = Balancer([proxy.agent_port for proxy in proxies], delay)
         self._closing.append(balancer.close)
         return balancer
 

@@ -33,6 +33,7 @@ class PipeStream(FakeStream):
         self.gone = False
         self._chance = chance
         self._obeys = obeys
+        self.trip = chance.choice((0.0, 0.1))
         self._full = False
         self._unanswered = 0
         """Bytes that the other side was given and has not given back."""

@@ -31,6 +31,7 @@ class InterleavingTests(SynchronousTestCase):
     def test_interleavings(self) -> None:
         """Every tunnel ends once at both programs, loses nothing, and leaves nothing."""
         opened = 0
+        self.grown = 0
         for seed in range(FIRST, FIRST + RUNS):
             world = World(Random(seed))
             self.patch(pool, "random", world.chance.random)
@@ -41,6 +42,7 @@ class InterleavingTests(SynchronousTestCase):
                 raise AssertionError(f"seed {seed}, {moves} moves: {error!r}") from error
             opened += world.ledger.opened
         self.assertGreater(opened, RUNS)
+        self.assertGreater(self.grown, 0)
 
     def live(self, world: World) -> None:
         """A whole run."""
@@ -70,7 +72,10 @@ class InterleavingTests(SynchronousTestCase):
                 for end in link.ends.values():
                     if link.receive_credit and end.other is not None:
                         held = end.other._backlog.size  # type: ignore[attr-defined]
-                        self.assertLessEqual(held, link.receive_credit)
+                        growth = end._growth
+                        grown = growth.extra + growth._taken if growth is not None else 0
+                        self.assertLessEqual(held, link.receive_credit + grown)
+                        self.grown += grown > 0
 
     def settle(self, world: World) -> None:
         """Carry and read all there is, with little time passing."""
@@ -178,7 +183,7 @@ class InterleavingTests(SynchronousTestCase):
     def check_ledger(self, ledger: Ledger) -> None:
         """All gauges are back at zero."""
         gauges = ledger.live, ledger.pending_dials, ledger.buffered, ledger.http_connections
-        self.assertEqual((*gauges, ledger.blocked_links), (0,) * 5)
+        self.assertEqual((*gauges, ledger.blocked_links, ledger.grown), (0,) * 6)
         self.assertEqual(set(ledger.full_receive_channels.values()) - {0}, set())
 
 

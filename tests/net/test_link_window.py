@@ -6,9 +6,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.net.link_window import EVERY, FIRST, TRIPS, WholeWindow, WindowGauge
-from konnect.net.path import LEAST, LEAST_BRISK, MOST, PATH_RATE
+from konnect.net.path import LEAST, LEAST_BRISK, MOST
 from konnect.net.policing import AGENTS, PingPolice
-from konnect.tunnel.link_sizes import LIMITS
+from konnect.tunnel.link_sizes import LIMITS, PATH_RATE
 from konnect.wire.grpc import Limits
 from konnect.wire.streams import SHARE
 from tests.net.streams import GrpcTestCase

@@ -5,7 +5,8 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.net.path import BRISK_RATE, LEAST, LEAST_BRISK, MOST, PATH_RATE, PathGauge
+from konnect.net.path import BRISK_RATE, LEAST, LEAST_BRISK, MOST, PathGauge
+from konnect.tunnel.link_sizes import PATH_RATE
 from konnect.wire.grpc import Limits
 from konnect.wire.streams import SHARE
 from tests.net.streams import GrpcTestCase
@@ -62,6 +63,24 @@ class PathGaugeTests(SynchronousTestCase):
         self.assertEqual(self.told, [int(0.02 * PATH_RATE)])
 
 
+class RoundTripTests(SynchronousTestCase):
+    """What a gauge knows."""
+
+    def test_shortest(self) -> None:
+        """Nothing before the first answer; then the shortest."""
+        clock = Clock()
+        gauge = PathGauge(clock.seconds, lambda most: None)
+        for seconds, shortest in ((0.2, 0.2), (0.3, 0.2), (0.1, 0.1)):
+            before = gauge.round_trip
+            gauge.pinged()
+            self.assertTrue(gauge.measuring)
+            clock.advance(seconds)
+            self.assertEqual(gauge.round_trip, before)
+            gauge.ponged()
+            self.assertFalse(gauge.measuring)
+            self.assertAlmostEqual(gauge.round_trip, shortest)
+
+
 class ShareTests(SynchronousTestCase):
     def test_a_peer_may_keep_some_back(self) -> None:
         """What is always allowed leaves a sender going while its peer gathers what it gives back:
@@ -103,3 +122,22 @@ class InFlightTests(GrpcTestCase):
             self.assertTrue(other.send_data(b"", b"y" * 16000))
             sent += 16000
             self.wire.run()
+
+    def test_measure_trip(self) -> None:
+        """One round trip more is measured, one at a time, and with none but a peer of ours."""
+        stream, _, _, _ = self.open()
+        self.assertEqual(stream.round_trip, 0.0)
+        stream.measure_trip()
+        self.assertEqual(self.wire.client.log, [])
+        stream.follow_path(own=True)
+        self.assertEqual(len(self.wire.client.log), 1)
+        stream.measure_trip()
+        self.assertEqual(len(self.wire.client.log), 1, "its answer is still awaited")
+        self.wire.run()
+        stream.measure_trip()
+        self.assertEqual(len(self.wire.client.log), 1)
+        self.wire.run()
+        stream.follow_path(own=False)
+        self.wire.run()
+        stream.measure_trip()
+        self.assertEqual(self.wire.client.log, [])

@@ -67,6 +67,7 @@ CLIENT: Found = {
 }
 OURS: Found = {
     "konnect_buffered_bytes": ((), ()),
+    "konnect_grown_window_bytes": ((), ()),
     "konnect_bytes_total": (("direction",), ()),
     "konnect_certificate_expiry_timestamp_seconds": (("file", "kind", "tls"), ()),
     "konnect_cut_total": (("reason",), ()),

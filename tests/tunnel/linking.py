@@ -86,7 +86,7 @@ class LinkTestCase(SynchronousTestCase):
         self.assertEqual(self.link.ends, {})
         self.assertEqual(self.ledger.live, 0)
         self.assertEqual(self.ledger.pending_dials, 0)
-        self.assertEqual(self.ledger.buffered, 0)
+        self.assertEqual((self.ledger.buffered, self.ledger.grown), (0, 0))
         self.assertEqual(sum(self.ledger.full_receive_channels.values()), 0)
         self.assertEqual(self.stream.acknowledged, self.stream.owed)
 

@@ -47,13 +47,28 @@ class SendingTests(CreditTestCase):
         self.assertEqual(self.near.take(), [("resume",)])
 
     def test_useless_credit(self) -> None:
-        """Credit of nothing, of less, or for another's id changes nothing."""
+        """Credit of nothing, or for another's id, changes nothing."""
         self.end(1).write(b"x" * THEIRS + b"y")
         self.sent()
-        for connect_id, increment in ((1, 0), (1, -5), (2, 100)):
+        for connect_id, increment in ((1, 0), (2, 100)):
             self.stream.deliver(packets.credit(connect_id, increment))
         self.assertEqual(self.sent(), 0)
         self.assertEqual(self.near.take(), [("pause",)])
+
+    def test_credit_taken_back(self) -> None:
+        """What the peer had allowed beyond the window, it can take back: what was sent of it has to
+        be allowed anew before more is sent."""
+        self.stream.deliver(packets.credit(1, 1000))
+        self.end(1).write(b"x" * (THEIRS + 400))
+        self.assertEqual(self.near.take(), [])
+        self.stream.deliver(packets.credit(1, -1000))
+        self.assertEqual(self.near.take(), [("pause",)])
+        self.end(1).write(b"y")
+        self.sent()
+        self.stream.deliver(packets.credit(1, 400))
+        self.assertEqual((self.sent(), self.near.take()), (0, []))
+        self.stream.deliver(packets.credit(1, 2))
+        self.assertEqual((self.sent(), self.near.take()), (1, [("resume",)]))
 
     def test_a_full_link_and_no_credit(self) -> None:
         """A source goes on only when there is both credit and room."""

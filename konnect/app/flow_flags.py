@@ -48,7 +48,8 @@ FLOW_FLAGS = (
         "linger-timeout",
         kinds.DURATION,
         _DEFAULT.linger,
-        "How long what is left of a closing tunnel may take to be written.",
+        "How long what is left of a closing tunnel may take to be written, to a reader that takes"
+        " nothing of it; one that is slow has as long as it needs.",
     ),
 )
 

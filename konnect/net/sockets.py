@@ -3,9 +3,9 @@
 Back-pressure: the end is the push producer of its own transport, so "the kernel takes no more"
 becomes `other.pause()`; what the other end still gives waits in the backlog, and is fed on as the
 transport empties. Closing: everything written is flushed, the peer is told (FIN, close_notify, or a
-reset after an abortive reason), and the socket stays only until the peer has closed too, has sent
-too much that nobody wants, or the linger time is over. Closing at once would make the kernel answer
-unread bytes with a reset, which can cost the peer the last bytes we sent.
+reset after an abortive reason), and the socket stays until the peer has closed too, has sent too
+much that nobody wants, or has taken next to nothing for the linger time. Closing at once would make
+the kernel answer unread bytes with a reset, which can cost the peer the last bytes we sent.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from konnect.net.closing import (
     ended_below,
     ended_whole,
     hung_up,
+    unsent,
 )
 from konnect.net.deadlines import Deadlines
 from konnect.net.tcp import tune
+from konnect.net.unwritten import unwritten
 from konnect.tunnel.backlog import Backlog
 from konnect.tunnel.ends import Bytes, End
 from konnect.tunnel.ledger import Ledger
@@ -41,7 +43,15 @@ DISCARD = 256 * 1024
 """Bytes read and thrown away from a peer that goes on sending after the tunnel's end."""
 
 LINGER = 10.0
-"""Default seconds that a closed tunnel's socket may take to flush and to see the peer's end."""
+"""Default seconds that a closed tunnel's socket may take to see the peer's end; if bytes are left
+for it, see `SocketEnd.lingered`."""
+
+LEAST = 16384
+"""Bytes that a peer has to take, of what is left for it, to count as slow and not as gone."""
+
+PATIENCE = 6
+"""Linger times until it has to take as many again: kernels let a part of a full receive buffer be
+read before they ask for more."""
 
 
 @implementer(IPushProducer)
@@ -62,9 +72,11 @@ class SocketEnd(End):
         "_full",
         "_limited",
         "_lingering",
+        "_patience",
         "_paused",
         "_read_ended",
         "_takes_views",
+        "_unsent",
         "_watch_call",
         "transport",
     )
@@ -95,6 +107,7 @@ class SocketEnd(End):
         self._paused = False
         self._watch_call: Any = None
         self._discarded = 0
+        self._unsent = self._patience = 0
         tune(transport)
 
     def attach(self) -> None:
@@ -211,10 +224,19 @@ class SocketEnd(End):
         self._lingering.set(self)
 
     def lingered(self) -> None:
-        """The linger time is over: that of the answer, or of a tunnel that has ended."""
+        """The linger time is over: that of the answer, or of a tunnel that has ended. While a slow
+        peer goes on to take what is left for it, another begins."""
         self._limited = False
         if self.tunnel is not None:
             self.tunnel.close(Reason.LINGER)
+            return
+        left = unwritten(self.transport) + unsent(self.transport)
+        if not self._unsent or self._unsent - left >= LEAST:
+            self._patience = PATIENCE if self._unsent else 1
+            self._unsent = left
+        self._patience -= 1
+        if left and self._patience >= 0 and self._abort_when_sent is None:
+            self._limit()
         else:
             self.abort()
 

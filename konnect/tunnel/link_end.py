@@ -6,9 +6,8 @@ the turns of the parked ends hold a source back.
 
 Receiving with credit: bytes that have left for the socket are given back to the peer in bulk, on a
 long path perhaps with more (`konnect.tunnel.growth`); the link's window is always given back at
-once, since credit bounds the memory. Without credit: the link's window is given back at once too
-while the tunnel holds less than its budget, and behind that only as the bytes leave
-(`konnect.tunnel.withheld`).
+once, since credit bounds the memory. Without credit: at once too while the tunnel holds less than
+its budget, and behind that only as the bytes leave (`konnect.tunnel.withheld`).
 """
 
 from __future__ import annotations
@@ -28,6 +27,10 @@ if TYPE_CHECKING:
 
 CREDIT_SLACK = 4 * 1024 * 1024
 """Bytes beyond its credit that cost a peer the tunnel (one packet may be this large)."""
+
+REST = 1024 * 1024
+"""Bytes of an ended tunnel that go out beyond its credit after the linger time, since a reader may
+take longer for as much as credit goes back by. As much as a client may have sent ahead."""
 
 
 class LinkEnd(End):
@@ -258,7 +261,7 @@ class LinkEnd(End):
             withheld.leave(withheld.owed)
         if self._backlog is not None:
             if (not reason.abortive or reason is Reason.SHUTDOWN) and not self.link.lost:
-                # Nothing of what was read before the end is lost, if the peer takes it in time.
+                # Nothing of what was read before the end is lost, if the link takes it in time.
                 self._ending = reason
                 self._linger_call = self.link.later(self.link.flow.linger, self._lingered)
                 return
@@ -275,6 +278,11 @@ class LinkEnd(End):
 
     def _lingered(self) -> None:
         self._linger_call = None
+        backlog = self._backlog
+        if backlog is not None and backlog.size <= REST and self.link.stream.queued <= REST:
+            self._credit = backlog.size
+            self._send_backlog()
+            return
         self.gone()
         # Whatever the tunnel's own reason: the rest is missing, and that must be seen.
         self.link.close_end(self, Reason.LINGER)

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from konnect.net import closing, sockets
 from konnect.net.closing import POLL
 from konnect.net.deadlines import Deadlines
-from konnect.net.sockets import DISCARD, LINGER, WATCH, SocketEnd
+from konnect.net.sockets import DISCARD, LEAST, LINGER, PATIENCE, WATCH, SocketEnd
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import State, Tunnel
@@ -183,6 +183,48 @@ class EndTests(SocketTestCase):
         self.assertEqual(self.socket.take(), ["FIN"])
         self.clock.advance(0.2)
         self.assertEqual(self.socket.take(), ["abort"])
+
+    def look(self, left: int) -> bool:
+        """A linger time is over, and so many bytes are left; whether it was dropped."""
+        self.socket.unwritten = left
+        self.clock.advance(LINGER)
+        return "abort" in self.socket.take()
+
+    def test_slow(self) -> None:
+        """A peer that takes what is left for it, slowly, gets all of it."""
+        self.tunnel.close(Reason.DESTINATION_CLOSED)
+        left = 10 * LEAST
+        self.assertFalse(self.look(left))
+        while left > LEAST:
+            left -= LEAST
+            self.assertFalse(self.look(left))
+            self.assertFalse(self.look(left), "in jumps")
+        self.assertTrue(self.look(0))
+
+    def test_taken_nothing(self) -> None:
+        """One that takes nothing has twice the time, since the first look finds what there is."""
+        self.tunnel.close(Reason.DESTINATION_CLOSED)
+        self.assertFalse(self.look(10 * LEAST))
+        self.assertTrue(self.look(10 * LEAST))
+
+    def stops(self, each: int) -> None:
+        """A slow peer that then takes `each` bytes at a time, too few to be called slow."""
+        self.tunnel.close(Reason.DESTINATION_CLOSED)
+        left = 10 * LEAST
+        self.assertFalse(self.look(left + LEAST))
+        self.assertFalse(self.look(left))
+        looks = 1
+        while not self.look(left - each * looks):
+            looks += 1
+        self.assertEqual(looks, PATIENCE)
+
+    def test_slow_and_stopped(self) -> None:
+        """A slow peer that stops is dropped in the end."""
+        self.stops(0)
+
+    def test_slower_and_slower(self) -> None:
+        """So is one that takes next to nothing."""
+        self.stops(LEAST // (PATIENCE + 1))
 
     def test_discard(self) -> None:
         """A peer that goes on talking is dropped after some bytes that nobody wants."""

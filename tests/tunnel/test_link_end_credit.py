@@ -7,7 +7,7 @@ no timer runs.
 from __future__ import annotations
 
 from konnect.tunnel.ends import Bytes
-from konnect.tunnel.link_end import CREDIT_SLACK
+from konnect.tunnel.link_end import CREDIT_SLACK, REST
 from konnect.tunnel.reasons import Reason
 from konnect.wire import packets
 from tests.tunnel.linking import OURS, THEIRS, CreditTestCase
@@ -108,17 +108,37 @@ class SendingTests(CreditTestCase):
         self.stream.deliver(packets.credit(1, 100))
         self.assertEqual(self.link.take(), [("close", 1, Reason.DESTINATION_CLOSED)])
 
-    def test_closed_and_never_read(self) -> None:
-        """A peer that gives no credit to an ended tunnel loses the rest after the linger time, and
-        is told that it did."""
+    def test_closed_and_slowly_read(self) -> None:
+        """A peer that gives no credit for the linger time gets the rest of an ended tunnel beyond
+        it: its reader may take longer for as much as credit goes back by."""
         self.end(1).write(b"x" * THEIRS + b"tail")
         assert self.near.tunnel is not None
         self.near.tunnel.close(Reason.DESTINATION_CLOSED)
+        self.sent()
         self.clock.advance(9.9)
         self.assertEqual(self.link.take(), [])
         self.clock.advance(0.2)
+        self.assertEqual(self.stream.take(), [("DATA", 1, b"tail")])
+        self.assertEqual(self.link.take(), [("close", 1, Reason.DESTINATION_CLOSED)])
+
+    def test_closed_and_too_much_left(self) -> None:
+        """Of more than the peer is certain to take the rest is lost, and it is told that it was."""
+        self.end(1).write(b"x" * (THEIRS + REST + 1))
+        assert self.near.tunnel is not None
+        self.near.tunnel.close(Reason.DESTINATION_CLOSED)
+        self.sent()
+        self.clock.advance(10)
         self.assertEqual(self.link.take(), [("close", 1, Reason.LINGER)])
-        self.assertEqual(self.ledger.buffered, 0)
+        self.assertEqual((self.sent(), self.ledger.buffered), (0, 0))
+
+    def test_closed_on_a_link_that_stands_still(self) -> None:
+        """Nor is more put before a link that takes nothing."""
+        self.end(1).write(b"x" * THEIRS + b"tail")
+        assert self.near.tunnel is not None
+        self.near.tunnel.close(Reason.DESTINATION_CLOSED)
+        self.stream.waiting = REST + 1
+        self.clock.advance(10)
+        self.assertEqual(self.link.take(), [("close", 1, Reason.LINGER)])
 
     def test_shut_down_with_a_backlog(self) -> None:
         """A program that stops still sends what was read, if the peer takes it in time."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 
-from konnect.wire.connect_target import BadTarget, address_of, is_host_header
+from konnect.wire.connect_target import BadTarget, address_of, check_uri, is_host_header
 from konnect.wire.http_head import (
     CONTROL,
     MAX_HEAD,
@@ -37,6 +37,7 @@ _END = b"\r\n\r\n"
 LONGEST_KNOWN = 1024
 """Bytes of the longest head that is looked up among those that were read before."""
 
+_LENGTH = re.compile(r"[0-9]+")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 
 
@@ -66,6 +67,13 @@ class Refused:
     why: str
     """One line for the log. Holds no bytes of the peer's but a quoted first one."""
 
+    @property
+    def last_response(self) -> bytes:
+        """The same, for a connection that ends with it."""
+        if not self.keep_alive:
+            return self.response
+        return self.response.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1)
+
 
 class HeadReader:
     """
@@ -86,6 +94,12 @@ class HeadReader:
     def received(self) -> int:
         """Bytes of an incomplete head so far."""
         return len(self._buffer) if self._buffer is not None else 0
+
+    def ended(self) -> Refused | None:
+        """The peer has sent its last byte: what to say, if it has said anything before."""
+        if not self.received:
+            return None
+        return _refuse(HTTPStatus.BAD_REQUEST, "the request ended within its head")
 
     def receive(self, data: bytes) -> ConnectRequest | Refused | None:
         """
@@ -178,20 +192,25 @@ def _request(
 ) -> ConnectRequest | Refused:
     hosts = values(headers, "host")
     lengths = values(headers, "content-length")
-    encodings = values(headers, "transfer-encoding")
+    # HTTP/1.0 knows no transfer encodings.
+    encodings = values(headers, "transfer-encoding") if version != b"HTTP/1.0" else []
     if len(hosts) > 1:
         raise MalformedHead("too many Host headers")
     if not hosts and method != b"CONNECT" and version != b"HTTP/1.0":
         raise MalformedHead("missing required Host header")
     if hosts and not is_host_header(hosts[0]):
         raise MalformedHead("malformed Host header")
-    if len(set(lengths)) > 1 or not all(n.isascii() and n.isdigit() for n in lengths):
-        raise MalformedHead("malformed Content-Length header")
     if encodings and [encoding.lower() for encoding in encodings] != ["chunked"]:
         return _refuse(HTTPStatus.NOT_IMPLEMENTED, "unsupported transfer encoding")
+    if len(set(lengths)) > 1 or not all(_is_length(length) for length in lengths):
+        raise MalformedHead("malformed Content-Length header")
+    expected = values(headers, "expect")[:1]
+    if any(expected) and "100-continue" not in _options(expected):
+        return _refuse(HTTPStatus.EXPECTATION_FAILED, "only 100-continue can be expected")
     if method != b"CONNECT":
+        check_uri(target)
         body = bool(encodings) or any(length.strip("0") for length in lengths)
-        return _only_connect(method, version, headers, rest, body=body)
+        return _only_connect(method, target, version, headers, rest, body=body)
     agents = values(headers, "user-agent")
     return ConnectRequest(
         address=address_of(target, hosts[0] if hosts else ""),
@@ -202,14 +221,25 @@ def _request(
     )
 
 
+def _is_length(text: str) -> bool:
+    digits = text.lstrip("0") or text[:1]
+    return bool(_LENGTH.fullmatch(digits)) and len(digits) < 20 and int(digits) < 1 << 63
+
+
+def _options(fields: list[str]) -> list[str]:
+    return re.split(r"[ \t,]+", ",".join(fields).lower())
+
+
 def _only_connect(
-    method: bytes, version: bytes, headers: Headers, rest: bytes, *, body: bool
+    method: bytes, target: bytes, version: bytes, headers: Headers, rest: bytes, *, body: bool
 ) -> Refused:
-    options = re.split(r"[ \t,]+", ",".join(values(headers, "connection")).lower())
+    options = _options(values(headers, "connection"))
     keep_alive = version != b"HTTP/1.0" and not body and "close" not in options
+    # Whoever asks what the server can do at all has not asked for anything else.
+    server_itself = method == b"OPTIONS" and target == b"*"
     response = error_response(
-        HTTPStatus.METHOD_NOT_ALLOWED,
-        ONLY_CONNECT,
+        HTTPStatus.OK if server_itself else HTTPStatus.METHOD_NOT_ALLOWED,
+        "" if server_itself else ONLY_CONNECT,
         close=not keep_alive,
         allow="CONNECT",
         omit_body=method == b"HEAD",

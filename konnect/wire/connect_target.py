@@ -2,6 +2,7 @@
 
 The address is passed on as it stands: case, a missing port and brackets are kept, since the agent
 says best what is wrong with it. User information, path and query are cut off. Nothing is resolved.
+What other methods ask for is only looked at, by the same parser's rules.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ _OPTIONAL_PORT = re.compile(rb"(?::[0-9]*)?")
 _NAME = re.compile(rb"(?:[0-9A-Za-z\-._~!$&'()*+,;=:<>\"\]\x80-\xff]|%[89A-Fa-f][0-9A-Fa-f]|%25)*")
 _ZONE = re.compile(rb"[0-9A-Za-z\-._~!$&'()*+,;=:]+")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_SCHEME = re.compile(rb"[A-Za-z][0-9A-Za-z+\-.]*:")
 _HOST_HEADER = re.compile(r"[0-9A-Za-z!$%&'()*+,\-.:;=\[\]_~]*")
 
 
@@ -28,6 +31,21 @@ class BadTarget(ValueError):
 def is_host_header(value: str) -> bool:
     """Whether a Host header holds only characters that may be in one."""
     return bool(_HOST_HEADER.fullmatch(value))
+
+
+def check_uri(target: bytes) -> None:
+    """
+    Look at the target of a request that is no CONNECT: `*`, a path, or a whole URI.
+
+    :raises BadTarget: with the reason.
+    """
+    scheme = _SCHEME.match(target)
+    rest = target[scheme.end() :] if scheme else target
+    if rest.startswith(b"/"):
+        # Without a scheme two slashes begin a path as well.
+        _authority(rest[2:] if scheme and rest.startswith(b"//") else rest)
+    elif not scheme and target != b"*":
+        raise BadTarget("the target is no URI")
 
 
 def address_of(target: bytes, host: str) -> str:
@@ -48,7 +66,9 @@ def address_of(target: bytes, host: str) -> str:
 
 
 def _authority(target: bytes) -> bytes:
-    authority = re.split(rb"[/?]", target, maxsplit=1)[0]
+    authority, slash, path = target.partition(b"?")[0].partition(b"/")
+    if slash and _BAD_ESCAPE.search(path):
+        raise BadTarget("malformed escape in the path of the target")
     user_info, _, host = authority.rpartition(b"@")
     if not _USER_INFO.fullmatch(user_info):
         raise BadTarget("malformed user information in the target")

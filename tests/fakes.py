@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IProtocol, ISSLTransport
 from twisted.python.failure import Failure
@@ -238,7 +238,10 @@ class FakeSocket:
     `limit` bytes pauses the producer, as Twisted's transports do, until `drain`.
     """
 
-    def __init__(self, *, tls: bool = False, hub: bool = False, limit: int = 65536) -> None:
+    def __init__(
+        self, *, tls: bool = False, hub: bool = False, unix: bool = False, limit: int = 65536
+    ) -> None:
+        self.peer = UNIXAddress(None) if unix else IPv4Address("TCP", "192.0.2.8", 5678)
         self.log: list[Any] = []
         self.limit = limit
         self.buffered = 0
@@ -353,8 +356,8 @@ class FakeSocket:
     def getHandle(self) -> None:
         """There is no TLS connection behind this."""
 
-    def getPeer(self) -> IPv4Address:
-        return IPv4Address("TCP", "192.0.2.8", 5678)
+    def getPeer(self) -> IPv4Address | UNIXAddress:
+        return self.peer
 
     def getHost(self) -> IPv4Address:
         return IPv4Address("TCP", "192.0.2.1", 8090)

@@ -10,6 +10,7 @@ import termios
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IPullProducer, IReactorTime, ISSLTransport
 from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import implementer
@@ -51,6 +52,11 @@ def hung_up(transport: Any) -> bool:
     know it from the event by which they saw the end, mostly; else the kernel is asked.
     """
     return getattr(transport, "hung_up", False) or bool(_condition(transport) & select.POLLHUP)
+
+
+def shows_hang_up(transport: Any) -> bool:
+    """Whether `hung_up` can tell: on a unix socket."""
+    return isinstance(transport.getPeer(), UNIXAddress)
 
 
 def ended_whole(transport: Any) -> bool:

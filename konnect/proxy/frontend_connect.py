@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from konnect.log import make_logger
-from konnect.net.closing import can_half_close, hung_up
+from konnect.net.closing import can_half_close, hung_up, shows_hang_up
 from konnect.net.deadlines import deadlines_of
 from konnect.net.diagnosis import explain, peer_address, without_peer
 from konnect.net.floods import DEFAULT, Crowd, FloodLimits
@@ -117,14 +117,19 @@ class ConnectProtocol(Protocol):
             data = result.rest
 
     def _refuse(self, refused: Refused) -> None:
-        log.info("refused client {peer}: {why}", peer=self.peer, why=refused.why)
-        self.ledger.cut["bad_request"] += 1
         self._refused += 1
         keep_alive = refused.keep_alive and self._refused < REFUSALS
-        self._answer(refused.response, keep_alive=keep_alive)
+        self._say(refused, refused.response if keep_alive else refused.last_response)
         if keep_alive:
             self._head = HeadReader(self._owner.floods.head)
             self._watch_head()
+        elif self._end is not None:
+            self._end.close(Reason.CLIENT_CLOSED)
+
+    def _say(self, refused: Refused, response: bytes) -> None:
+        log.info("refused client {peer}: {why}", peer=self.peer, why=refused.why)
+        self.ledger.cut["bad_request"] += 1
+        self._answer(response)
 
     def _dial(self, request: ConnectRequest) -> None:
         end = self._end
@@ -140,15 +145,13 @@ class ConnectProtocol(Protocol):
     def dial_failed(self, reason: Reason, text: str) -> None:
         """Answer the CONNECT with the reason."""
         body = _BODIES.get(reason, "{text}").format(text=text)
-        self._answer(error_response(reason.status, body), keep_alive=False)
+        self._answer(error_response(reason.status, body))
+        if self._end is not None:
+            self._end.close(Reason.CLIENT_CLOSED)
 
-    def _answer(self, response: bytes, *, keep_alive: bool) -> None:
-        end = self._end
-        if end is None or end.transport is None:
-            return
-        end.transport.write(response)
-        if not keep_alive:
-            end.close(Reason.CLIENT_CLOSED)
+    def _answer(self, response: bytes) -> None:
+        if self._end is not None and self._end.transport is not None:
+            self._end.transport.write(response)
 
     def readConnectionLost(self) -> None:
         """The client has sent its last byte; it may still want to read."""
@@ -157,13 +160,20 @@ class ConnectProtocol(Protocol):
             return
         tunnel = end.tunnel
         if tunnel is None or tunnel.state is not DIALING:
+            refused = self._head.ended() if self._head is not None else None
+            if refused is not None and not hung_up(end.transport):
+                self._say(refused, refused.response)
             end.read_ended()
             end.limit_answer()
-        elif end.has_early and can_half_close(end.transport) and not hung_up(end.transport):
+        elif (
+            (end.has_early or shows_hang_up(end.transport))
+            and can_half_close(end.transport)
+            and not hung_up(end.transport)
+        ):
             # It has said all it wants to say (`nc -N`): it waits for the answer.
             end.end_early()
         else:
-            # It has said nothing and never will, or is gone altogether: it has left.
+            # It is gone altogether, or its end looks no different and it has said nothing.
             tunnel.close(Reason.CLIENT_LEFT)
             end.read_ended()
 

@@ -156,6 +156,34 @@ class TlsHalfCloseTests(HalfCloseTests):
         await self.nothing_left()
 
 
+class UnixTests(FunctionalTestCase):
+    """A client on a unix socket that ends its direction right behind its CONNECT, in any way."""
+
+    async def _asks_and_ends(self, transport: str) -> None:
+        proxy, _ = await self.pair(transport=transport)
+        size = 300_000
+        for address, expected in (
+            (self.destination(sending(size)).address, 200),
+            ("127.0.0.1:1", 502),
+        ):
+            client = await raw_connect(proxy.endpoint(CONNECT_UNIX))
+            client.ask(address)
+            client.transport.loseWriteConnection()
+            await until(lambda: client.over, "the answer")  # noqa: B023
+            self.assertEqual(client.status, expected)
+            if expected == 200:
+                self.assertGreater(client.count, size)
+        await self.nothing_left()
+
+    async def test_on_the_hub(self) -> None:
+        """It gets what a destination says by itself, or the error."""
+        await self._asks_and_ends("hub")
+
+    async def test_on_twisted(self) -> None:
+        """As above, on Twisted's transports."""
+        await self._asks_and_ends("stock")
+
+
 class StockTlsTests(FunctionalTestCase):
     """Over Twisted's own TLS, which cannot end one direction."""
 

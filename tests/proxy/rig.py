@@ -167,9 +167,9 @@ class ProxyTestCase(SynchronousTestCase):
         self.clients.append(client)
         return client
 
-    def connect(self, *, tls: bool = False, limit: int = 65536) -> FakeSocket:
+    def connect(self, *, tls: bool = False, unix: bool = False, limit: int = 65536) -> FakeSocket:
         """A new connection at the CONNECT frontend."""
-        socket = FakeSocket(tls=tls, limit=limit)
+        socket = FakeSocket(tls=tls, unix=unix, limit=limit)
         socket.connect(self.factory.buildProtocol(None))
         self.sockets.append(socket)
         return socket

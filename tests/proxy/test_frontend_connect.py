@@ -7,6 +7,7 @@ from twisted.internet.error import ConnectionLost
 from konnect.net import sockets
 from konnect.net.floods import DEFAULT
 from konnect.net.sockets import LINGER, WATCH
+from konnect.proxy import frontend_connect
 from konnect.proxy.connect_end import EARLY_LIMIT
 from konnect.proxy.frontend_connect import REFUSALS
 from konnect.proxy.hold import HOLD
@@ -148,6 +149,32 @@ class HeadTests(ConnectTestCase):
         self.s.deliver_fin()
         self.assertEqual(self.s.take(), ["close"])
 
+    def test_fin_within_the_head(self) -> None:
+        """A client that ends its side within its request is told so; one that is gone is not."""
+        self.s.deliver(b"CONNECT host:80 HTTP/1.1\r\n")
+        self.s.deliver_fin()
+        log = self.s.take()
+        self.assertEqual(
+            answer(log)[::2],
+            (
+                "HTTP/1.1 400 Bad Request",
+                "400 Bad Request: the request ended within its head\n",
+            ),
+        )
+        self.assertEqual(log[-1], "close")
+        self.assertEqual(dict(self.ledger.cut), {"bad_request": 1})
+        self.s = self.connect(unix=True)
+        self.s.deliver(b"CONNECT host:80 HTTP/1.1\r\n")
+        self.patch(frontend_connect, "hung_up", lambda transport: True)
+        self.s.deliver_fin()
+        self.assertEqual(self.s.take(), ["close"])
+
+    def test_line_feeds(self) -> None:
+        """A head of lines with LF alone ends with its empty line; what follows is the tunnel's."""
+        self.s.deliver(b"CONNECT host:80 HTTP/1.1\nHost: host:80\n\n\n\r\nearly")
+        self.a.accepts()
+        self.assertEqual(self.a.take(), [("DATA", 1, b"\n\r\nearly")])
+
     def test_not_connect(self) -> None:
         """Another method is 405, and the connection can be used again."""
         self.s.deliver(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -172,7 +199,10 @@ class HeadTests(ConnectTestCase):
         self.s.deliver(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         self.assertTrue(self.s.ended)
         self.s.deliver(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        self.assertEqual(len([e for e in self.s.take() if e[0] == "write"]), REFUSALS)
+        *others, last = [entry[1] for entry in self.s.take() if entry[0] == "write"]
+        self.assertEqual(len(others), REFUSALS - 1)
+        self.assertFalse(any(b"Connection: close" in answer for answer in others))
+        self.assertIn(b"\r\nConnection: close\r\n\r\n", last)
 
     def test_time_between_requests(self) -> None:
         """A connection that is kept after 405 has the same time for its next head."""
@@ -236,12 +266,47 @@ class DialingTests(ConnectTestCase):
         self.assertEqual(self.a.take(), [("DIAL_CLS", random)])
 
     def test_fin_without_a_word(self) -> None:
-        """A client that ends its side without having said anything has left."""
+        """Over TCP a client that ends its side without having said anything has left."""
         self.dial()
         random = self.a.asked()
         self.s.deliver_fin()
         self.assertEqual(self.a.take(), [("DIAL_CLS", random)])
         self.assertIn("close", self.s.take())
+
+    def test_fin_without_a_word_on_a_unix_socket(self) -> None:
+        """There a client that has left looks different: this one waits for its answer."""
+        self.s = self.connect(unix=True)
+        self.dial()
+        self.s.deliver_fin()
+        self.a.refuses("connection refused")
+        log = self.s.take()
+        self.assertEqual(answer(log)[0], "HTTP/1.1 502 Bad Gateway")
+        self.assertEqual(log[-1], "close")
+        self.s = self.connect(unix=True)
+        self.dial()
+        self.s.deliver_fin()
+        self.a.accepts()
+        self.assertEqual(self.a.take(), [("CLOSE_REQ", 1)])
+        self.a.says(packets.data(1, b"banner"))
+        self.close_from_agent()
+        self.clock.advance(HOLD)
+        self.assertEqual(self.s.take(), [("write", ESTABLISHED), ("write", b"banner"), "close"])
+
+    def test_gone_from_a_unix_socket(self) -> None:
+        """One that has left cancels its dial, at once or when it is found out."""
+        self.s = self.connect(unix=True)
+        self.dial()
+        random = self.a.asked()
+        self.s.deliver_fin()
+        self.patch(sockets, "hung_up", lambda transport: True)
+        self.clock.advance(WATCH)
+        self.assertEqual(self.a.take(), [("DIAL_CLS", random)])
+        self.patch(frontend_connect, "hung_up", lambda transport: True)
+        self.s = self.connect(unix=True)
+        self.dial()
+        random = self.a.asked()
+        self.s.deliver_fin()
+        self.assertEqual(self.a.take(), [("DIAL_CLS", random)])
 
     def test_fin_behind_early_bytes(self) -> None:
         """A client that has said all it wants to say (`nc -N`) gets its answer."""

@@ -198,10 +198,14 @@ class GrpcServerFactory(Factory):
         accept = self._routes.get(path)
         if accept is not None:
             return accept(stream, metadata)
-        service, _, method = path.lstrip("/").rpartition("/")
-        known = any(route.startswith(f"/{service}/") for route in self._routes)
-        what = f"method {method} for service {service}" if known else f"service {service}"
-        stream.end(Status.UNIMPLEMENTED, f"unknown {what}")
+        service, slash, method = path[1:].rpartition("/")
+        if not slash or not path.startswith("/"):
+            text = f'malformed method name: "{path}"'
+        elif any(route.startswith(f"/{service}/") for route in self._routes):
+            text = f"unknown method {method} for service {service}"
+        else:
+            text = f"unknown service {service}"
+        stream.end(Status.UNIMPLEMENTED, text)
         return None
 
     def _lost(self, protocol: GrpcProtocol, why: str) -> None:

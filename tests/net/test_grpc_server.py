@@ -93,7 +93,12 @@ class RoutingTests(GrpcServerTestCase):
         for path, text in (
             ("/S/Other", "unknown method Other for service S"),
             ("/Nope/Known", "unknown service Nope"),
-            ("/x", "unknown service "),
+            ("/S/Known/", "unknown service S/Known"),
+            ("/S/Known/x", "unknown service S/Known"),
+            ("//Known", "unknown service "),
+            ("/x", 'malformed method name: "/x"'),
+            ("/", 'malformed method name: "/"'),
+            ("S/Known", 'malformed method name: "S/Known"'),
         ):
             self.assertEqual(self.call(path)[-1], ("ended", "UNIMPLEMENTED", text))
         self.assertEqual(self.accepted, [])

@@ -37,7 +37,7 @@ from zope.interface import implementer
 
 from konnect.net.given import server_endpoint
 from konnect.net.http_proxy import ThroughHttpProxy, read_http_proxy
-from konnect.net.hub.endpoints import TlsClientEndpoint, TlsServerEndpoint
+from konnect.net.hub.endpoints import TlsClientEndpoint
 from konnect.net.hub.reactor import HubReactor
 from konnect.net.named import NamedEndpoint
 from konnect.net.tls import ServerTls, client_context, server_context
@@ -59,8 +59,8 @@ def tcp_server_endpoint(
 
 
 @implementer(IStreamServerEndpoint)
-class StockTlsServer:
-    """Twisted's TLS listener, and the `tls` that its connections are made with."""
+class TlsServer:
+    """A listener with TLS, and the `tls` that its connections are made with."""
 
     def __init__(self, tls: ServerTls, endpoint: IStreamServerEndpoint) -> None:
         self.tls = tls
@@ -69,6 +69,20 @@ class StockTlsServer:
     def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """See IStreamServerEndpoint."""
         return self._endpoint.listen(factory)
+
+
+ITS_OWN = ("tcp", "tcp6", "unix", "systemd")
+"""Types of server endpoints that are nothing but a port of their reactor's."""
+
+
+def _with_tls(
+    reactor: Any, tls: ServerTls, kind: str, plain: Callable[[Any], IStreamServerEndpoint]
+) -> TlsServer:
+    """TLS on the endpoint of type `kind` that `plain` makes on a reactor: the hub's own where the
+    endpoint is only a port, else Twisted's on top of it."""
+    if isinstance(reactor, HubReactor) and kind in ITS_OWN:
+        return TlsServer(tls, plain(reactor.with_tls(tls)))
+    return TlsServer(tls, wrapServerTLS(tls, plain(reactor), clock=reactor))
 
 
 @implementer(IPlugin, IStreamServerEndpointStringParser)
@@ -112,14 +126,15 @@ class MtlsServerParser:
         if on:
             if port or interface:
                 raise ValueError("an mtls: server has either a port or on=ENDPOINT, not both")
-            return StockTlsServer(
-                tls, wrapServerTLS(tls, server_endpoint(reactor, on), clock=reactor)
-            )
+            kind = on.partition(":")[0]
+            return _with_tls(reactor, tls, kind, lambda chosen: server_endpoint(chosen, on))
         number, waiting = _whole("port", port, 0, 65535), _whole("backlog", backlog, 1, 65535)
-        if isinstance(reactor, HubReactor):
-            return TlsServerEndpoint(reactor, tls, number, interface, waiting)
-        plain = tcp_server_endpoint(reactor, number, interface, waiting)
-        return StockTlsServer(tls, wrapServerTLS(tls, plain, clock=reactor))
+        return _with_tls(
+            reactor,
+            tls,
+            "tcp",
+            lambda chosen: tcp_server_endpoint(chosen, number, interface, waiting),
+        )
 
 
 @implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)

@@ -1,37 +1,18 @@
-"""The units of deploy/systemd: read as systemd reads them, and started as it starts them."""
+"""The units of deploy/systemd, read as systemd reads them; test_activation starts them."""
 
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
-import sys
-from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.app.describe import describe_proxy
-from tests.certificates import pki
 from tests.deploy.objects import DEPLOY
 from tests.deploy.starting import agent_config, agent_ports, proxy_config, proxy_ports
 from tests.deploy.test_rules import SHORT, WORDS
-from tests.interop.pairs import InteropTestCase
-from tests.interop.processes import RUN_TWISTD, Program
-from tests.ports import free_port
 
 UNITS = DEPLOY / "systemd"
-
-ACTIVATE = f"""
-import fcntl, os, sys
-high = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3]]
-for wanted, number in enumerate(high, 3):
-    os.dup2(number, wanted)
-    os.close(number)
-os.environ |= dict(LISTEN_PID=str(os.getpid()), LISTEN_FDS="2", LISTEN_FDNAMES="grpc:agents")
-del sys.argv[1:3]
-{RUN_TWISTD}
-"""
-"""As systemd: descriptors from 3 on, named in their order, for this process only."""
 
 
 def unit(name: str) -> dict[str, dict[str, list[str]]]:
@@ -113,52 +94,3 @@ class UnitTests(SynchronousTestCase):
         ):
             (patience,) = unit(f"konnect-{name}.service")["Service"]["TimeoutStopSec"]
             self.assertGreaterEqual(int(patience), seconds + WORDS[name])
-
-
-class ActivationTests(InteropTestCase):
-    """A proxy started with sockets that somebody else holds, on both transports."""
-
-    def test_proxy(self) -> None:
-        """The unit's own command line serves agents with TLS and clients on the given sockets."""
-        for transport in ("stock", "hub"):
-            folder = self.directory()
-            proxy, port = self.activated(folder, transport)
-            agent = self.agent(port, healthy=False)
-            proxy.wait_for_line("agent listener listens at")
-            agent.program.wait_ready(agent.health_port, "/readyz")
-            with socket.socket(socket.AF_UNIX) as client:
-                client.connect(str(folder / "grpc.sock"))
-
-    def activated(self, folder: Path, transport: str) -> tuple[Program, int]:
-        """The proxy, and the port that its agents' socket is bound to."""
-        files = pki()
-        grpc = socket.socket(socket.AF_UNIX)
-        agents = socket.socket(socket.AF_INET6)
-        self.addCleanup(grpc.close)
-        self.addCleanup(agents.close)
-        grpc.bind(str(folder / "grpc.sock"))
-        agents.bind(("::", 0))
-        for listener in (grpc, agents):
-            listener.listen()
-        places = {
-            "/etc/konnect/agent/proxy.crt": files.agent_server_cert,
-            "/etc/konnect/agent/proxy.key": files.agent_server_key,
-            "/etc/konnect/agent/ca.crt": files.agent_ca,
-        }
-        words = command("konnect-proxy.service")[1:]
-        for place, file in places.items():
-            words = [word.replace(place, file) for word in words]
-        words += [
-            f"--health-port={free_port()}",
-            f"--admin-port={free_port()}",
-            f"--transport={transport}",
-            "--graceful-shutdown-timeout=0s",
-        ]
-        program = Program(
-            "proxy",
-            [sys.executable, "-c", ACTIVATE, *map(str, (grpc.fileno(), agents.fileno())), *words],
-            folder,
-            pass_fds=(grpc.fileno(), agents.fileno()),
-        )
-        self.addCleanup(self._finish, program)
-        return program, agents.getsockname()[1]

@@ -26,6 +26,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
 from konnect.net.endpoints import MtlsClientParser, MtlsServerParser, tcp_server_endpoint
+from konnect.net.hub.reactor import HubReactor
 from konnect.net.tls import TlsFileError, explain
 from tests.certificates import pki
 
@@ -64,11 +65,12 @@ def settings(**values: str) -> str:
 class LoopbackTests(TestCase):
     """Both endpoint types through their strings, found as Twisted finds them."""
 
-    async def exchange(self, server: str, client: str) -> tuple[bytes, str]:
+    async def exchange(self, server: str, client: str, *, hub: bool = False) -> tuple[bytes, str]:
         """Listen and connect; `client` has ``{}`` where the port goes."""
         from twisted.internet import reactor
 
-        port = await serverFromString(reactor, server).listen(Factory.forProtocol(Upper))
+        listens: Any = HubReactor(reactor) if hub else reactor
+        port = await serverFromString(listens, server).listen(Factory.forProtocol(Upper))
         self.addCleanup(port.stopListening)
         endpoint = clientFromString(reactor, client.format(port.getHost().port))
         asker = await endpoint.connect(Factory.forProtocol(Asker))
@@ -118,14 +120,16 @@ class LoopbackTests(TestCase):
         self.assertIn("not valid for proxy.example", why)
 
     async def test_on_another_endpoint(self) -> None:
-        """With on=, TLS is spoken on whatever endpoint that is."""
+        """With on=, TLS is spoken on whatever endpoint that is, on both transports."""
         p = pki()
-        answer, _ = await self.exchange(
-            "mtls:on=tcp\\:0\\:interface=127.0.0.1:alpn=h2"
-            + settings(cert=p.agent_server_cert, key=p.agent_server_key),
-            "mtls:localhost:{}:alpn=h2" + settings(ca=p.agent_ca),
-        )
-        self.assertEqual(answer, b"HELLO h2")
+        for hub in (False, True):
+            answer, _ = await self.exchange(
+                "mtls:on=tcp\\:0\\:interface=127.0.0.1:alpn=h2"
+                + settings(cert=p.agent_server_cert, key=p.agent_server_key),
+                "mtls:localhost:{}:alpn=h2" + settings(ca=p.agent_ca),
+                hub=hub,
+            )
+            self.assertEqual(answer, b"HELLO h2")
 
     async def test_odd_paths(self) -> None:
         """A quoted path may hold what endpoint strings use themselves."""

@@ -15,9 +15,11 @@ with one tunnel and 18,600 with sixteen, and an echo starved beside a bulk downl
     transport     plain stream sockets
     tls           TLS with pyOpenSSL directly on the socket
     ports         listening
+    unix_ports    at a path
+    given_ports   on a socket that listens already
     connecting    one attempt to connect
     reactor       the stock reactor, except that its connections and ports are the hub's
-    endpoints     TLS servers and clients
+    endpoints     TLS clients
     dialing       the agent's way to destinations
 
 What it does not do: protocols know nothing of it and run unchanged on stock transports, datagrams,

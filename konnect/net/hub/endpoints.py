@@ -1,54 +1,26 @@
-"""Endpoints that are the hub's own: TLS servers and clients."""
+"""The endpoint that is the hub's own: TLS clients."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import Deferred
 from twisted.internet.error import NoProtocol
 from twisted.internet.interfaces import (
-    IListeningPort,
     IProtocol,
     IProtocolFactory,
     IStreamClientEndpoint,
-    IStreamServerEndpoint,
 )
 from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
 from konnect.net.hub.facts import Socket, address_of
 from konnect.net.hub.loop import Hub
-from konnect.net.hub.ports import TcpPort
 from konnect.net.hub.reactor import HubReactor
 from konnect.net.hub.tls import TlsTransport
 from konnect.net.hub.transport import StreamTransport
 from konnect.net.tcp import be_prompt
-from konnect.net.tls import ClientTls, ServerTls
-
-
-@implementer(IStreamServerEndpoint)
-class TlsServerEndpoint:
-    """Listens on a TCP port and speaks TLS there."""
-
-    def __init__(
-        self, reactor: HubReactor, tls: ServerTls, port: int, interface: str, backlog: int
-    ) -> None:
-        self._hub = reactor.hub
-        self.tls = tls
-        self._at = (port, interface)
-        self._backlog = backlog
-
-    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
-        """See IStreamServerEndpoint; fails with CannotListenError."""
-        return execute(self._listen, factory)
-
-    def _listen(self, factory: IProtocolFactory) -> IListeningPort:
-        number, interface = self._at
-        port = TcpPort(
-            self._hub, number, factory, self._backlog, interface, tls=self.tls, prompt=True
-        )
-        port.startListening()
-        return port
+from konnect.net.tls import ClientTls
 
 
 @implementer(IStreamClientEndpoint)

@@ -1,4 +1,4 @@
-"""Listening on the hub: TCP and unix sockets, with or without TLS on what they accept.
+"""Listening on the hub, with or without TLS on what is accepted: TCP sockets, and what all have.
 
 Connections are accepted in batches. When the process has no descriptor left, or the kernel no room
 to watch another, accepting pauses for a moment and one line says so; a stock listener would then
@@ -8,15 +8,12 @@ accept and drop clients, or spin.
 from __future__ import annotations
 
 import errno
-import os
 import socket
-import stat
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
-from twisted.python.lockfile import FilesystemLock
 from zope.interface import implementer
 
 from konnect.log import make_logger
@@ -43,16 +40,19 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 @implementer(IListeningPort)
 class Port:
-    """One listening socket; `bind` comes from the subclass."""
+    """
+    One listening socket; which one comes from the subclass.
 
-    def __init__(
-        self, hub: Hub, factory: Any, backlog: int, tls: ServerTls | None, prompt: bool
-    ) -> None:
+    :param tls: what is spoken on the connections.
+    """
+
+    def __init__(self, hub: Hub, factory: Any, backlog: int, tls: ServerTls | None) -> None:
         self._hub = hub
         self.factory = factory
         self._backlog = max(backlog, BACKLOG)
         self._tls = tls
-        self._prompt = prompt
+        self._prompt = False
+        """Whether what is accepted has no delay."""
         self._sock: socket.socket | None = None
         self._family = 0
         self._resume_call: Any = None
@@ -67,9 +67,7 @@ class Port:
         """Bind and listen; raises CannotListenError."""
         sock = self._bound()
         try:
-            if self._prompt:
-                be_prompt(sock)
-            sock.listen(self._backlog)
+            self._listen(sock)
         except OSError as error:
             sock.close()
             self._unbind()
@@ -195,6 +193,19 @@ class Port:
         """A bound socket; raises CannotListenError."""
         raise NotImplementedError
 
+    def _listen(self, sock: socket.socket) -> None:
+        """Begin to listen; raises OSError."""
+        if sock.family != socket.AF_UNIX:
+            self._tune(sock)
+        sock.listen(self._backlog)
+
+    def _tune(self, sock: socket.socket) -> None:
+        """What all that a TCP socket accepts is to have."""
+        be_watchful(sock)
+        if self._tls is not None:
+            be_prompt(sock)
+            self._prompt = True
+
     def _unbind(self) -> None:
         """The socket is closed."""
 
@@ -214,9 +225,8 @@ class TcpPort(Port):
         interface: str,
         *,
         tls: ServerTls | None = None,
-        prompt: bool = False,
     ) -> None:
-        super().__init__(hub, factory, backlog, tls, prompt)
+        super().__init__(hub, factory, backlog, tls)
         self._port = port
         self._interface = interface
 
@@ -227,7 +237,6 @@ class TcpPort(Port):
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(name)
-            be_watchful(sock)
         except OSError as error:
             if sock is not None:
                 sock.close()
@@ -236,63 +245,3 @@ class TcpPort(Port):
 
     def _cannot(self, error: OSError) -> CannotListenError:
         return CannotListenError(self._interface, self._port, error)
-
-
-class UnixPort(Port):
-    """
-    A listener at a path. Between binding and `mode` nobody can connect: it listens only then.
-
-    :param lock: hold a lock file beside the socket, and remove a socket left without its owner.
-    """
-
-    def __init__(
-        self, hub: Hub, path: str | bytes, factory: Any, backlog: int, mode: int, lock: bool
-    ) -> None:
-        super().__init__(hub, factory, backlog, None, False)
-        self._path = os.fsencode(path)
-        self._has_file = not self._path.startswith(b"\0")  # it may be a name without one
-        self._mode = mode
-        lock = lock and self._has_file
-        self._lock = FilesystemLock(self._path + b".lock") if lock else None
-        self._inode = 0
-
-    def _bound(self) -> socket.socket:
-        if self._lock is not None:
-            if not self._lock.lock():
-                raise CannotListenError(None, self._path, "Cannot acquire lock")
-            if not self._lock.clean:
-                self._remove_left_over()
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            sock.bind(self._path)
-            if self._has_file:
-                os.chmod(self._path, self._mode)
-                self._inode = os.stat(self._path).st_ino
-        except OSError as error:
-            sock.close()
-            if self._lock is not None:
-                self._lock.unlock()
-            raise self._cannot(error) from error
-        return sock
-
-    def _remove_left_over(self) -> None:
-        try:
-            if stat.S_ISSOCK(os.stat(self._path).st_mode):
-                os.remove(self._path)
-        except OSError:
-            pass  # binding will say what is wrong
-
-    def _unbind(self) -> None:
-        if not self._has_file:
-            return
-        try:
-            # Not what somebody else has put there since.
-            if os.stat(self._path).st_ino == self._inode:
-                os.unlink(self._path)
-        except OSError:
-            pass
-        if self._lock is not None:
-            self._lock.unlock()
-
-    def _cannot(self, error: OSError) -> CannotListenError:
-        return CannotListenError(None, self._path, error)

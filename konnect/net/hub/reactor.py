@@ -2,7 +2,7 @@
 
 So everything that Twisted builds on a reactor works on the hub: endpoint strings with all their
 settings, `HostnameEndpoint` with its name lookups and its race of addresses. What the hub does not
-know (`systemd:`, TLS by Twisted, a name in `connectTCP`) is the stock reactor's as before.
+know (TLS by Twisted, a name in `connectTCP`) is the stock reactor's as before.
 """
 
 from __future__ import annotations
@@ -19,29 +19,38 @@ from zope.interface import directlyProvides, implementer, providedBy
 
 from konnect.net.hub.connecting import Attempt
 from konnect.net.hub.facts import Socket, address_of, resolved
+from konnect.net.hub.given_ports import GivenPort
 from konnect.net.hub.loop import hub_of
-from konnect.net.hub.ports import TcpPort, UnixPort
+from konnect.net.hub.ports import TcpPort
 from konnect.net.hub.transport import DONE, StreamTransport
+from konnect.net.hub.unix_ports import UnixPort
+from konnect.net.tls import ServerTls
 
 
 class HubReactor:
     """
-    See the module. The methods are IReactorTCP's and IReactorUNIX's.
+    See the module. The methods are IReactorTCP's, IReactorUNIX's, and IReactorSocket's for ports.
 
     :param stock: the reactor that runs.
+    :param tls: what its ports speak on the connections that they accept.
     """
 
-    def __init__(self, stock: Any) -> None:
+    def __init__(self, stock: Any, tls: ServerTls | None = None) -> None:
         self.stock = stock
+        self._tls = tls
         self.hub = hub_of(stock)
         directlyProvides(self, providedBy(stock))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stock, name)
 
+    def with_tls(self, tls: ServerTls) -> HubReactor:
+        """The same with ports that speak TLS."""
+        return HubReactor(self.stock, tls)
+
     def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> TcpPort:
         """Listen on a TCP port; raises CannotListenError."""
-        listener = TcpPort(self.hub, port, factory, backlog, interface)
+        listener = TcpPort(self.hub, port, factory, backlog, interface, tls=self._tls)
         listener.startListening()
         return listener
 
@@ -54,7 +63,13 @@ class HubReactor:
         wantPID: bool = False,
     ) -> UnixPort:
         """Listen at a path; raises CannotListenError."""
-        listener = UnixPort(self.hub, address, factory, backlog, mode, bool(wantPID))
+        listener = UnixPort(self.hub, address, factory, backlog, mode, bool(wantPID), tls=self._tls)
+        listener.startListening()
+        return listener
+
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> GivenPort:
+        """Listen on a socket that listens already; its own family counts. Raises OSError."""
+        listener = GivenPort(self.hub, fileDescriptor, factory, tls=self._tls)
         listener.startListening()
         return listener
 

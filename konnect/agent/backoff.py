@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import random
 
+from konnect.agent.server_count import PLAUSIBLE
+
 GROWTH = 1.5
 JITTER = 0.1
 
@@ -128,11 +130,11 @@ class Backoff:
 
         One interval while it is likely that further ones are just not hit yet, then growing.
 
-        :param expected: how many proxies there are.
+        :param expected: how many proxies there are, as somebody has said.
         """
         self._duplicates += 1
         self._hurried = max(self._hurried - 1, 0)
-        if self._duplicates <= EAGER * expected:
+        if self._duplicates <= EAGER * min(expected, PLAUSIBLE):
             return _jittered(self._interval)
         return self.after_error()
 

@@ -173,7 +173,7 @@ class Connector:
             protocol.close("the proxy did not introduce itself", abort=True)
             raise
         way.met(host_of(protocol.peer), addresses, hello.server_id)
-        self._counts.told(hello.server_count)
+        self._counts.told(hello.server_count, f"{hello.server_id} at {protocol.peer}")
         if hello.server_id in self.sessions or self.draining:
             # The proxy may have sent a dial by now: it is served, and the link goes when idle.
             session.link.drain()

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from konnect.agent import connector, search
+from konnect.agent import connector, search, server_count
 from konnect.agent.connector import Connector, Membership
 from konnect.agent.server_count import ServerCount
 from konnect.agent.ways import Way
@@ -51,7 +51,7 @@ class ConnectorTestCase(SynchronousTestCase):
         self.dialer = FakeDialer()
         log = FakeLog()
         self.lines = log.lines
-        for module in (connector, search):
+        for module in (connector, search, server_count):
             self.patch(module, "log", log)
         self.proxies: list[FakeProxy] = []
         self.counts: ServerCount | None = None

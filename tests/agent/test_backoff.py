@@ -6,7 +6,8 @@ import random
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.agent.backoff import HURRIED, Backoff
+from konnect.agent.backoff import EAGER, HURRIED, Backoff
+from konnect.agent.server_count import PLAUSIBLE
 
 
 class BackoffTests(SynchronousTestCase):
@@ -53,6 +54,14 @@ class BackoffTests(SynchronousTestCase):
         self.assertEqual(found, [1.0] * 13 + [1.5, 2.25])
         waits.after_loss()
         self.assertEqual([waits.after_duplicate(1) for _ in range(6)], [1.0] * 5 + [1.5])
+
+    def test_more_than_there_can_be(self) -> None:
+        """However many proxies are announced, duplicates are less and less tried after a while."""
+        self.jitter(0.0)
+        waits = Backoff(1.0, 10.0)
+        found = [waits.after_duplicate(10**9) for _ in range(EAGER * PLAUSIBLE + 10)]
+        self.assertEqual(found[: EAGER * PLAUSIBLE], [1.0] * EAGER * PLAUSIBLE)
+        self.assertEqual(found[-1], 10.0)
 
     def test_silence(self) -> None:
         """Where nobody is reached the wait grows as after any error."""

@@ -7,10 +7,13 @@ import itertools
 from twisted.internet.error import ConnectionLost
 from twisted.trial.unittest import SynchronousTestCase
 
+from konnect.agent import server_count
+from konnect.agent.backoff import EAGER
 from konnect.agent.census import FORGET_AFTER
-from konnect.agent.server_count import ServerCount
+from konnect.agent.server_count import PLAUSIBLE, ServerCount
 from konnect.agent.ways import Way
 from tests.agent.connecting import INTERVAL, ConnectorTestCase
+from tests.lines import Lines
 
 
 class ServerCountTests(SynchronousTestCase):
@@ -22,7 +25,7 @@ class ServerCountTests(SynchronousTestCase):
             counts = ServerCount(source)
             self.assertEqual(counts.value, 1)
             for told, value in ((3, 3), (2, 2), (0, 1), (-4, 1)):
-                counts.told(told)
+                counts.told(told, "p")
                 self.assertEqual(counts.value, value)
 
     def test_leases(self) -> None:
@@ -32,12 +35,22 @@ class ServerCountTests(SynchronousTestCase):
             leases[0] = 2
             counts = ServerCount(source, lambda: leases[0])
             before = counts.value
-            counts.told(3)
+            counts.told(3, "p")
             told = counts.value
             leases[0] = 5
             self.assertEqual((before, told, counts.value), values, source)
             leases[0] = 0
             self.assertEqual(counts.value, 3 if source == "max" else 1)
+
+    def test_few_are_named(self) -> None:
+        """Of ever new proxies that say so, some are named and not all."""
+        lines = Lines(self, server_count.__name__)
+        counts = ServerCount()
+        for number in range(1000):
+            counts.told(PLAUSIBLE + 1, f"s-{number}")
+        self.assertTrue(0 < len(lines.texts) < 100, len(lines.texts))
+        counts.told(PLAUSIBLE, "another")
+        self.assertEqual(counts.value, PLAUSIBLE)
 
 
 class LeaseTests(ConnectorTestCase):
@@ -60,6 +73,24 @@ class LeaseTests(ConnectorTestCase):
         self.connector.hasten()
         self.wait(20)
         self.assertEqual(self.connected, ["s-0", "s-1"], "links that are there stay")
+
+
+class AbsurdTests(ConnectorTestCase):
+    """A proxy that says there are more than there can be."""
+
+    def test_named_once_and_slow(self) -> None:
+        """It is named with its number once, and from some minutes on tried at the cap's pace."""
+        proxy = self.proxy(count=10**9)
+        self.begin(proxy)
+        self.wait(EAGER * PLAUSIBLE * 1.2 * INTERVAL)
+        before = proxy.attempts
+        self.wait(100)
+        self.assertLess(proxy.attempts - before, 12, "upstream tries every second")
+        self.assertGreater(proxy.attempts - before, 5, "but it goes on")
+        self.assertEqual(proxy.live, 1)
+        (line,) = [line for line in self.lines if "says that there are" in line]
+        self.assertIn("proxy s-1 at", line)
+        self.assertIn("1000000000 proxies (--server-count)", line)
 
 
 class StandingTests(ConnectorTestCase):

@@ -67,7 +67,7 @@ class AgentLeasesTests(SynchronousTestCase):
     def test_not_asked_for(self) -> None:
         """Without --count-server-leases the plugin is not looked for, and proxies are believed."""
         leases = self.leases(server_count_source="max")
-        leases.counts.told(3)
+        leases.counts.told(3, "p")
         leases.start(self.fail)
         self.successResultOf(Deferred.fromCoroutine(leases.stop()))
         self.assertEqual((leases.counts.value, self.asked), (3, []))
@@ -77,7 +77,7 @@ class AgentLeasesTests(SynchronousTestCase):
         leases = self.leases(leases=SETTINGS)
         self.assertEqual(self.asked, ["--count-server-leases", SETTINGS, self.ledger])
         changes: list[int] = []
-        leases.counts.told(7)
+        leases.counts.told(7, "p")
         leases.start(lambda: changes.append(leases.counts.value))
         self.fake.count = 3
         assert self.fake.changed is not None
@@ -89,7 +89,7 @@ class AgentLeasesTests(SynchronousTestCase):
     def test_the_larger(self) -> None:
         """With --server-count-source=max the larger count is taken."""
         leases = self.leases(leases=SETTINGS, server_count_source="max")
-        leases.counts.told(7)
+        leases.counts.told(7, "p")
         self.assertEqual(leases.counts.value, 7)
         self.fake.count = 8
         self.assertEqual(leases.counts.value, 8)

@@ -13,14 +13,14 @@ from twisted.python.failure import Failure
 
 from konnect.agent.dialing import Make, Reach, Taker
 from konnect.log import make_logger
-from konnect.net.tcp import DRAWN_PORTS, meets_itself, refusal
+from konnect.net.stock import StockReactor
 
 log = make_logger(__name__)
 
 
 def stock_reach(reactor: Any) -> Reach:
     """The stock way to destinations over `reactor`, an IReactorTCP."""
-    return partial(_Attempt, reactor)
+    return partial(_Attempt, StockReactor(reactor))
 
 
 class _Made(Factory):
@@ -28,13 +28,10 @@ class _Made(Factory):
 
     noisy = False
 
-    def __init__(self, make: Make, attempt: _Attempt) -> None:
+    def __init__(self, make: Make) -> None:
         self._make = make
-        self._attempt = attempt
 
     def buildProtocol(self, addr: Any) -> Any:
-        if self._attempt.meets_itself():
-            raise refusal()
         return self._make()
 
 
@@ -42,28 +39,13 @@ class _Attempt:
     """One attempt to connect; see `konnect.agent.dialing.Reach`."""
 
     def __init__(self, reactor: Any, ip: str, port: int, make: Make, taker: Taker) -> None:
-        self._reactor = reactor
-        self._connector: Any = None
-        self._port = port
         self._taker = taker
         endpoint = TCP6ClientEndpoint if ":" in ip else TCP4ClientEndpoint
         # Without a timer for each attempt, which is what None asks for.
-        connecting = endpoint(self, ip, port, timeout=None)  # type: ignore[arg-type]
-        self._outcome = connecting.connect(_Made(make, self))
+        connecting = endpoint(reactor, ip, port, timeout=None)  # type: ignore[arg-type]
+        self._outcome = connecting.connect(_Made(make))
         self._outcome.addCallbacks(taker.connected, self._failed)
         self._outcome.addErrback(_unusable)
-
-    def connectTCP(self, *args: Any, **settings: Any) -> Any:
-        """As the reactor of the endpoint, which does not say which transport it uses."""
-        self._connector = self._reactor.connectTCP(*args, **settings)
-        return self._connector
-
-    def meets_itself(self) -> bool:
-        """Whether the socket, which is connected, is so to itself."""
-        transport = getattr(self._connector, "transport", None)
-        if transport is None or self._port not in DRAWN_PORTS:
-            return False
-        return meets_itself(transport.getHandle(), self._port)
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(CancelledError, ConnectingCancelledError):

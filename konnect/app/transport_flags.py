@@ -13,6 +13,7 @@ from konnect.app.durations import format_duration
 from konnect.app.flags import Flag
 from konnect.net.hub.busy_poll import LIMIT
 from konnect.net.hub.reactor import HubReactor
+from konnect.net.stock import StockReactor
 
 LONGEST = 0.001
 """Seconds of the longest busy polling that can be meant: beyond that a wait costs more than the
@@ -58,9 +59,9 @@ def read_transport(options: Mapping[str, Any]) -> TransportConfig:
 
 
 def data_reactor(config: TransportConfig, reactor: Any) -> Any:
-    """What makes the connections that carry data: the reactor itself for `stock`."""
+    """What makes the connections that carry data."""
     if config.kind != "hub":
-        return reactor
+        return StockReactor(reactor)
     hub_reactor = HubReactor(reactor)
     hub_reactor.hub.busy_poll.limit = config.busy_poll
     return hub_reactor

@@ -15,6 +15,7 @@ from konnect.app.transport_flags import (
 )
 from konnect.net.hub.loop import hub_of
 from konnect.net.hub.reactor import HubReactor
+from konnect.net.stock import StockReactor
 
 
 class TransportOptions(FlagOptions):
@@ -54,4 +55,6 @@ class TransportFlagsTests(SynchronousTestCase):
         made = data_reactor(TransportConfig("hub", 30e-6), stock)
         self.assertIsInstance(made, HubReactor)
         self.assertEqual(hub_of(stock).busy_poll.limit, 30e-6)
-        self.assertIs(data_reactor(TransportConfig("stock"), stock), stock)
+        made = data_reactor(TransportConfig("stock"), stock)
+        self.assertIsInstance(made, StockReactor)
+        self.assertEqual(made.callLater, stock.callLater)

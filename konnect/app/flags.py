@@ -26,6 +26,7 @@ from twisted.python import usage
 import konnect
 from konnect.app import kinds
 from konnect.app.kinds import Kind
+from konnect.app.lost_output import give_up, is_lost_output
 from konnect.app.quoting import quote
 
 _PASSWORD = re.compile(r"(//[^@:]*:)\S*@")
@@ -105,17 +106,26 @@ class FlagOptions(usage.Options):
             self._read_environment()
             self._parse(list(sys.argv[1:] if options is None else options))
             if self["help"]:
-                print(self)
-                raise SystemExit(0)
+                self._show(str(self))
             if self["version"]:
-                print(f"konnect {konnect.__version__}")
-                raise SystemExit(0)
+                self._show(f"konnect {konnect.__version__}")
             self._list_settings()
             self.postOptions()
         except usage.UsageError as problem:
             if self.parent is None:
                 raise
             exit_with_error(f"{problem}\n{self._command()} --help lists the flags.")
+
+    def _show(self, text: str) -> NoReturn:
+        """Print what was asked for and exit; raises OSError where `konnect` sees to that."""
+        code = 0
+        try:
+            print(text, flush=True)
+        except OSError as error:
+            if self.parent is None or not is_lost_output(error):
+                raise
+            code = give_up(error, self._command())
+        raise SystemExit(code)
 
     def _read_environment(self) -> None:
         for flag in self._by_name.values():

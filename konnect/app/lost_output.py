@@ -1,4 +1,4 @@
-"""Output of the konnect command that cannot be written: nobody reads it, or a disk is full."""
+"""Output of a command that cannot be written: nobody reads it, or a disk is full."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def is_lost_output(error: OSError) -> bool:
     return error.errno in _CODES and error.filename is None
 
 
-def give_up(error: OSError) -> int:
-    """Say why, unless the reader has had enough; returns the exit code."""
+def give_up(error: OSError, command: str = "konnect") -> int:
+    """Say why, in the name of `command`, unless the reader has had enough; the exit code."""
     lost = [1]
     if error.errno == errno.EPIPE:
         lost.append(2)  # `2>&1 | head`
     else:
-        print(f"konnect: the output cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"{command}: the output cannot be written: {error.strerror}", file=sys.stderr)
     # What is still to be flushed at the interpreter's end goes where it disturbs nobody.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in lost:

@@ -19,7 +19,8 @@ from konnect.wire.packets import Packet
 log = make_logger(__name__)
 
 PENDING = 4096
-"""Dials that may wait for one link (as many as our agents take); more go to others, or fail."""
+"""Dials that a link may have unanswered, those that were given up with them (as many as our agents
+take); more go to others, or fail."""
 
 
 class Switchboard:
@@ -72,7 +73,7 @@ class Switchboard:
         if link is None:
             tunnel.fail(Reason.NO_AGENT)
             return tunnel
-        if len(link.dials) >= PENDING:
+        if link.unanswered >= PENDING:
             link = self._with_room(address)
             if link is None:
                 tunnel.fail(Reason.OVERLOADED, "too many dials are waiting for the agents")
@@ -83,7 +84,7 @@ class Switchboard:
     def another(self, tunnel: Tunnel, tried: AgentLink, cause: str) -> AgentLink | None:
         """See `konnect.proxy.pending.Dials`."""
         link = self._registry.choose(tunnel.address, avoid=(tried,))
-        if link is not None and len(link.dials) >= PENDING:
+        if link is not None and link.unanswered >= PENDING:
             link = self._with_room(tunnel.address, tried)
         if link is None or link.suspect:
             return None
@@ -99,5 +100,5 @@ class Switchboard:
 
     def _with_room(self, address: str, *tried: AgentLink) -> AgentLink | None:
         """A link for a dial that is not full; all are looked at, once."""
-        full = {link for link in self._registry.links() if len(link.dials) >= PENDING}
+        full = {link for link in self._registry.links() if link.unanswered >= PENDING}
         return self._registry.choose(address, avoid=full.union(tried))

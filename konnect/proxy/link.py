@@ -33,6 +33,10 @@ SETTLED_AFTER = 1.0
 """Seconds after which an agent would have dropped a link that it has no use for."""
 
 
+ASK_AFTER = 1024
+"""Dials given up, of which nothing says that the agent has read them, at which it is probed."""
+
+
 class AgentLink(Link):
     """One agent's `AgentService/Connect` stream."""
 
@@ -67,6 +71,10 @@ class AgentLink(Link):
         self._since = clock.seconds()
         self.peer = stream.peer
         self.dials: dict[int, PendingDial] = {}
+        # Dials that were given up since the last probe, and before it. A probe's answer says that
+        # all before it was read.
+        self._given_up = 0
+        self._probed = 0
         self._on_end = on_end
         # connectIDs whose CLOSE_REQ went out and whose CLOSE_RSP has not come: late DATA of theirs
         # is not worth another CLOSE_REQ.
@@ -79,6 +87,11 @@ class AgentLink(Link):
     def load(self) -> int:
         """Tunnels and dials that it carries."""
         return len(self.ends) + len(self.dials)
+
+    @property
+    def unanswered(self) -> int:
+        """Dials that the agent may still be busy with: given up or not, all of them are sent."""
+        return len(self.dials) + self._given_up + self._probed
 
     @property
     def fresh(self) -> bool:
@@ -95,9 +108,14 @@ class AgentLink(Link):
         """The dial is wanted no more (DIAL_CLS)."""
         if self.dials.pop(dial.random, None) is not None:
             self.send(PacketType.DIAL_CLS, packets.dial_cls(dial.random))
+            self._given_up += 1
+            if self._given_up >= ASK_AFTER:
+                self.health.late()
 
     def probe(self, random: int) -> None:
         """Ask for what no agent can dial, to hear whether this one answers."""
+        self._probed += self._given_up
+        self._given_up = 0
         self.send(DIAL_REQ, packets.dial_req("tcp", PROBE_ADDRESS, random))
 
     def announce_end(self) -> None:
@@ -148,7 +166,10 @@ class AgentLink(Link):
         dial = self.dials.pop(response.random, None)
         connect_id = response.connectID
         if dial is None:
-            if not self.health.probe_answered(response.random):
+            read = self._probed
+            if self.health.probe_answered(response.random):  # and perhaps the next probe is out
+                self._probed -= read
+            else:
                 self.ledger.dial_failures["unrecognized_response"] += 1
             # Late (cancelled, timed out) or invented. A duplicate for a live tunnel must not kill
             # it.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from konnect.proxy import dialing
+from collections import Counter
+
+from konnect.proxy import dialing, link
+from konnect.proxy.health import PROBE_ADDRESS, PROBE_ANSWER
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import State
 from konnect.wire import packets
@@ -127,3 +130,80 @@ class SwitchboardTests(ProxyTestCase):
         self.dial()
         self.assertEqual(len(first.take()), 1)
         self.tunnel.close(Reason.CLIENT_LEFT)
+
+
+class GivenUpTests(ProxyTestCase):
+    """Dials whose clients leave at once."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(dialing, "PENDING", 12)
+        self.patch(link, "ASK_AFTER", 4)
+        self.first = self.agent("a")
+
+    def given_up(self, times: int) -> int:
+        """Dial and give up; how many were refused."""
+        refused = 0
+        for _ in range(times):
+            near = FakeEnd()
+            request = packets.parse(packets.dial_req("tcp", ADDRESS, 5))
+            self.switchboard.dial(near, request).close(Reason.CLIENT_LEFT)
+            refused += near.take()[:1] == [
+                ("failed", Reason.OVERLOADED, "too many dials are waiting for the agents")
+            ]
+        return refused
+
+    def test_an_agent_that_answers_nothing(self) -> None:
+        """It gets no more than it may have unanswered, in all, and one probe."""
+        self.assertEqual(self.given_up(100), 88)
+        kinds = Counter(packet[:3] for packet in self.first.take())
+        self.assertEqual(kinds[("DIAL_REQ", "tcp", ADDRESS)], 12)
+        self.assertEqual(kinds[("DIAL_REQ", "tcp", PROBE_ADDRESS)], 1)
+        second = self.agent("b")
+        self.assertEqual(self.given_up(4), 0)
+        self.assertEqual(self.first.take(), [])
+        self.assertEqual(len([p for p in second.take() if p[2:3] == (ADDRESS,)]), 4)
+        self.clock.advance(PROBE_ANSWER)
+        self.assertTrue(self.first.link.suspect, "and is found out")
+        for agent in self.agents:
+            agent.link.health.stop()
+
+    def test_an_agent_that_works(self) -> None:
+        """Its answer to a probe says that it has read what came before: it is never full."""
+        for _ in range(100):
+            self.assertEqual(self.given_up(4), 0)
+            self.first.answers_probe()
+        self.assertEqual(self.first.link.unanswered, 0)
+        self.assertFalse(self.first.link.suspect)
+
+    def test_a_slow_one(self) -> None:
+        """What was given up behind a probe is not covered by its answer, but by the next one's."""
+        self.assertEqual(self.given_up(7), 0)
+        self.first.answers_probe()
+        self.assertEqual(self.first.link.unanswered, 3)
+        self.assertEqual(self.given_up(1), 0)
+        self.first.answers_probe()
+        self.assertEqual(self.first.link.unanswered, 0)
+
+    def test_a_late_answer(self) -> None:
+        """An agent that was stuck has room again by the answer to its last probe, and no sooner."""
+        self.given_up(12)
+        self.clock.advance(PROBE_ANSWER)
+        self.assertTrue(self.first.link.suspect)
+        self.clock.advance(PROBE_ANSWER + 1)  # the next one is unanswered too
+        probes = [p[3] for p in self.first.take() if p[2:3] == (PROBE_ADDRESS,)]
+        self.first.says(packets.dial_rsp(probes[0], error="missing port"))
+        self.assertEqual(self.first.link.unanswered, 12)
+        self.first.says(packets.dial_rsp(probes[-1], error="missing port"))
+        self.assertEqual(self.first.link.unanswered, 0)
+        self.first.answers_probe()
+        self.assertEqual(self.given_up(3), 0)
+
+    def test_answered_dials(self) -> None:
+        """Dials that end with an answer count for nothing behind it."""
+        for _ in range(50):
+            client = self.client()
+            client.dials()
+            self.first.refuses("connection refused")
+            client.leaves()
+        self.assertEqual(self.first.link.unanswered, 0)

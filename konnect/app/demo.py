@@ -120,6 +120,8 @@ def begin_logging(level: str) -> None:
     """Log lines of `level` and above to stderr, instead of none."""
     set_level(level)
     predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.lookupByName(level))
+    # Whose factories tell when they start and stop.
+    predicate.setLogLevelForNamespace("twisted.web.client", LogLevel.error)
     observer = FilteringLogObserver(textFileLogObserver(sys.stderr), [predicate])
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
 

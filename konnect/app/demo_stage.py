@@ -23,7 +23,7 @@ from konnect.app.agent import agent_service
 from konnect.app.agent_options import AgentConfig
 from konnect.app.certs import Tree, TreeError, make_tree
 from konnect.app.describe import quoted_place
-from konnect.app.listening import CannotListen
+from konnect.app.listening import CannotListen, quietly
 from konnect.app.proxy import proxy_service
 from konnect.app.proxy_options import ProxyConfig
 from konnect.app.test_server import HOST, serve
@@ -144,7 +144,7 @@ class Stage:
         proxy = proxy_service(self._proxy_config(), self._reactor)
         agent = agent_service(self._agent_config(), self._reactor)
         try:
-            self._destination = await serve(self._reactor, self.ports.destination)
+            self._destination = await quietly(serve, self._reactor, self.ports.destination)
             for service in (proxy, agent):
                 self._services.append(service)
                 service.privilegedStartService()

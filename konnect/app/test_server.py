@@ -241,9 +241,11 @@ def make_site(clock: Any) -> Site:
     root.putChild(b"close", _Close())
     root.putChild(b"bytes", _Bytes())
     root.putChild(b"sha256", _Sha256())
-    return Site(
+    site = Site(
         root, requestFactory=_DigestingRequest, parsePOSTFormSubmission=False, reactor=clock
     )
+    site.noisy = False
+    return site
 
 
 def serve(reactor: Any, port: int, host: str = HOST) -> Deferred[IListeningPort]:

@@ -34,7 +34,7 @@ def server_endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
     prefix, _, behind = description.partition(":")
     if prefix == "haproxy":
         # As its parser does it, which would let Twisted take the socket that is behind it.
-        around: IStreamServerEndpoint = proxyEndpoint(server_endpoint(reactor, behind))
+        around: IStreamServerEndpoint = proxyEndpoint(_Quiet(server_endpoint(reactor, behind)))
         return around
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
@@ -78,6 +78,19 @@ class GivenServer:
                 port = self._reactor.adoptStreamPort(given.fileno(), given.family, factory)
         _give_up(self._descriptor)
         return port
+
+
+@implementer(IStreamServerEndpoint)
+class _Quiet:
+    """An endpoint whose factory, somebody else's, does not tell when it starts and stops."""
+
+    def __init__(self, endpoint: IStreamServerEndpoint) -> None:
+        self._endpoint = endpoint
+
+    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """See IStreamServerEndpoint."""
+        factory.noisy = False  # type: ignore[attr-defined]
+        return self._endpoint.listen(factory)
 
 
 def _looked_at(descriptor: int, family: int) -> socket.socket:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 
 from tests.interop.connecting import ConnectClient
 from tests.interop.destination import BANNER
 from tests.interop.pairs import InteropTestCase
-from tests.interop.processes import Program
+from tests.interop.processes import Program, http_get
+from tests.ports import free_port
 
 
 class LogTests(InteropTestCase):
@@ -48,3 +50,25 @@ class LogTests(InteropTestCase):
         for program in (proxy, agent):
             program.end()
             self.assertNotIn("konnect.tunnels", program.log())
+
+    def test_listeners(self) -> None:
+        """On both transports each listener has one line, which is ours, and Twisted says nothing
+        of its factories."""
+        for transport in ("stock", "hub"):
+            self.patch(os, "environ", {**os.environ, "KONNECT_TRANSPORT": transport})
+            ports = [free_port() for _ in range(2)]
+            proxy = self.proxy(
+                frontend=f"connect=haproxy:tcp:{ports[0]}:interface=127.0.0.1",
+                agent_endpoint=f"tcp:{ports[1]}:interface=127.0.0.1",
+            )
+            agent = self.agent(proxy.agent_port)
+            self.assertEqual(http_get(proxy.health_port, "/readyz")[0], 200)
+            for program, names in (
+                (proxy.program, ("grpc frontend", "connect frontend", "health port")),
+                (agent.program, ("health port", "admin port")),
+            ):
+                program.end()
+                for name in names:
+                    self.assertEqual(program.log().count(f"{name} listens at"), 1, name)
+                self.assertNotRegex(program.log().lower(), "start(ing|ed)? (on|factory)")
+                self.assertNotIn("Stopping factory", program.log())

@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from konnect.agent.dialer import Dialer
 from konnect.agent.link import ProxyLink
 from konnect.log import make_logger
-from konnect.net.diagnosis import WORDLESS
+from konnect.net.diagnosis import WORDLESS, with_peer
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.tunnel.flow import Flow
@@ -125,6 +125,8 @@ class Session:
     def ended(self, status: Status, text: str, reset: bool) -> None:
         self.link.end()
         self.status = status
+        if self.protocol.lost:
+            text = with_peer(text, self.protocol.transport)
         reason = f"{status.name}: {text}" if text else status.name
         if self._said_hello:
             self._on_end(self, reason)
@@ -192,7 +194,9 @@ async def connect(
         await ready
     except BaseException as error:
         protocol.close("the connection did not become ready", abort=True)
-        if isinstance(error, ConnectionError) and str(error).startswith(WORDLESS):
-            raise HungUp(str(error)) from None
-        raise
+        if not isinstance(error, ConnectionError):
+            raise
+        cause = str(error)
+        told = with_peer(cause, protocol.transport)
+        raise (HungUp if cause in WORDLESS else ConnectionError)(told) from None
     return protocol

@@ -41,8 +41,8 @@ from konnect.client.ledger import DIALING, OPEN, TunnelState
 from konnect.client.linger import Linger
 from konnect.client.live import Live
 from konnect.client.reaching import reach
+from konnect.net.diagnosis import explain, with_peer
 from konnect.net.tcp import tune
-from konnect.net.tls import explain
 from konnect.wire.connect_client import (
     BadResponse,
     ConnectResponse,
@@ -284,7 +284,7 @@ class ConnectDial(Protocol):
         self._fail(ConnectRefused(response.status, response.reason, body.text))
 
     def _unanswered(self, reason: Failure) -> None:
-        why = explain(reason, self.transport)
+        why = with_peer(explain(reason, self.transport), self.transport)
         if self.answer.called:
             return
         if self._refusal is not None:

@@ -17,8 +17,8 @@ from twisted.python.failure import Failure
 from konnect.client.errors import StreamSetupFailed, TunnelClosed
 from konnect.client.live import Live
 from konnect.client.reaching import reach
+from konnect.net.diagnosis import explain, with_peer
 from konnect.net.grpc import GrpcProtocol
-from konnect.net.tls import explain
 from konnect.wire.grpc import Role
 
 
@@ -35,7 +35,7 @@ class ClientConnection(GrpcProtocol):
         return not self.going_away and self._closing is None and not self._wire.used_up
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.lost_text = explain(reason, self.transport)
+        self.lost_text = with_peer(explain(reason, self.transport), self.transport)
         super().connectionLost(reason)
 
 
@@ -100,7 +100,8 @@ class OwnConnections:
                 raise TunnelClosed() from None
             raise
         except ConnectionError as problem:
-            raise StreamSetupFailed(f"cannot reach the proxy: {problem}") from problem
+            why = with_peer(str(problem), connection.transport)
+            raise StreamSetupFailed(f"cannot reach the proxy: {why}") from problem
         return connection
 
     def _opened(self, result: Any, opening: Deferred[ClientConnection]) -> Any:

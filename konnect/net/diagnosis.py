@@ -103,9 +103,9 @@ _REASONS = (
 )
 
 HANG_UP = "the peer closed the connection during the TLS handshake"
-_CLOSED, _LOST = "connection closed by the peer", "connection lost"
-WORDLESS = (HANG_UP, _CLOSED, _LOST)
-"""How `explain` begins to tell that the peer ended the connection without a word why."""
+CLOSED, _LOST = "connection closed by the peer", "connection lost"
+WORDLESS = (HANG_UP, CLOSED, _LOST)
+"""How `explain` tells that the peer ended the connection without a word why."""
 
 _TWISTED = (
     (error.ConnectionRefusedError, "connection refused"),
@@ -113,32 +113,27 @@ _TWISTED = (
     (error.TCPTimedOutError, "connecting timed out"),
     (error.TimeoutError, "connecting timed out"),
     (error.ConnectionAborted, "connection aborted by this side"),
-    (error.ConnectionDone, _CLOSED),
+    (error.ConnectionDone, CLOSED),
     (error.ConnectionLost, _LOST),
 )
 
 
 def explain(failure: Failure | BaseException, transport: object = None) -> str:
-    """Why a connection failed or was lost, in one line without a traceback.
+    """Why a connection failed or was lost, in one line without a traceback or the peer's address.
 
-    With `transport`, the line ends with the peer's address. What is not known here is told in its
-    own words.
+    `transport` is the connection's, which knows whether that was during the TLS handshake. What is
+    not known here is told in its own words.
     """
     value = failure.value if isinstance(failure, Failure) else failure
     ended = isinstance(value, error.ConnectionDone | error.ConnectionLost)
-    cause = HANG_UP if ended and _in_handshake(transport) else _cause(value)
+    return HANG_UP if ended and _in_handshake(transport) else _cause(value)
+
+
+def with_peer(cause: str, transport: object) -> str:
+    """`cause` and the address of the transport's peer, if it is known: for lines that do not name
+    it."""
     peer = peer_address(transport)
     return f"{cause} (peer {peer})" if peer else cause
-
-
-def explain_hang_up(peer: str) -> str:
-    """`explain`, for a connection that its peer has closed when all was well."""
-    return f"{_CLOSED} (peer {peer})"
-
-
-def without_peer(text: str, peer: str) -> str:
-    """What `explain` has told, for a line that names the peer already."""
-    return text.removesuffix(f" (peer {peer})")
 
 
 def peer_address(transport: object) -> str:

@@ -27,10 +27,9 @@ from zope.interface import implementer
 
 from konnect.log import make_logger
 from konnect.net.closing import ended_below
-from konnect.net.diagnosis import explain, explain_hang_up, peer_address
+from konnect.net.diagnosis import CLOSED, explain, peer_address
 from konnect.net.floods import DEFAULT, Count, FloodLimits
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
-from konnect.net.grpc_streams import UNKNOWN
 from konnect.net.grpc_watches import WatchedStreams
 from konnect.net.keepalive import ANSWER_TIMEOUT, Keepalive
 from konnect.net.tcp import give_up_after, tune
@@ -164,8 +163,7 @@ class GrpcProtocol(WatchedStreams):
         text = self._closing
         self.unusual_end = text is not None or not (self._started or done)
         if text is None:
-            known = self._started and done and self.peer != UNKNOWN
-            text = explain_hang_up(self.peer) if known else explain(reason, self.transport)
+            text = CLOSED if self._started and done else explain(reason, self.transport)
         self._closing = text
         # The wire's own events say the same with less: it does not know why.
         self._wire.connection_lost()

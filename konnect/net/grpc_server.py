@@ -16,7 +16,6 @@ from twisted.python.failure import Failure
 
 from konnect.log import make_logger
 from konnect.net.deadlines import Deadlines
-from konnect.net.diagnosis import without_peer
 from konnect.net.floods import DEFAULT, Count, Crowd, FloodLimits
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
@@ -211,6 +210,4 @@ class GrpcServerFactory(Factory):
     def _lost(self, protocol: GrpcProtocol, why: str) -> None:
         self.connections.discard(protocol)
         if protocol.unusual_end:
-            peer = protocol.peer
-            text = without_peer(why, peer)
-            log.info("{name}: lost {peer}: {why}", name=self._name, peer=peer, why=text)
+            log.info("{name}: lost {peer}: {why}", name=self._name, peer=protocol.peer, why=why)

@@ -22,7 +22,7 @@ from zope.interface import implementer
 from konnect.log import make_logger
 from konnect.net.closing import can_half_close, hung_up, shows_hang_up
 from konnect.net.deadlines import deadlines_of
-from konnect.net.diagnosis import explain, peer_address, without_peer
+from konnect.net.diagnosis import explain, peer_address
 from konnect.net.floods import DEFAULT, Crowd, FloodLimits
 from konnect.net.sockets import LINGER
 from konnect.net.unwritten import unwritten
@@ -189,7 +189,7 @@ class ConnectProtocol(Protocol):
             owner.ledger.http_connections -= 1
         clean = isinstance(reason.value, ConnectionDone)
         if self._head is not None and not clean:
-            why = without_peer(explain(reason, self.transport), self.peer)
+            why = explain(reason, self.transport)
             log.info("lost client {peer}: {why}", peer=self.peer, why=why)
         end, self._end = self._end, None
         if end is None:

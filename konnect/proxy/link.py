@@ -12,7 +12,6 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IReactorTime
 
 from konnect.log import make_logger
-from konnect.net.diagnosis import without_peer
 from konnect.net.grpc_stream import GrpcStream, Metadata
 from konnect.proxy.health import PROBE_ADDRESS, LinkHealth
 from konnect.proxy.pending import PendingDial
@@ -154,8 +153,7 @@ class AgentLink(Link):
         self.end(Reason.AGENT_LOST)
 
     def ended(self, status: Status, text: str, reset: bool) -> None:
-        why = without_peer(text, self.peer) or status.name
-        log.info("{link} is gone: {why}", link=self, why=why)
+        log.info("{link} is gone: {why}", link=self, why=text or status.name)
         self.ledger.stream_error("from_agent", status.label)
         self.end(Reason.AGENT_LOST)
 

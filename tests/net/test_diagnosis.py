@@ -12,7 +12,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.net.diagnosis import TlsRefused, explain, peer_address, without_peer
+from konnect.net.diagnosis import TlsRefused, explain, peer_address, with_peer
 
 
 def transport_from(peer: IAddress) -> StringTransport:
@@ -90,18 +90,12 @@ class ExplainTests(SynchronousTestCase):
         self.assertEqual(explain(ValueError("one\r\ntwo\n\n three")), "one two three")
 
     def test_peer(self) -> None:
-        """With a transport, the peer's address follows."""
+        """The peer's address is not told, unless it is asked for and known."""
         transport = transport_from(IPv4Address("TCP", "192.0.2.7", 4242))
-        self.assertEqual(
-            explain(error.ConnectionLost(), transport), "connection lost (peer 192.0.2.7:4242)"
-        )
-
-    def test_without_peer(self) -> None:
-        """A line that names the peer already takes the cause alone; what names another stays."""
-        peer = peer_address(transport := transport_from(IPv4Address("TCP", "192.0.2.7", 4242)))
-        text = explain(error.ConnectionLost(), transport)
-        self.assertEqual(without_peer(text, peer), "connection lost")
-        self.assertEqual(without_peer(text, "192.0.2.8:4242"), text)
+        cause = explain(error.ConnectionLost(), transport)
+        self.assertEqual(cause, "connection lost")
+        self.assertEqual(with_peer(cause, transport), "connection lost (peer 192.0.2.7:4242)")
+        self.assertEqual(with_peer(cause, None), cause)
 
 
 class PeerAddressTests(SynchronousTestCase):

@@ -18,7 +18,8 @@ from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport, IOPump, connect
 from zope.interface import implementer
 
-from konnect.net.tls import explain, peer_name
+from konnect.net.diagnosis import explain, with_peer
+from konnect.net.tls import peer_name
 
 SERVER = IPv4Address("TCP", "192.0.2.1", 8090)
 CLIENT = IPv4Address("TCP", "192.0.2.2", 40000)
@@ -45,7 +46,7 @@ class Recorder(Protocol):
         self.received += data
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.ended = explain(reason, self.transport)
+        self.ended = with_peer(explain(reason, self.transport), self.transport)
 
     @property
     def handle(self) -> SSL.Connection:

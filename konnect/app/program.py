@@ -48,11 +48,20 @@ class Program(MultiService):
         super().setServiceParent(parent)
 
     def privilegedStartService(self) -> None:
-        """Open the listeners; what cannot be opened ends the process with one line and code 1."""
+        """Open the listeners; what cannot be opened ends the process with one line and code 1, a
+        signal that made the start give up with code 0."""
         self._listening = True
         try:
-            super().privilegedStartService()
+            with self._signals.starting():
+                super().privilegedStartService()
         except (CannotListen, CannotStart) as error:
+            if self._signals.early:
+                log.info(
+                    "{name}: stopping before the start was over: {error}",
+                    name=self._signals.early,
+                    error=error,
+                )
+                raise SystemExit(0) from None
             cannot = "cannot listen" if isinstance(error, CannotListen) else "cannot start"
             text = f"{self._program}: {cannot}: {error}"
             log.error("{text}", text=text)

@@ -11,13 +11,16 @@ import atexit
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from konnect.log import make_logger
 
 log = make_logger(__name__)
+
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Signals:
@@ -39,15 +42,39 @@ class Signals:
         self._hurry = hurry
         self._exit_code = exit_code
         self._seen = 0
+        self.early = ""
+        """The signal that came while the program was starting; empty: none."""
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """
+        Around the start, which may take its time before the reactor runs: a signal to end is kept
+        until then. What the start waits for listens to signals of its own accord, and gives up.
+
+        Without this it would end the process where it stands, and do nothing at all to the first
+        process of a container.
+        """
+
+        def remember(number: int, frame: FrameType | None) -> None:
+            self.early = self.early or signal.Signals(number).name
+
+        before = {number: signal.signal(number, remember) for number in ENDING}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def install(self) -> None:
         """Take over the signals as soon as the reactor runs (it installs its own before)."""
         self._reactor.callWhenRunning(self._take_over)
 
     def _take_over(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDING:
             signal.signal(number, self._signalled)
         signal.signal(signal.SIGHUP, self._hung_up)
+        if self.early:
+            self._act(self.early)
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self._reactor.callFromThread(self._act, signal.Signals(number).name)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import cast
 
 from twisted.application.service import Service
 from twisted.internet.task import Clock
@@ -20,7 +21,7 @@ from konnect.app.klog import LogConfig
 from konnect.app.listening import CannotListen
 from konnect.app.program import Program, program
 from konnect.app.proxy_options import ProxyOptions
-from konnect.app.signals import Signals
+from konnect.app.signals import ENDING, Signals
 from konnect.net import lookups
 from konnect.tunnel.ledger import Ledger
 from tests.lines import Lines
@@ -31,9 +32,10 @@ class Starting(Clock):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first: list[object] = []
+        self.first: list[Callable[[], object]] = []
+        self.stop: Callable[[], object] = lambda: None
 
-    def callWhenRunning(self, call: object) -> None:
+    def callWhenRunning(self, call: Callable[[], object]) -> None:
         self.first.append(call)
 
 
@@ -60,20 +62,27 @@ class ProgramTests(SynchronousTestCase):
 class StartTests(SynchronousTestCase):
     """What cannot be done at the start ends the program with one line."""
 
-    def end(self, error: Exception) -> tuple[object, list[str]]:
-        """The exit's code or text, and the log lines, of a program that this happens to."""
+    def end(self, error: Exception, *signals: signal.Signals) -> tuple[object, list[str]]:
+        """The exit's code or text, and the log lines, of a program that this happens to; the
+        signals come before."""
 
         class Fails(Service):
             name = "konnect-agent"
 
             def privilegedStartService(self) -> None:
+                for number in signals:
+                    signal.raise_signal(number)
                 raise error
 
         lines = Lines(self, "konnect.app.program")
         end = self.assertRaises(
-            SystemExit, Program(Fails(), cast(Signals, None)).privilegedStartService
+            SystemExit, Program(Fails(), self.signals(Starting())).privilegedStartService
         )
         return end.code, lines.texts
+
+    def signals(self, reactor: Starting) -> Signals:
+        """Those of a program."""
+        return Signals(reactor, lambda: None, lambda: None, 1)
 
     def test_reason(self) -> None:
         """The log and stderr say what it is."""
@@ -90,3 +99,35 @@ class StartTests(SynchronousTestCase):
         for error in (CannotListen("x"), CannotStart("x")):
             code, lines = self.end(error)
             self.assertEqual((code, len(lines)), (1, 1))
+
+    def test_signal(self) -> None:
+        """A start that a signal made give up is an orderly end; signals do afterwards what they
+        did."""
+        before = [signal.getsignal(number) for number in ENDING]
+        for number in ENDING:
+            code, lines = self.end(CannotStart("it was stopped"), number, *ENDING)
+            text = f"{number.name}: stopping before the start was over: it was stopped"
+            self.assertEqual((code, lines), (0, [text]))
+        self.assertEqual([signal.getsignal(number) for number in ENDING], before)
+
+    def test_signal_kept(self) -> None:
+        """One that the start did not hear of stops the program as soon as it runs."""
+
+        class Starts(Service):
+            name = "konnect-agent"
+
+            def privilegedStartService(self) -> None:
+                signal.raise_signal(signal.SIGTERM)
+
+        for number in (*ENDING, signal.SIGHUP):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+        stopped: list[bool] = []
+        reactor = Starting()
+        reactor.stop = lambda: stopped.append(True)
+        program = Program(Starts(), self.signals(reactor))
+        program.privilegedStartService()
+        program.startService()
+        self.assertEqual(stopped, [])
+        (run,) = reactor.first
+        run()
+        self.assertEqual(stopped, [True])

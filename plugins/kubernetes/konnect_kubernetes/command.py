@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from konnect.wire.token_review import shortened
+from konnect_kubernetes.interruption import ENDING, interrupted_by
 from konnect_kubernetes.kubeconfig import Current
 
 LIMIT = 15.0
@@ -76,7 +77,15 @@ class Command:
         self._stopped = True
 
     def run(self) -> dict[str, Any]:
-        """Run it, and give the `status` of its answer. Nothing of it is left if it fails."""
+        """
+        Run it, and give the `status` of its answer. Nothing of it is left if it fails.
+
+        At the program's start this is the main thread, and a signal to the program ends it too.
+        """
+        with interrupted_by(ENDING, self.stop):
+            return self._run()
+
+    def _run(self) -> dict[str, Any]:
         try:
             process = subprocess.Popen(
                 self._arguments,

@@ -57,6 +57,8 @@ class Program(ProcessProtocol):
     def __init__(self, reactor: Any, name: str, flags: dict[str, str]) -> None:
         self.log = ""
         self.ended = False
+        self.code: int | None = None
+        """Its exit code, once it has ended; None: a signal's doing."""
         self._reactor = reactor
         self._name = name
         environ = {key: value for key, value in os.environ.items() if not key.startswith("PROXY_")}
@@ -72,6 +74,7 @@ class Program(ProcessProtocol):
 
     def processEnded(self, reason: Failure) -> None:
         self.ended = True
+        self.code = reason.value.exitCode
 
     async def says(self, *words: str) -> str:
         """The first line that holds all of this, which must come."""
@@ -82,11 +85,20 @@ class Program(ProcessProtocol):
 
         return await self._until(found, f"a line with {words}")
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.transport.signalProcess(number)  # type: ignore[union-attr]
+
+    async def has_ended(self) -> int | None:
+        """Wait for its end, which must come; its exit code."""
+        await self._until(lambda: self.ended, "its end")
+        return self.code
+
     async def end(self) -> None:
         """Ask it to stop, and again, which means at once; a stubborn one is killed."""
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessExitedAlready):
-                self.transport.signalProcess(number)  # type: ignore[union-attr]
+                self.send(number)
             with contextlib.suppress(AssertionError):
                 await self._until(lambda: self.ended, "its end", 5.0)
                 break

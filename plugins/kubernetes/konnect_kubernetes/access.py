@@ -14,6 +14,10 @@ from konnect_kubernetes.command_client import CommandClient
 from konnect_kubernetes.kubeconfig import Current, current, without_command
 
 
+class _Unsupported(Exception):
+    """A kubeconfig that asks for what is not done here."""
+
+
 def make_client(access: ApiAccess, connections: int) -> ApiClient:
     """
     A client that keeps up to `connections` connections; it sends nothing before it is asked to.
@@ -29,8 +33,10 @@ def make_client(access: ApiAccess, connections: int) -> ApiClient:
     command: Command | None = None
     try:
         if path:
-            context = _context_with_command(path)
-            if context is not None:
+            context = _context(path)
+            if context is not None and context.user.value.get("auth-provider"):
+                raise _Unsupported(_instead_of(context.user.value["auth-provider"]))
+            if context is not None and "exec" in context.user.value:
                 config.load_kube_config_from_dict(
                     without_command(context), client_configuration=configuration
                 )
@@ -45,7 +51,7 @@ def make_client(access: ApiAccess, connections: int) -> ApiClient:
                 token_file.follow(configuration, file)
         else:
             config.load_incluster_config(client_configuration=configuration)
-    except (ConfigException, CommandFailed) as error:
+    except (ConfigException, CommandFailed, _Unsupported) as error:
         raise ValueError(f"{where}: {shortened(str(error))}") from None
     except OSError as error:
         raise ValueError(f"{where}: {error.strerror or error}") from None
@@ -63,10 +69,28 @@ def make_client(access: ApiAccess, connections: int) -> ApiClient:
     return client
 
 
-def _context_with_command(path: str) -> Current | None:
-    """The context of a kubeconfig whose user has a command."""
+def _context(path: str) -> Current | None:
+    """The current context of a kubeconfig; None where it has mistakes."""
     try:
-        context = current(path)
-        return context if "exec" in context.user.value else None
+        return current(path)
     except Exception:
         return None  # the client has the words for what is wrong
+
+
+_INSTEAD = {"gcp": "exec with gke-gcloud-auth-plugin", "azure": "exec with kubelogin"}
+
+
+def _instead_of(provider: object) -> str:
+    """
+    Why there is no client for a user with an `auth-provider`.
+
+    The official client for Go has none any more but oidc, and upstream's programs do not link that
+    one. The one for Python knows gcp and oidc: it would run a `cmd-path` without bounds in whatever
+    thread asks, and wait for an oidc server likewise, without looking at its certificate.
+    """
+    name = provider.get("name") if isinstance(provider, dict) else None
+    instead = _INSTEAD.get(str(name), "exec")
+    return (
+        f"its user has the auth-provider {shortened(str(name))}, which is not supported:"
+        f" use {instead}, or a token"
+    )

@@ -35,6 +35,27 @@ class KubeconfigTests(TlsCase):
         self.assertIn("certificate verify failed", str(error))
         self.assertEqual(self.api.requests, [])
 
+    def test_auth_provider(self) -> None:
+        """What Kubernetes' clients have given up is refused, and nothing of it run."""
+        ran = Path(self.mktemp()).absolute()
+        command = f"{{cmd-path: touch, cmd-args: {ran}}}"
+        for provider, text in (
+            (
+                f"{{name: gcp, config: {command}}}",
+                "gcp, which is not supported: use exec with gke-",
+            ),
+            ("{name: azure, config: {}}", "azure, which is not supported: use exec with kubelogin"),
+            ("{name: oidc, config: {}}", "oidc, which is not supported: use exec, or a token"),
+            ("7", "None, which is not supported"),
+        ):
+            access = self.access_as(f"auth-provider: {provider}")
+            with self.assertRaises(ValueError) as caught:
+                make_reviewer(self.reactor, access, 1)
+            said = str(caught.exception)
+            self.assertIn(f"kubeconfig {access.kubeconfig}: its user has the auth-provider", said)
+            self.assertIn(text, said)
+        self.assertFalse(ran.exists())
+
     async def test_watch(self) -> None:
         """A watch over TLS is heard, and a stop wakes it."""
         settings = LeaseSettings(

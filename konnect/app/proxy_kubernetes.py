@@ -53,7 +53,7 @@ class ProxyKubernetes:
             audience=tokens.account.audience,
         )
         return Reviews(
-            reviewer.review,
+            reviewer,
             tokens.account,
             ledger,
             clock,

@@ -39,13 +39,21 @@ class ITokenReviews(IPlugin):
 class ITokenReviewer(Interface):
     """One API server that knows tokens."""
 
+    def turn() -> Deferred[None]:
+        """
+        Fires when the next review may begin: rates are kept here, and pauses that the API server
+        asks for.
+
+        The proxy asks for one turn at a time, and cancels one that it has no use for any more.
+        """
+
     def review(token: str, audiences: Sequence[str]) -> Deferred[TokenReview]:
         """
-        Ask about one token.
+        Ask about one token, in a turn.
 
         :param audiences: whom the token may be meant for.
-        :returns: fires within seconds, or fails with `token_review.ReviewFailed`. Cancelling it
-            gives the answer up.
+        :returns: fires within seconds, or fails with `token_review.ReviewFailed`; with
+            `ReviewPutOff` where another turn may succeed. Cancelling it gives the answer up.
         """
 
     def stop() -> Deferred[None]:

@@ -5,19 +5,22 @@ questions to the API server at once, and with one token for all agents the same 
 So: an agent whose token is being reviewed waits for that review, at most `at_once` reviews are
 under way and the others wait their turn, and a token that was found good is good for `remember`
 seconds more, which is also how long a revoked one still opens a new link. Only good ones are
-remembered: an agent that was refused is looked at afresh.
+remembered, by their SHA-256: an agent that was refused is looked at afresh.
 
-A token is known here by its SHA-256 once its review is under way.
+How fast reviews follow each other is the reviewer's part, which gives out turns. The tokens wait
+here for them, so that none is asked about whose agents have left. One that the API server has put
+off goes back to the head of the queue while somebody waits for it.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Protocol
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -26,6 +29,7 @@ from konnect.tunnel.ledger import Ledger
 from konnect.wire.status import Status
 from konnect.wire.token_review import (
     ReviewFailed,
+    ReviewPutOff,
     ServiceAccount,
     TokenRefused,
     TokenReview,
@@ -33,9 +37,6 @@ from konnect.wire.token_review import (
 )
 
 log = make_logger(__name__)
-
-AskApi = Callable[[str, Sequence[str]], Deferred[TokenReview]]
-"""`konnect.extension.tokens.ITokenReviewer.review`."""
 
 REVIEW_TIMEOUT = 8.0
 """Seconds for one review. An agent gives up after 20, so this and the next leave room."""
@@ -49,8 +50,20 @@ WAITING = 2048
 REMEMBERED = 16384
 """Good tokens that are remembered; the oldest give way."""
 
+TRIES = 5
+"""Times that the API server is asked about one token when it puts that off."""
+
 LONGEST = 16384
 """Characters of a token. Those of service accounts have about a thousand."""
+
+
+class Reviewer(Protocol):
+    """As much of `konnect.extension.tokens.ITokenReviewer` as is used here."""
+
+    def turn(self) -> Deferred[None]: ...
+
+    def review(self, token: str, audiences: Sequence[str]) -> Deferred[TokenReview]: ...
+
 
 _NO_ANSWER = "Failed to authenticate request. err:"
 
@@ -62,19 +75,22 @@ class _Review:
     digest: bytes
     token: str
     waiting: list[Deferred[None]] = field(default_factory=list)
+    tries: int = 0
+    put_off: str = ""
+    """Why the last try did not count."""
 
 
 class Reviews:
     """
     Decides who is admitted by a token.
 
-    :param ask: asks the API server; this class keeps it to `at_once` at a time.
+    :param reviewer: asks the API server; this class keeps it to `at_once` at a time.
     :param remember: seconds that a good token is good for without another review; 0: none.
     """
 
     def __init__(
         self,
-        ask: AskApi,
+        reviewer: Reviewer,
         account: ServiceAccount,
         ledger: Ledger,
         clock: IReactorTime,
@@ -82,7 +98,7 @@ class Reviews:
         at_once: int,
         remember: float,
     ) -> None:
-        self._ask = ask
+        self._reviewer = reviewer
         self._account = account
         self._ledger = ledger
         self._clock = clock
@@ -91,6 +107,8 @@ class Reviews:
         self._turn: OrderedDict[bytes, _Review] = OrderedDict()
         self._asked: dict[bytes, _Review] = {}
         self._beginning = False
+        self._pass: Deferred[None] | None = None
+        """The reviewer's turn that the first in the queue waits for."""
         self._good_until: OrderedDict[bytes, float] = OrderedDict()
 
     def admit(self, token: str) -> Deferred[None]:
@@ -136,10 +154,13 @@ class Reviews:
             if not review.waiting and self._turn.pop(review.digest, None) is not None:
                 self._ledger.pending_token_reviews -= 1
                 self._ledger.token_reviews["given_up"] += 1
+                if not self._turn and self._pass is not None:
+                    self._pass.cancel()
 
         def too_late(result: object, seconds: float) -> None:
+            why = f": {review.put_off}" if review.put_off else ""
             raise TokenRefused(
-                Status.UNAVAILABLE, f"{_NO_ANSWER}no review within {seconds:g} seconds"
+                Status.UNAVAILABLE, f"{_NO_ANSWER}no review within {seconds:g} seconds{why}"
             )
 
         waiting: Deferred[None] = Deferred(given_up)
@@ -153,17 +174,30 @@ class Reviews:
             return  # an answer that came at once; a call for each that waits would be too deep
         self._beginning = True
         try:
-            while self._turn and len(self._asked) < self._at_once:
-                digest, review = self._turn.popitem(last=False)
-                self._asked[digest] = review
-                self._begin(review)
+            while self._turn and len(self._asked) < self._at_once and self._pass is None:
+                turn = self._pass = maybeDeferred(self._reviewer.turn)
+                turn.addBoth(self._first)
         finally:
             self._beginning = False
 
-    def _begin(self, review: _Review) -> None:
-        token, review.token = review.token, ""
+    def _first(self, turn: Failure | None) -> None:
+        """It is the turn of the first in the queue."""
+        self._pass = None
+        if isinstance(turn, Failure) and turn.check(CancelledError):
+            return  # the queue is empty
+        digest, review = self._turn.popitem(last=False)
+        self._asked[digest] = review
+        self._begin(review, turn)
+        self._go_on()
+
+    def _begin(self, review: _Review, broken: Failure | None) -> None:
+        review.tries += 1
         begun = self._clock.seconds()
-        answer = maybeDeferred(self._ask, token, [self._account.audience])
+        answer: Deferred[TokenReview]
+        if broken is None:
+            answer = maybeDeferred(self._reviewer.review, review.token, [self._account.audience])
+        else:
+            answer = fail(broken)
         answer.addTimeout(REVIEW_TIMEOUT, self._clock, _no_answer)
         answer.addCallback(judge, self._account)
         answer.addBoth(self._reviewed, review, begun)
@@ -171,8 +205,13 @@ class Reviews:
 
     def _reviewed(self, result: Failure | None, review: _Review, begun: float) -> None:
         del self._asked[review.digest]
-        self._ledger.pending_token_reviews -= 1
         self._ledger.token_review_seconds.observe(self._clock.seconds() - begun)
+        if self._is_put_off(result, review):
+            self._turn[review.digest] = review
+            self._turn.move_to_end(review.digest, last=False)
+            self._go_on()
+            return
+        self._ledger.pending_token_reviews -= 1
         verdict = self._verdict(result)
         if verdict is None:
             self._remember_good(review.digest)
@@ -182,6 +221,16 @@ class Reviews:
             if not waiter.called:
                 waiter.callback(None) if verdict is None else waiter.errback(verdict)
         self._go_on()
+
+    def _is_put_off(self, result: Failure | None, review: _Review) -> bool:
+        """Whether it is to be begun again; otherwise the result counts."""
+        if result is None or not result.check(ReviewPutOff):
+            return False
+        review.put_off = str(result.value)
+        if not review.waiting or review.tries >= TRIES:
+            return False
+        self._ledger.token_reviews["put_off"] += 1
+        return True
 
     def _verdict(self, result: Failure | None) -> TokenRefused | None:
         """Count a result; what refuses the agent, if it is refused."""

@@ -42,6 +42,10 @@ class ReviewFailed(Exception):
     """The API server gave no answer; the text says why, and never holds the token."""
 
 
+class ReviewPutOff(ReviewFailed):
+    """The API server wants to be asked again later; the reviewer's turns wait for that."""
+
+
 class TokenRefused(Exception):
     """An agent's token does not admit it: `status` and the text go out as the stream's end."""
 

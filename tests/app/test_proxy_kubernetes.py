@@ -72,6 +72,10 @@ class Plugin:
         """See IPresence."""
         self.calls.append("start")
 
+    def turn(self) -> Deferred[None]:
+        """See ITokenReviewer."""
+        return succeed(None)
+
     def review(self, token: str, audiences: Sequence[str]) -> Deferred[TokenReview]:
         """See ITokenReviewer."""
         return succeed(GOOD)

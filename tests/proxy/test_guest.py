@@ -20,6 +20,7 @@ from konnect.wire import packets
 from konnect.wire.status import Status
 from konnect.wire.token_review import ReviewFailed, TokenReview
 from tests.fakes import FakeLog, FakeStream
+from tests.proxy.reviewing import FakeReviewer
 from tests.wire.test_token_review import ACCOUNT, GOOD
 
 TOKEN = ("authorization", "Bearer secret")
@@ -42,7 +43,14 @@ class GuestTests(SynchronousTestCase):
             server_count=1,
             clock=self.clock,
             flow=Flow(),
-            reviews=Reviews(self.ask, ACCOUNT, self.ledger, self.clock, at_once=1, remember=10.0),
+            reviews=Reviews(
+                FakeReviewer(self.ask),
+                ACCOUNT,
+                self.ledger,
+                self.clock,
+                at_once=1,
+                remember=10.0,
+            ),
         )
 
     def tearDown(self) -> None:

@@ -13,6 +13,7 @@ from konnect.proxy.reviews import REVIEW_TIMEOUT, WAIT_TIMEOUT, Reviews
 from konnect.tunnel.ledger import Ledger
 from konnect.wire.status import Status
 from konnect.wire.token_review import ReviewFailed, TokenRefused, TokenReview
+from tests.proxy.reviewing import FakeReviewer
 from tests.wire.test_token_review import ACCOUNT, GOOD
 
 BAD = TokenReview(authenticated=False)
@@ -29,8 +30,9 @@ class ReviewsTests(SynchronousTestCase):
 
     def make(self, at_once: int = 2, remember: float = 10.0) -> Reviews:
         """The reviews of one proxy."""
+        self.reviewer = FakeReviewer(self.ask)
         return Reviews(
-            self.ask, ACCOUNT, self.ledger, self.clock, at_once=at_once, remember=remember
+            self.reviewer, ACCOUNT, self.ledger, self.clock, at_once=at_once, remember=remember
         )
 
     def tearDown(self) -> None:
@@ -46,20 +48,19 @@ class ReviewsTests(SynchronousTestCase):
 
     def test_reviewer_that_breaks(self) -> None:
         """One that raises refuses the agent, holds no place, and is asked again."""
-        works, self.ask = self.ask, lambda *_: 1 // 0  # type: ignore[method-assign,assignment]
         self.reviews = self.make(at_once=1)
-        for _ in range(2):
+        for broken in "review", "turn":
+            setattr(self.reviewer, broken, lambda *_: 1 // 0)
             refused = self.failureResultOf(self.reviews.admit("t"), TokenRefused).value
             self.assertIn("the proxy's token reviewer broke", str(refused))
             self.assertEqual(self.ledger.pending_token_reviews, 0)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
-        self.ask = works  # type: ignore[method-assign]
 
     def test_reviewer_that_answers_at_once(self) -> None:
         """However many wait for their turn, each is asked about, and refused in the same way."""
         self.reviews = self.make(at_once=1)
         verdicts = [self.reviews.admit(f"t{number}") for number in range(1000)]
-        self.reviews._ask = lambda *_: fail(ReviewFailed("no way"))
+        self.reviewer.review = lambda *_: fail(ReviewFailed("no way"))
         self.asked[0][1].errback(ReviewFailed("no way"))
         why = Status.UNAVAILABLE, "Failed to authenticate request. err:no way"
         self.assertEqual({self.refusal(verdict) for verdict in verdicts}, {why})

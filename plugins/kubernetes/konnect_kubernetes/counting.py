@@ -179,12 +179,12 @@ class ProxyCount:
         self._changed = lambda: None
         self._look_again(None)
         over = self._rounds.stop()
-        self._leases.hurry()
         if self._watch is not None:
             self._watch.abandon()
         self._close()  # first: a thread may be waiting for a kubeconfig's command
         # Gives up whatever is under way, so that the round ends.
         stopped = self._calls.stop()
+        self._leases.hurry()  # after that: nothing is asked in these turns
         stopped.addCallback(lambda _: over)
         return stopped
 

@@ -21,6 +21,10 @@ from urllib3.exceptions import (
 from konnect.wire.token_review import shortened
 
 _REASON = re.compile(r"[A-Za-z]{1,64}")
+_SECONDS = re.compile(r"[0-9]{1,9}")
+
+TOO_MANY = 429
+"""What the API server's priority and fairness answers, with `Retry-After`."""
 
 
 class ApiFailure(Exception):
@@ -29,12 +33,14 @@ class ApiFailure(Exception):
 
     :param code: the answer's HTTP status; 0: there was no answer, or none that makes sense.
     :param reason: Kubernetes' word for it (`NotFound`, `Conflict`), empty if it said none.
+    :param wait: seconds after which the API server wants to be asked again; 0: it said nothing.
     """
 
-    def __init__(self, text: str, *, code: int = 0, reason: str = "") -> None:
+    def __init__(self, text: str, *, code: int = 0, reason: str = "", wait: float = 0.0) -> None:
         super().__init__(text)
         self.code = code
         self.reason = reason
+        self.wait = wait
 
 
 def failure_of(error: Exception) -> ApiFailure:
@@ -42,7 +48,7 @@ def failure_of(error: Exception) -> ApiFailure:
     if isinstance(error, ApiFailure):
         return error
     if isinstance(error, ApiException) and error.status:
-        return answered(int(error.status), error.body)
+        return answered(int(error.status), error.body, error.headers)
     # urllib3 counts a refused connection among the timeouts of connections.
     if isinstance(error, ConnectTimeoutError) and not isinstance(error, NewConnectionError):
         return ApiFailure("no connection to the API server in time")
@@ -54,8 +60,11 @@ def failure_of(error: Exception) -> ApiFailure:
     return ApiFailure(f"the API server's answer makes no sense ({type(error).__name__})")
 
 
-def answered(code: int, body: Any) -> ApiFailure:
+def answered(code: int, body: Any, headers: Any = None) -> ApiFailure:
     """What an answer with an error status means; `body` is a Status object, if all is well."""
+    wait = str(headers.get("Retry-After") or "") if headers else ""
+    # What client-go heeds too. Whoever gives a date for it is no API server.
+    told = (code == TOO_MANY or code >= 500) and _SECONDS.fullmatch(wait)
     reason = message = ""
     try:
         status = json.loads(body)
@@ -65,7 +74,8 @@ def answered(code: int, body: Any) -> ApiFailure:
     if not _REASON.fullmatch(reason):
         reason = ""  # metrics have a label for each
     said = shortened(message) or reason or "without a reason"
-    return ApiFailure(f"the API server answered {code}: {said}", code=code, reason=reason)
+    text = f"the API server answered {code}: {said}"
+    return ApiFailure(text, code=code, reason=reason, wait=float(wait) if told else 0.0)
 
 
 def _root(error: BaseException) -> str:

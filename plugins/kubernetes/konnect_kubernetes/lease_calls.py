@@ -118,7 +118,14 @@ class LeaseCalls:
         """Ready to be run: a WATCH of at most `seconds` from `version` on."""
         await self._allowance.turn()
         return Watch(
-            self._api, self._namespace, selector, version, seconds, told, self._calls, self._ledger
+            self._api,
+            self._namespace,
+            selector,
+            version,
+            seconds,
+            told,
+            self._calls,
+            lambda failure, seconds: self._answered("watch", failure, seconds),
         )
 
     def hurry(self) -> None:
@@ -132,9 +139,15 @@ class LeaseCalls:
         try:
             answer = await self._calls.call(call, *args, **limits)
         except ApiFailure as failure:
-            self._ledger.lease_calls.count(verb, failure.code, failure.reason, monotonic() - begun)
+            self._answered(verb, failure, monotonic() - begun)
             raise
         except CancelledError:
             raise ApiFailure("the request was given up") from None
-        self._ledger.lease_calls.count(verb, 200, "", monotonic() - begun)
+        self._answered(verb, None, monotonic() - begun)
         return answer
+
+    def _answered(self, verb: str, failure: ApiFailure | None, seconds: float) -> None:
+        code, reason = (failure.code, failure.reason) if failure else (200, "")
+        self._ledger.lease_calls.count(verb, code, reason, seconds)
+        if failure and failure.wait:
+            self._allowance.hold(failure.wait)

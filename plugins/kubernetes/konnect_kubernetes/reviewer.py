@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from konnect.extension.api import ApiAccess
 from konnect.extension.tokens import ITokenReviewer
-from konnect.wire.token_review import ReviewFailed, TokenReview
+from konnect.wire.token_review import ReviewFailed, ReviewPutOff, TokenReview
 from konnect_kubernetes.access import make_client
 from konnect_kubernetes.allowance import Allowance
 from konnect_kubernetes.calls import TIMEOUT, Calls, read_answer
@@ -30,6 +30,10 @@ class Reviewer:
         self._allowance = allowance
         self._under_way: set[Deferred[TokenReview]] = set()
 
+    def turn(self) -> Deferred[None]:
+        """See `ITokenReviewer`."""
+        return self._allowance.turn()
+
     def review(self, token: str, audiences: Sequence[str]) -> Deferred[TokenReview]:
         """See `ITokenReviewer`."""
         review = Deferred.fromCoroutine(self._review(token, list(audiences)))
@@ -43,9 +47,11 @@ class Reviewer:
     async def _review(self, token: str, audiences: list[str]) -> TokenReview:
         question = V1TokenReview(spec=V1TokenReviewSpec(token=token, audiences=audiences))
         try:
-            await self._allowance.turn()
             return await self._calls.call(self._ask, question)
         except ApiFailure as failure:
+            if failure.wait:
+                self._allowance.hold(failure.wait)
+                raise ReviewPutOff(str(failure)) from None
             raise ReviewFailed(str(failure)) from None
         except CancelledError:
             raise ReviewFailed("the review was given up") from None
@@ -62,7 +68,9 @@ class Reviewer:
         for review in list(self._under_way):
             review.cancel()
         self._api.api_client.close()  # first: a thread may be waiting for a kubeconfig's command
-        return self._calls.stop()
+        stopped = self._calls.stop()
+        self._allowance.lift()  # after that: nothing is begun in these turns
+        return stopped
 
 
 def _read(body: bytes) -> TokenReview:

@@ -12,7 +12,6 @@ from kubernetes.client import CoordinationV1Api
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from konnect.tunnel.ledger import Ledger
 from konnect_kubernetes.calls import TIMEOUT, Calls
 from konnect_kubernetes.failures import ApiFailure, answered, failure_of
 
@@ -34,6 +33,8 @@ class Watch:
 
     :param version: the resource version to begin after.
     :param seconds: when the API server is to end the watch.
+    :param answered: told in the reactor's thread why the watch did not begin, or None, and how long
+        that took.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Watch:
         seconds: int,
         told: Callable[[dict[str, Any]], object],
         calls: Calls,
-        ledger: Ledger,
+        answered: Callable[[ApiFailure | None, float], object],
     ) -> None:
         # The client's types do not know that the answer may be left unread.
         self._api: Any = api
@@ -55,7 +56,7 @@ class Watch:
         self._seconds = seconds
         self._told = told
         self._calls = calls
-        self._ledger = ledger
+        self._answered = answered
         self._lock = Lock()
         self._response: Any = None
         self._abandoned = False
@@ -103,8 +104,10 @@ class Watch:
                 _request_timeout=(TIMEOUT[0], QUIET),
             )
         except Exception as error:
-            raise self._count(error, monotonic() - begun) from None
-        self._count(None, monotonic() - begun)
+            failure = failure_of(error)
+            self._calls.tell(self._answered, failure, monotonic() - begun)
+            raise failure from None
+        self._calls.tell(self._answered, None, monotonic() - begun)
         with self._lock:
             self._response = response
         try:
@@ -135,13 +138,6 @@ class Watch:
     def _tell(self, event: dict[str, Any]) -> None:
         if not self._abandoned:
             self._told(event)
-
-    def _count(self, error: Exception | None, seconds: float) -> ApiFailure:
-        failure = failure_of(error) if error is not None else ApiFailure("", code=200)
-        self._calls.tell(
-            self._ledger.lease_calls.count, "watch", failure.code, failure.reason, seconds
-        )
-        return failure
 
 
 def _lines(response: Any) -> Iterator[bytes]:

@@ -161,6 +161,8 @@ class ApiServer(Resource):
                 request.setHeader(b"content-length", b"1000")
                 request.write(b"{")
             return NOT_DONE_YET
+        if fault.retry_after:
+            request.setHeader(b"retry-after", fault.retry_after.encode())
         if fault.body is not None:
             request.setResponseCode(fault.code or 200)
             request.setHeader(b"content-type", b"application/json")

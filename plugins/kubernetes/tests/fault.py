@@ -15,6 +15,7 @@ class Fault:
         silent: bool = False,
         drop: bool = False,
         drip: bool = False,
+        retry_after: str = "",
     ) -> None:
         self.code = code
         self.body = body
@@ -22,3 +23,4 @@ class Fault:
         self.silent = silent
         self.drop = drop
         self.drip = drip
+        self.retry_after = retry_after

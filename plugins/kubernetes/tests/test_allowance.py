@@ -6,7 +6,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect_kubernetes.allowance import Allowance
+from konnect_kubernetes.allowance import LONGEST_HOLD, Allowance
 
 
 class AllowanceTests(SynchronousTestCase):
@@ -45,6 +45,46 @@ class AllowanceTests(SynchronousTestCase):
         """A negative rate holds nobody up."""
         allowance = Allowance(self.clock, -1.0, 1)
         self.assertTrue(all(allowance.turn().called for _ in range(100)))
+
+    def test_held(self) -> None:
+        """In a pause there is no turn, whatever the rate; after it the rate holds again. A shorter
+        pause does not end a longer one, and one without an end is none."""
+        for rate in 2.0, -1.0:
+            allowance = Allowance(self.clock, rate, 2)
+            allowance.hold(3.0)
+            turns = [allowance.turn() for _ in range(3)]
+            allowance.hold(1.0)
+            self.clock.advance(2.9)
+            self.assertFalse(any(turn.called for turn in turns))
+            self.clock.advance(0.2)
+            self.assertEqual([turn.called for turn in turns], [True, True, rate < 0])
+            self.clock.advance(0.6)
+            self.assertTrue(turns[2].called)
+            allowance.hold(1e9)
+            last = allowance.turn()
+            self.clock.advance(LONGEST_HOLD + 0.1)
+            self.assertTrue(last.called)
+
+    def test_held_later(self) -> None:
+        """A pause holds up those who wait already."""
+        allowance = Allowance(self.clock, 1.0, 1)
+        allowance.turn()
+        waiting = allowance.turn()
+        self.clock.advance(0.9)
+        allowance.hold(5.0)
+        self.clock.advance(4.9)
+        self.assertFalse(waiting.called)
+        self.clock.advance(0.2)
+        self.assertTrue(waiting.called)
+
+    def test_lifted(self) -> None:
+        """When the program stops nobody is held up any more, by no later pause either."""
+        allowance = Allowance(self.clock, 1.0, 1)
+        allowance.hold(5.0)
+        turns = [allowance.turn() for _ in range(3)]
+        allowance.lift()
+        allowance.hold(5.0)
+        self.assertTrue(all(turn.called for turn in (*turns, allowance.turn())))
 
     def test_given_up(self) -> None:
         """Who gives up costs the others nothing, and the last one leaves no timer."""

@@ -16,8 +16,8 @@ from tests.test_presence import NOW, spec
 SELECTOR = "k8s-app=konnectivity-server"
 
 
-class CountTests(ApiCase):
-    """One agent."""
+class CountCase(ApiCase):
+    """One agent and its API server."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -50,6 +50,10 @@ class CountTests(ApiCase):
     async def watching(self) -> None:
         """Wait until a watch is open."""
         await self.api.until(lambda: bool(self.api.watches))
+
+
+class CountTests(CountCase):
+    """One agent."""
 
     async def test_counted(self) -> None:
         """Valid leases with the labels count; others do not."""

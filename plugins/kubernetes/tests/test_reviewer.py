@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from unittest import mock
 
+from twisted.internet.defer import CancelledError
+
 from konnect.extension.api import ApiAccess
-from konnect.wire.token_review import ReviewFailed, TokenReview
-from konnect_kubernetes import calls, reviewer
+from konnect.wire.token_review import ReviewFailed, ReviewPutOff, TokenReview
+from konnect_kubernetes import allowance, calls, reviewer
 from konnect_kubernetes.reviewer import Reviewer, make_reviewer
 from tests.api_server import REVIEWS
 from tests.case import ApiCase
@@ -187,13 +189,45 @@ class ReviewerTests(ApiCase):
         self.api.close()
 
     async def test_rate(self) -> None:
-        """Reviews keep to the rate: what is above it waits, and can be given up."""
-        self.api.review = GOOD
-        made = self.make(
-            access=ApiAccess(kubeconfig=self.kubeconfig, qps=0.001, burst=1), at_once=4
-        )
-        self.assertTrue((await made.review("t", ["a"])).authenticated)
-        waiting = made.review("t", ["a"])
-        waiting.cancel()
-        self.assertIsInstance(await waiting.addErrback(lambda f: f.value), ReviewFailed)
-        self.assertEqual(len(self.api.reviewed), 1)
+        """Turns keep to the rate: what is above it waits, and can be given up."""
+        made = self.make(access=ApiAccess(kubeconfig=self.kubeconfig, qps=0.001, burst=1))
+        await made.turn()
+        for _ in range(2):
+            waiting = made.turn()
+            self.assertNoResult(waiting)
+            waiting.cancel()
+            self.failureResultOf(waiting, CancelledError)
+
+    async def test_put_off(self) -> None:
+        """An API server that asks for a pause is given one: there is no turn before."""
+        self.patch(allowance, "LONGEST_HOLD", 0.2)
+        made = self.make()
+        for code in 429, 503, 500:
+            self.api.faults.append(("POST", Fault(code, retry_after="3600")))
+            error = await made.review("t", ["a"]).addErrback(lambda failure: failure.value)
+            self.assertIsInstance(error, ReviewPutOff)
+            self.assertIn(f"answered {code}", str(error))
+            turn = made.turn()
+            self.assertNoResult(turn)
+            await turn
+
+    async def test_not_put_off(self) -> None:
+        """What is no such request, or does not say for how long, is an answer."""
+        made = self.make()
+        for code, wait in (429, ""), (429, "0"), (403, "5"), (503, "soon"), (503, "-1"), (503, "²"):
+            self.api.faults.append(("POST", Fault(code, retry_after=wait)))
+            error = await made.review("t", ["a"]).addErrback(lambda failure: failure.value)
+            self.assertIs(type(error), ReviewFailed)
+            self.assertTrue(made.turn().called)
+
+    async def test_stopped_in_a_pause(self) -> None:
+        """A stop does not wait for its end, and nothing is asked."""
+        made = self.make()
+        self.api.faults.append(("POST", Fault(429, retry_after="3600")))
+        await self.failure(made)
+        turn = made.turn()
+        reviews = turn.addCallback(lambda _: made.review("t", ["a"]))
+        await made.stop()
+        error = await reviews.addErrback(lambda failure: failure.value)
+        self.assertIn("the program is stopping", str(error))
+        self.assertEqual(len(self.api.requests), 1)

@@ -93,8 +93,9 @@ class ProxyCount:
 
     async def _round(self) -> float:
         """One LIST if it is needed, then one WATCH to its end."""
+        fresh, began = not self._version, self._reactor.seconds()
         try:
-            if not self._version:
+            if fresh:
                 self._listed(await self._leases.list(self._selector))
             watch = self._watch = await self._leases.watch(
                 self._selector, self._version, random.randint(*WATCH_SECONDS), self._told
@@ -107,9 +108,11 @@ class ProxyCount:
             if short and self._version and not self._rounds.stopping:
                 raise ApiFailure("it ends each watch at once")
         except ApiFailure as failure:
-            if failure.code == GONE:
+            if failure.code == GONE and self._version:
                 self._version = ""
-                return random.random()
+                # What a LIST has just said may be gone each time: not twice a second, then.
+                soon = fresh and self._reactor.seconds() - began < SHORT
+                return random.random() * (LONGEST_PAUSE if soon else 1.0)
             if self._rounds.stopping:
                 return 0.0
             if str(failure) != self._problem:

@@ -106,6 +106,7 @@ class Presence:
         except ApiFailure as failure:
             if self._renewing.stopping:
                 return 0.0
+            self._lease = None  # what is known of it may be what is wrong
             if str(failure) != self._problem:
                 self._problem = str(failure)
                 log.warn("the lease {name} is not renewed: {why}", name=self._name, why=failure)
@@ -122,8 +123,11 @@ class Presence:
                 await self._renew_once()
                 return
             except ApiFailure as failure:
-                # 404, 409: deleted or written by somebody else, so look at it again.
+                # 404, 409: deleted or written by somebody else, so look at it again. A lease that
+                # could not be made for a 404 has no namespace, which takes longer.
                 if failure.code not in (404, 409) or not left or self._renewing.stopping:
+                    raise
+                if failure.code == 404 and self._lease is None:
                     raise
                 self._lease = None
 
@@ -147,18 +151,31 @@ class Presence:
 
     async def _cull(self) -> float:
         try:
-            listed = await self._leases.list(self._selector)
-            for lease in listed["items"]:
-                if self._culling.stopping:
-                    break
-                if isinstance(lease, dict) and name_of(lease) not in ("", self._name):
-                    await self._cull_one(lease)
-            self._cull_problem = ""
+            problem = await self._cull_listed()
         except ApiFailure as failure:
-            if str(failure) != self._cull_problem:
-                self._cull_problem = str(failure)
-                log.warn("expired leases are not deleted: {why}", why=failure)
+            problem = str(failure)
+        if problem and problem != self._cull_problem:
+            log.warn("expired leases are not deleted: {why}", why=problem)
+        self._cull_problem = problem
         return RENEW * (1 + random.random() * JITTER)
+
+    async def _cull_listed(self) -> str:
+        """One that may not be deleted does not keep the others; says what was wrong with the first
+        such."""
+        listed = await self._leases.list(self._selector)
+        problem = ""
+        for lease in listed["items"]:
+            if self._culling.stopping:
+                break
+            if not isinstance(lease, dict) or name_of(lease) in ("", self._name):
+                continue
+            try:
+                await self._cull_one(lease)
+            except ApiFailure as failure:
+                if not failure.code or failure.wait:
+                    raise  # it may be so with each, and take its time
+                problem = problem or str(failure)
+        return problem
 
     async def _cull_one(self, lease: Mapping[str, Any]) -> None:
         if expiry(lease) > self._wall():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
+from kubernetes.config import incluster_config
 from kubernetes.config.config_exception import ConfigException
 
 from konnect.extension.api import ApiAccess
@@ -22,10 +25,10 @@ def make_client(access: ApiAccess, connections: int) -> ApiClient:
     """
     A client that keeps up to `connections` connections; it sends nothing before it is asked to.
 
-    Raises `ValueError` that says what is wrong with the settings. Of credentials that change, the
-    client reads a pod's token anew every minute. For a kubeconfig's `tokenFile` there is
-    `konnect_kubernetes.token_file`, for its command `command_client`, since the
-    client would wait for one for ever.
+    Raises `ValueError` that says what is wrong with the settings. Of what changes on disk, the
+    client reads authorities and certificates anew for each connection. For tokens in files there is
+    `konnect_kubernetes.token_file`, for a kubeconfig's command `command_client`, since the client
+    would wait for one for ever.
     """
     configuration = Configuration()
     path = access.kubeconfig
@@ -51,6 +54,7 @@ def make_client(access: ApiAccess, connections: int) -> ApiClient:
                 token_file.follow(configuration, file)
         else:
             config.load_incluster_config(client_configuration=configuration)
+            token_file.follow(configuration, Path(incluster_config.SERVICE_TOKEN_FILENAME))
     except (ConfigException, CommandFailed, _Unsupported) as error:
         raise ValueError(f"{where}: {shortened(str(error))}") from None
     except OSError as error:

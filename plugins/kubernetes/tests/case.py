@@ -54,7 +54,7 @@ class ApiCase(TestCase):
         self.api = ApiServer()
         port = self.reactor.listenTCP(0, self.api.site, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
-        self.addCleanup(self._no_connections)
+        self.addCleanup(self.no_connections)
         self.addCleanup(self.api.close)
         self.port = port.getHost().port
         self.kubeconfig = self.write_kubeconfig(f"http://127.0.0.1:{self.port}")
@@ -79,7 +79,9 @@ class ApiCase(TestCase):
         if value is None:
             os.environ.pop(name, None)
 
-    async def _no_connections(self) -> None:
+    async def no_connections(self) -> None:
+        """End all connections of the API server."""
+
         def connections() -> list[Server]:
             return [reader for reader in self.reactor.getReaders() if isinstance(reader, Server)]
 

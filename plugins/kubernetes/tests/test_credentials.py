@@ -27,7 +27,7 @@ class CertificateTests(CredentialsCase):
         await self.ask(reviewer)
         for file, part in zip(files, self.written(self.pair("second")), strict=True):
             Path(file).write_bytes(part)
-        await self._no_connections()
+        await self.no_connections()
         await deferLater(self.reactor, 0.01)  # the sockets are closed in the next turn
         await self.ask(reviewer)
         self.assertEqual(self.api.users, ["first", "second"])

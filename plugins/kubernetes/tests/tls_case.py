@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Any
 
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.ssl import Certificate, PrivateCertificate
+from twisted.internet.task import deferLater
 
 from konnect.app.authority import Authority, Lifetime, Pair, subject_name
 from konnect.extension.api import ApiAccess
@@ -20,21 +23,31 @@ class TlsCase(ApiCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.ports: list[Any] = []
         self.life = Lifetime.of_days(1)
         self.authority = Authority.create("api", self.life)
         self.port = self.listen()
         self.api.review = GOOD
 
-    def listen(self, *clients: Authority) -> int:
+    def listen(self, *clients: Authority, at: int = 0) -> int:
         """One more port of the API server, which demands certificates of these authorities."""
         pair: Pair = self.authority.issue_server("api", self.life, [subject_name("127.0.0.1")])
         certificate = PrivateCertificate.loadPEM(pair.certificate + pair.key)
         trusted = [Certificate.loadPEM(client.pair.certificate) for client in clients]
         port = self.reactor.listenSSL(
-            0, self.api.site, certificate.options(*trusted), interface="127.0.0.1"
+            at, self.api.site, certificate.options(*trusted), interface="127.0.0.1"
         )
         self.addCleanup(port.stopListening)
+        self.ports.append(port)
         return int(port.getHost().port)
+
+    async def move(self, authority: Authority) -> None:
+        """The API server has a certificate of another authority from now on."""
+        await maybeDeferred(self.ports[0].stopListening)
+        await self.no_connections()
+        await deferLater(self.reactor, 0.01)  # the sockets are closed in the next turn
+        self.authority = authority
+        self.listen(at=self.port)
 
     def write(self, content: bytes) -> str:
         """A file of the test's; returns its path."""

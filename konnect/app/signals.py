@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from konnect.extension import starting
 from konnect.log import make_logger
 
 log = make_logger(__name__)
@@ -43,25 +44,32 @@ class Signals:
         self._exit_code = exit_code
         self._seen = 0
         self.early = ""
-        """The signal that came while the program was starting; empty: none."""
+        """The signal to end that came while the program was starting; empty: none."""
+        self._early_hang_up = False
 
     @contextmanager
     def starting(self) -> Iterator[None]:
         """
-        Around the start, which may take its time before the reactor runs: a signal to end is kept
-        until then. What the start waits for listens to signals of its own accord, and gives up.
+        Around the start, which may take its time before the reactor runs: signals are kept until
+        then. One to end makes what the start waits for give up (`konnect.extension.starting`).
 
         Without this it would end the process where it stands, and do nothing at all to the first
         process of a container.
         """
 
         def remember(number: int, frame: FrameType | None) -> None:
+            if number == signal.SIGHUP:
+                self._early_hang_up = True
+                return
             self.early = self.early or signal.Signals(number).name
+            starting.tell(True)
 
-        before = {number: signal.signal(number, remember) for number in ENDING}
+        numbers = (*ENDING, signal.SIGHUP)
+        before = {number: signal.signal(number, remember) for number in numbers}
         try:
             yield
         finally:
+            starting.tell(False)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -73,6 +81,8 @@ class Signals:
         for number in ENDING:
             signal.signal(number, self._signalled)
         signal.signal(signal.SIGHUP, self._hung_up)
+        if self._early_hang_up:
+            self._reread()
         if self.early:
             self._act(self.early)
 

@@ -22,6 +22,7 @@ from konnect.app.listening import CannotListen
 from konnect.app.program import Program, program
 from konnect.app.proxy_options import ProxyOptions
 from konnect.app.signals import ENDING, Signals
+from konnect.extension import starting
 from konnect.net import lookups
 from konnect.tunnel.ledger import Ledger
 from tests.lines import Lines
@@ -72,17 +73,22 @@ class StartTests(SynchronousTestCase):
             def privilegedStartService(self) -> None:
                 for number in signals:
                     signal.raise_signal(number)
+                    told.append(starting.told_to_end())
                 raise error
 
+        told: list[bool] = []
         lines = Lines(self, "konnect.app.program")
         end = self.assertRaises(
             SystemExit, Program(Fails(), self.signals(Starting())).privilegedStartService
         )
+        self.assertEqual(told, [True] * len(signals))
+        self.assertFalse(starting.told_to_end())
         return end.code, lines.texts
 
     def signals(self, reactor: Starting) -> Signals:
         """Those of a program."""
-        return Signals(reactor, lambda: None, lambda: None, 1)
+        self.reread: list[bool] = []
+        return Signals(reactor, lambda: None, lambda: self.reread.append(True), 1)
 
     def test_reason(self) -> None:
         """The log and stderr say what it is."""
@@ -117,17 +123,21 @@ class StartTests(SynchronousTestCase):
             name = "konnect-agent"
 
             def privilegedStartService(self) -> None:
+                signal.raise_signal(signal.SIGHUP)
+                told.append(starting.told_to_end())
                 signal.raise_signal(signal.SIGTERM)
+                told.append(starting.told_to_end())
 
         for number in (*ENDING, signal.SIGHUP):
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         stopped: list[bool] = []
+        told: list[bool] = []
         reactor = Starting()
         reactor.stop = lambda: stopped.append(True)
         program = Program(Starts(), self.signals(reactor))
         program.privilegedStartService()
         program.startService()
-        self.assertEqual(stopped, [])
+        self.assertEqual((stopped, self.reread, told), ([], [], [False, True]))
         (run,) = reactor.first
         run()
-        self.assertEqual(stopped, [True])
+        self.assertEqual((stopped, self.reread), ([True], [True]))

@@ -12,8 +12,8 @@ import subprocess
 import time
 from typing import Any
 
+from konnect.extension.starting import told_to_end
 from konnect.wire.token_review import shortened
-from konnect_kubernetes.interruption import ENDING, interrupted_by
 from konnect_kubernetes.kubeconfig import Current
 
 LIMIT = 15.0
@@ -77,15 +77,9 @@ class Command:
         self._stopped = True
 
     def run(self) -> dict[str, Any]:
-        """
-        Run it, and give the `status` of its answer. Nothing of it is left if it fails.
-
-        At the program's start this is the main thread, and a signal to the program ends it too.
-        """
-        with interrupted_by(ENDING, self.stop):
-            return self._run()
-
-    def _run(self) -> dict[str, Any]:
+        """Run it, and give the `status` of its answer. Nothing of it is left if it fails."""
+        if self._is_over():
+            raise self.failed("is not run: the program is stopping")
         try:
             process = subprocess.Popen(
                 self._arguments,
@@ -116,6 +110,10 @@ class Command:
             raise self.failed(f"returned {process.returncode}{': ' + said if said else ''}")
         return self._status(out)
 
+    def _is_over(self) -> bool:
+        # At the start this is the main thread, and nobody is there yet to call `stop`.
+        return self._stopped or told_to_end()
+
     def _wait(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
         """What it writes, until it has ended and nobody else can write there."""
         deadline = monotonic() + LIMIT
@@ -126,7 +124,7 @@ class Command:
                 selector.register(stream, selectors.EVENT_READ, kept)
             while True:
                 left = deadline - monotonic()
-                if self._stopped:
+                if self._is_over():
                     raise self.failed("was killed: the program is stopping")
                 if left <= 0:
                     why = f"was killed: it has not ended within {LIMIT:g} seconds"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -13,9 +12,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from konnect.extension import starting
 from konnect_kubernetes import command
 from konnect_kubernetes.command import Command, CommandFailed, CommandKilled
-from konnect_kubernetes.interruption import ENDING
 from konnect_kubernetes.kubeconfig import Current, Entry
 
 VERSION = "client.authentication.k8s.io/v1"
@@ -116,28 +115,23 @@ class CommandTests(SynchronousTestCase):
         self.assertIn("the program is stopping", str(failures[0]))
         self.assertEqual(len(failures), 2)
 
-    def test_signal(self) -> None:
-        """A signal to the program ends one that the main thread waits for, with the processes that
-        it has begun, and does then what it would have done."""
-        for number in ENDING:
-            came: list[int] = []
-            before = signal.signal(number, lambda number, _: came.append(number))  # noqa: B023
-            self.addCleanup(signal.signal, number, before)
-            text = self.fails(
-                "echo $$ >pids; sleep 600 & echo $! >>pids; "
-                f"kill -{number.name.removeprefix('SIG')} $PPID; sleep 600"
-            )
-            self.assertIn("was killed: the program is stopping", text)
-            self.until(lambda: not self.processes())
-            self.assertEqual(came, [number])
+    def test_told_to_end(self) -> None:
+        """While the program starts it is the main thread that waits; a signal makes it give up, and
+        nothing of the command is left. After a signal none is run."""
+        self.addCleanup(starting.tell, False)
 
-    def test_ignored_signal(self) -> None:
-        """One that the program ignores, as under nohup, ends nothing."""
-        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        self.addCleanup(signal.signal, signal.SIGHUP, before)
-        given = self.command(f"kill -HUP $PPID; echo '{answer(token='t')}'").run()
-        self.assertEqual(given, {"token": "t"})
-        self.assertEqual(signal.getsignal(signal.SIGHUP), signal.SIG_IGN)
+        def tell() -> None:
+            self.until(lambda: (self.folder / "pids").exists())
+            starting.tell(True)
+
+        thread = threading.Thread(target=tell)
+        thread.start()
+        script = "sleep 600 & echo $! >made; echo $$ >>made; mv made pids; sleep 600"
+        self.assertIn("was killed: the program is stopping", self.fails(script))
+        thread.join(10)
+        self.until(lambda: not self.processes())
+        self.assertIn("is not run: the program is stopping", self.fails(f"touch {self.folder}/ran"))
+        self.assertFalse((self.folder / "ran").exists())
 
     def test_says_too_much(self) -> None:
         """One that writes without an end is killed."""

@@ -16,6 +16,7 @@ from konnect.app.proxy import proxy_service
 from konnect.app.proxy_options import ProxyOptions
 from konnect.app.proxy_service import ProxyService
 from tests.case import ApiCase
+from tests.fault import Fault
 from tests.programs import free_port, review
 
 S = TypeVar("S", ProxyService, AgentService)
@@ -32,8 +33,8 @@ class ProgramTests(ApiCase):
         self.token = Path(self.folder, "token")
         self.ports: dict[str, int] = {}
 
-    def proxy(self, name: str) -> ProxyService:
-        """A proxy that asks for tokens and publishes its lease."""
+    def proxy(self, name: str, *, leases: bool = True) -> ProxyService:
+        """A proxy that asks for tokens, and perhaps publishes its lease."""
         port = self.ports[name] = free_port()
         options = ProxyOptions()
         options.parseOptions(
@@ -48,7 +49,7 @@ class ProgramTests(ApiCase):
                 "--agent-namespace=kube-system",
                 "--agent-service-account=konnectivity-agent",
                 "--authentication-audience=system:konnectivity-server",
-                "--enable-lease-controller",
+                f"--enable-lease-controller={str(leases).lower()}",
                 "--shutdown-delay=0s",
             ]
         )
@@ -109,6 +110,18 @@ class ProgramTests(ApiCase):
         await second.stopService()
         self.assertEqual(list(self.api.leases), ["konnectivity-proxy-server-p-1"])
         await self.until(lambda: agent.ledger.known_server_count == 1)
+
+    async def test_busy(self) -> None:
+        """An agent notices nothing of an API server that wants to be asked again in a second."""
+        self.token.write_text("good", encoding="ascii")
+        self.api.faults.append(("POST", Fault(429, retry_after="1")))
+        proxy = self.proxy("p-1", leases=False)
+        agent = self.agent()
+        await self.until(lambda: proxy.registry.ready)
+        reviews = proxy.ledger.token_reviews
+        self.assertEqual((reviews["put_off"], reviews["accepted"]), (1, 1))
+        self.assertEqual(proxy.ledger.agents_refused, {})
+        self.assertEqual(len(agent.connector.sessions) if agent.connector else 0, 1)
 
     async def test_unusable_kubeconfig(self) -> None:
         """A program whose kubeconfig is none does not start, and says which file."""

@@ -241,7 +241,7 @@ class Arrivals:
             streams.reset(stream, ErrorCode.FLOW_CONTROL_ERROR)
             if not stream.told and (streams.client or stream.ending is None):
                 text = "the peer widened the window of the stream beyond its limit"
-                self.events.append(StreamEnded(stream.id, Status.INTERNAL, text, (), True))
+                self.events.append(StreamEnded(stream.id, Status.INTERNAL, text, True))
             return
         streams.enter_rota(stream)
 

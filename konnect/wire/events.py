@@ -68,7 +68,6 @@ class StreamEnded:
     stream_id: int
     status: Status
     message: str
-    metadata: Metadata
     reset: bool
     """True when it was cut: by RST_STREAM, a GOAWAY, or the end of the connection."""
 

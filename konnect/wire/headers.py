@@ -76,7 +76,6 @@ class Ending:
 
     status: Status
     message: str
-    metadata: Metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +108,11 @@ def response(metadata: Metadata, http_status: int = 200) -> HeaderBlock:
     ]
 
 
-def trailers(status: Status, message: str, metadata: Metadata) -> HeaderBlock:
-    """The headers that end a response. Raises ValueError for metadata that no header can hold."""
+def trailers(status: Status, message: str) -> HeaderBlock:
+    """The headers that end a response."""
     block = [(b"grpc-status", b"%d" % status)]
     if message:
         block.append((b"grpc-message", encode_message(message)))
-    block.extend(_fields(metadata))
     return block
 
 
@@ -160,12 +158,10 @@ def read_response(block: Iterable[tuple[bytes, bytes]], *, ended: bool) -> Respo
     if any(name == "grpc-status" for name, _ in fields):
         return _ending(fields)
     if text != "200":
-        return Ending(from_http(int(text)), f"unexpected HTTP status {text}", _metadata(fields))
+        return Ending(from_http(int(text)), f"unexpected HTTP status {text}")
     if ended and _GRPC.fullmatch(content_type):
         return _ending(fields)
-    return Ending(
-        Status.UNKNOWN, f'received unexpected content-type "{content_type}"', _metadata(fields)
-    )
+    return Ending(Status.UNKNOWN, f'received unexpected content-type "{content_type}"')
 
 
 def read_trailers(block: Iterable[tuple[bytes, bytes]]) -> Ending:
@@ -176,9 +172,9 @@ def read_trailers(block: Iterable[tuple[bytes, bytes]]) -> Ending:
 def _ending(fields: list[tuple[str, str]]) -> Ending:
     text = _first(fields, "grpc-status")
     if not text:
-        return Ending(Status.UNKNOWN, "the server sent no grpc-status", _metadata(fields))
+        return Ending(Status.UNKNOWN, "the server sent no grpc-status")
     message = decode_message(_first(fields, "grpc-message"))
-    return Ending(from_text(text), message, _metadata(fields))
+    return Ending(from_text(text), message)
 
 
 def _split(

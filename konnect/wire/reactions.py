@@ -86,7 +86,7 @@ class Reactions:
             for stream in [stream for stream in self._live.values() if stream.id > last]:
                 streams.reset(stream, ErrorCode.CANCEL)
                 text = f"the server is going away and did not take the stream: {code_name(code)}"
-                events.append(StreamEnded(stream.id, Status.UNAVAILABLE, text, (), True))
+                events.append(StreamEnded(stream.id, Status.UNAVAILABLE, text, True))
 
     def _request(self, event: h2.events.RequestReceived, events: list[Event]) -> None:
         ended = event.stream_ended is not None
@@ -107,7 +107,7 @@ class Reactions:
             streams.http2.reset_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
         elif isinstance(request, headers.Refusal):
             block = headers.response((), request.http_status)
-            block += headers.trailers(request.status, request.message, ())
+            block += headers.trailers(request.status, request.message)
             streams.http2.send_headers(stream_id, block, end_stream=True)
             if not read.ended:
                 streams.http2.reset_stream(stream_id, ErrorCode.NO_ERROR)
@@ -125,7 +125,7 @@ class Reactions:
         try:
             response = headers.read_response(event.headers, ended=ended)
         except headers.MalformedHeaders as error:
-            self._leave(stream, headers.Ending(Status.INTERNAL, str(error), ()), ended, events)
+            self._leave(stream, headers.Ending(Status.INTERNAL, str(error)), ended, events)
             return
         if isinstance(response, headers.Ending):
             self._leave(stream, response, ended, events)
@@ -140,10 +140,9 @@ class Reactions:
         try:
             ending = headers.read_trailers(event.headers)
         except headers.MalformedHeaders as error:
-            ending = headers.Ending(Status.INTERNAL, str(error), ())
+            ending = headers.Ending(Status.INTERNAL, str(error))
         if ending.status is OK and stream.incomplete:
-            text = "the server ended the stream within a message"
-            ending = headers.Ending(Status.INTERNAL, text, ending.metadata)
+            ending = headers.Ending(Status.INTERNAL, "the server ended the stream within a message")
         self._leave(stream, ending, True, events)
 
     def _end_stream(self, event: h2.events.StreamEnded, events: list[Event]) -> None:
@@ -152,7 +151,7 @@ class Reactions:
             return
         if self._streams.client:
             text = "the server closed the stream without sending trailers"
-            self._leave(stream, headers.Ending(Status.INTERNAL, text, ()), True, events)
+            self._leave(stream, headers.Ending(Status.INTERNAL, text), True, events)
             return
         stream.half_closed = True
         if stream.ending is not None:
@@ -176,25 +175,25 @@ class Reactions:
             text = f"stream terminated by RST_STREAM with error code: {code_name(code)}"
         else:
             text = f"stream reset for what the peer sent on it: {code_name(code)}"
-        events.append(StreamEnded(stream.id, from_reset(code), text, (), True))
+        events.append(StreamEnded(stream.id, from_reset(code), text, True))
 
     def refuse(self, stream: Stream, error: FramingError, events: list[Event]) -> None:
         """End a stream for a message that cannot be accepted."""
         self._refuse(stream, *self._framing_status(stream, error), events)
 
     def _refuse(self, stream: Stream, status: Status, text: str, events: list[Event]) -> None:
-        events.append(StreamEnded(stream.id, status, text, (), False))
+        events.append(StreamEnded(stream.id, status, text, False))
         stream.told = stream.deaf = True
         if self._streams.client:
             self._streams.reset(stream, ErrorCode.CANCEL)
         else:
-            self._streams.end(stream, headers.trailers(status, text, ()))
+            self._streams.end(stream, headers.trailers(status, text))
 
     def _leave(
         self, stream: Stream, ending: headers.Ending, ended: bool, events: list[Event]
     ) -> None:
         """Client: the stream is over. `ended`: whether the server's END_STREAM has come."""
-        events.append(StreamEnded(stream.id, ending.status, ending.message, ending.metadata, False))
+        events.append(StreamEnded(stream.id, ending.status, ending.message, False))
         if not ended:
             self._streams.reset(stream, ErrorCode.CANCEL)
         elif not stream.finished:

@@ -83,22 +83,19 @@ class StreamCalls:
         """Bytes of the largest message that goes out in one frame."""
         return self._http2.max_outbound_frame_size - PREFIX_SIZE
 
-    def end_stream(
-        self, stream_id: int, status: Status = OK, message: str = "", metadata: Metadata = ()
-    ) -> None:
+    def end_stream(self, stream_id: int, status: Status = OK, message: str = "") -> None:
         """End our side of a stream behind everything queued.
 
         Server: with trailers. If the client has not half-closed by then, RST_STREAM(NO_ERROR)
         follows. No more is told of the stream, unless the client resets it before the trailers are
-        out. Client: a half-close; `status` must be OK. Raises ValueError for metadata that no
-        header can hold.
+        out. Client: a half-close; ValueError for a status or a message.
         """
         stream = self._live.get(stream_id)
         if stream is None or stream.ending is not None:
             return
         if self.role is Role.SERVER:
-            self.streams.end(stream, headers.trailers(status, message, metadata))
-        elif status is OK and not message and not metadata:
+            self.streams.end(stream, headers.trailers(status, message))
+        elif status is OK and not message:
             self.streams.end(stream, [])
         else:
             raise ValueError("a client has no status to send")

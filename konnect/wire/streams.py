@@ -217,4 +217,4 @@ class Streams:
             self.drop(stream)
             # A server that has ended a stream itself hears no more of it.
             if not stream.told and (self.client or stream.ending is None):
-                events.append(StreamEnded(stream.id, Status.UNAVAILABLE, text, (), True))
+                events.append(StreamEnded(stream.id, Status.UNAVAILABLE, text, True))

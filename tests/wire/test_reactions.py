@@ -147,7 +147,7 @@ class MessageTests(SynchronousTestCase):
             events,
             [
                 MessageReceived(1, b"ok", 7),
-                StreamEnded(1, Status.RESOURCE_EXHAUSTED, text, (), False),
+                StreamEnded(1, Status.RESOURCE_EXHAUSTED, text, False),
             ],
         )
         answer = peer.answer()

@@ -122,7 +122,7 @@ class ResponseTests(SynchronousTestCase):
             [
                 HeadersReceived(1, (("serverid", "s"),)),
                 MessageReceived(1, b"x", 6),
-                StreamEnded(1, Status.NOT_FOUND, "no!", (), False),
+                StreamEnded(1, Status.NOT_FOUND, "no!", False),
             ],
         )
         (frame,) = of_kind(peer.read(), RstStreamFrame)

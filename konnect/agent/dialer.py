@@ -8,13 +8,12 @@ here, and the socket's options are its protocol's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
 from konnect.agent.dialing import AddressDial, Asker, Cancellable, DialError, Make, Means, Reach
-from konnect.agent.gotext import TCP, AddressError
+from konnect.agent.gotext import AddressError
 from konnect.agent.places import place_of
 from konnect.agent.race import NameDial
 from konnect.agent.stock import stock_reach
@@ -30,7 +29,6 @@ class Dialer:
     :param reactor: IReactorTCP, IReactorTime and IReactorPluggableNameResolver.
     :param clock: the clock of its limits; the reactor's own if None.
     :param timeout: seconds for a whole dial, lookup included.
-    :param networks: what DIAL_REQ may ask for; only TCP can be dialled at all.
     :param reach: what connects to an IP address; the reactor's stock endpoints if None.
     """
 
@@ -38,15 +36,11 @@ class Dialer:
         self,
         reactor: Any,
         timeout: float = TIMEOUT,
-        networks: Iterable[str] = TCP,
         *,
         reach: Reach | None = None,
         clock: IReactorTime | None = None,
     ) -> None:
         self._means = Means(reactor, clock or reactor, timeout, reach or stock_reach(reactor))
-        self._networks = tuple(networks)
-        if not set(self._networks) <= set(TCP):
-            raise ValueError(f"networks that cannot be dialled: {set(self._networks) - set(TCP)}")
 
     def dial(self, network: str, address: str, make: Make, asker: Asker) -> Cancellable | None:
         """
@@ -57,7 +51,7 @@ class Dialer:
         runs in a thread goes on there unheard. None if there is nothing to cancel.
         """
         try:
-            place = place_of(self._networks, network, address)
+            place = place_of(network, address)
         except AddressError as error:
             asker.unreached(DialError(str(error)))
             return None

@@ -54,15 +54,15 @@ def _shown(text: str) -> str:
     return text if len(text) <= 300 else text[:300] + "..."
 
 
-def check_network(network: str, allowed: tuple[str, ...]) -> None:
-    """:raises AddressError: when `network` is not in `allowed`, or is none at all."""
-    if network in allowed:
+def check_network(network: str) -> None:
+    """Raises AddressError, with Go's text or ours, when `network` is not one of `TCP`."""
+    if network in TCP:
         return
     shown = _shown(network)
     if _KNOWN_NETWORK.fullmatch(network):
         raise AddressError(
             f"dial {shown}: network {shown} is not permitted by this agent"
-            f" (permitted: {', '.join(allowed)})"
+            f" (permitted: {', '.join(TCP)})"
         )
     raise AddressError(f"dial{' ' if shown else ''}{shown}: unknown network {shown}")
 

@@ -40,19 +40,19 @@ class Place:
         return join_address(ip if self.host else "", self.port)
 
 
-def place_of(networks: tuple[str, ...], network: str, address: str) -> Place:
+def place_of(network: str, address: str) -> Place:
     """
     Read network and address of a DIAL_REQ, which may be anything that a peer writes.
 
     Raises AddressError, with Go's text, for what cannot be dialled.
     """
     if len(address) <= LONGEST_KNOWN:
-        return _known(networks, network, address)
-    return _read(networks, network, address)
+        return _known(network, address)
+    return _read(network, address)
 
 
-def _read(networks: tuple[str, ...], network: str, address: str) -> Place:
-    check_network(network, networks)
+def _read(network: str, address: str) -> Place:
+    check_network(network)
     host, port = split_address(network, address)
     return Place(network, host, port, _literal(network, host))
 

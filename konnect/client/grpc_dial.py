@@ -32,13 +32,15 @@ from konnect.wire.grpc import StreamRefused
 from konnect.wire.packets import MalformedPacket, PacketType
 from konnect.wire.status import Status
 
+AUTHORITY = "localhost"
+"""The `:authority` of all streams; frontends do not look at it."""
+
 
 class GrpcDialer:
     """
     Dials destinations through one gRPC frontend.
 
     :param timeout: seconds for a whole dial, reaching the proxy included.
-    :param authority: the `:authority` of the streams; frontends do not look at it.
     """
 
     def __init__(
@@ -47,13 +49,11 @@ class GrpcDialer:
         clock: IReactorTime,
         *,
         timeout: float = DIAL_TIMEOUT,
-        authority: str = "localhost",
         user_agent: str = f"konnect/{__version__}",
     ) -> None:
         self._connections = connections
         self._clock = clock
         self._timeout = timeout
-        self._authority = authority
         self._metadata = (("user-agent", user_agent),)
 
     def dial(self, destination: Destination, factory: IProtocolFactory) -> Deferred[IProtocol]:
@@ -81,7 +81,7 @@ class GrpcDialer:
     ) -> IProtocol:
         connection = await self._connections.acquire()
         try:
-            dial = GrpcDial(connection, destination, self._metadata, self._authority)
+            dial = GrpcDial(connection, destination, self._metadata)
         except BaseException:
             self._connections.release(connection)
             raise
@@ -127,14 +127,13 @@ class GrpcDial:
         connection: ClientConnection,
         destination: Destination,
         metadata: Metadata,
-        authority: str,
     ) -> None:
         self.answer: Deferred[int] = Deferred(self._cancelled)
         self._connection = connection
         self._random = 1 + secrets.randbelow(2**63 - 1)
         request = packets.dial_req("tcp", destination.text, self._random)
         try:
-            self.stream = connection.open(packets.PROXY_PATH, metadata, self, authority=authority)
+            self.stream = connection.open(packets.PROXY_PATH, metadata, self, authority=AUTHORITY)
         except StreamRefused as problem:
             raise StreamSetupFailed(f"the proxy takes no stream: {problem}") from problem
         ledger.sent("DIAL_REQ")

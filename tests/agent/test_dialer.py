@@ -9,7 +9,6 @@ from twisted.internet import error
 from twisted.internet.address import HostnameAddress, IPv6Address
 from twisted.internet.defer import CancelledError
 
-from konnect.agent.dialer import Dialer
 from tests.agent.dialing import DialTestCase, dialled
 
 
@@ -118,12 +117,6 @@ class AddressTests(DialTestCase):
         self.assertIn("not permitted", self.error(self.dial("/run/x.sock", "unix"))[0])
         self.assertIn("not permitted", self.error(self.dial("10.0.0.1:53", "udp"))[0])
         self.assertEqual((self.tried, self.resolver.asked), ([], []))
-
-    def test_networks(self) -> None:
-        """A dialer can be told to dial fewer networks, and not others."""
-        self.dialer = Dialer(self.reactor, networks=["tcp4"])
-        self.assertIn("not permitted", self.error(self.dial("10.0.0.1:80", "tcp"))[0])
-        self.assertRaises(ValueError, Dialer, self.reactor, networks=["tcp", "udp"])
 
     def test_our_own_mistakes(self) -> None:
         """An error that is not the network's is told as it is."""

@@ -21,7 +21,6 @@ from twisted.trial.unittest import SkipTest, TestCase
 
 from konnect.agent.dialer import Dialer
 from konnect.agent.dialing import DialError, lookup_error
-from konnect.agent.gotext import TCP
 from konnect.agent.places import place_of
 from konnect.tunnel.reasons import Reason
 from tests.agent.dialing import dialled
@@ -175,7 +174,7 @@ class SocketTests(TestCase):
 
     async def test_lookup_without_files(self) -> None:
         """A name that could not be asked for is not said to be unknown."""
-        place = place_of(TCP, "tcp", "somewhere:80")
+        place = place_of("tcp", "somewhere:80")
         with no_descriptors():
             error = lookup_error(place)
         self.assertEqual(error.text, "dial tcp: lookup somewhere: socket: too many open files")

@@ -108,7 +108,7 @@ class NetworkTests(SynchronousTestCase):
     def test_allowed(self) -> None:
         """What is allowed raises nothing."""
         for network in TCP:
-            check_network(network, TCP)
+            check_network(network)
 
     def test_unknown(self) -> None:
         """Go's text for what is no network."""
@@ -119,20 +119,18 @@ class NetworkTests(SynchronousTestCase):
             "ip": "dial ip: unknown network ip",
             "tcp5": "dial tcp5: unknown network tcp5",
         }.items():
-            raised = self.assertRaises(AddressError, check_network, network, TCP)
+            raised = self.assertRaises(AddressError, check_network, network)
             self.assertEqual(str(raised), text)
 
     def test_not_permitted(self) -> None:
         """Networks that Go knows and this agent does not dial are refused with a text of ours."""
         for network in ("udp", "udp4", "unix", "unixgram", "unixpacket", "ip:icmp", "ip4:1"):
-            raised = self.assertRaises(AddressError, check_network, network, TCP)
+            raised = self.assertRaises(AddressError, check_network, network)
             self.assertEqual(
                 str(raised),
                 f"dial {network}: network {network} is not permitted by this agent"
                 " (permitted: tcp, tcp4, tcp6)",
             )
-        raised = self.assertRaises(AddressError, check_network, "tcp", ("tcp4",))
-        self.assertIn("not permitted", str(raised))
 
 
 class NameTests(SynchronousTestCase):

@@ -14,7 +14,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from konnect.agent import dialing
 from konnect.agent import shortage as module
 from konnect.agent.dialing import connect_error, lookup_error
-from konnect.agent.gotext import TCP
 from konnect.agent.places import place_of
 from konnect.agent.shortage import shortage
 from konnect.tunnel.reasons import Reason
@@ -117,7 +116,7 @@ class ShortageTests(SynchronousTestCase):
 
     def test_dial(self) -> None:
         """A dial's error has Go's text and the reason."""
-        place = place_of(TCP, "tcp", "127.0.0.1:9")
+        place = place_of("tcp", "127.0.0.1:9")
         failed: Any = connect_error(place, "127.0.0.1", os_error(errno.EADDRNOTAVAIL))
         self.assertEqual(
             failed.text, "dial tcp 127.0.0.1:9: connect: cannot assign requested address"
@@ -130,7 +129,7 @@ class ShortageTests(SynchronousTestCase):
 
     def test_lookup(self) -> None:
         """A name that could not be asked for is not said to be unknown."""
-        place = place_of(TCP, "tcp", "somewhere:80")
+        place = place_of("tcp", "somewhere:80")
         for problem, words, reason in (
             (os_error(errno.EMFILE), "socket: too many open files", Reason.TOO_MANY_FILES),
             (os_error(errno.EAGAIN), "resource temporarily unavailable", Reason.OUT_OF_RESOURCES),

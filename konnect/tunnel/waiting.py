@@ -75,12 +75,6 @@ class Waiting:
         waiting[BACKLOGS] += self._ledger.buffered
         self.places = waiting
 
-    def by_place(self) -> Mapping[str, int]:
-        """`look` without a pause, and what it has found."""
-        for _ in self.look():
-            pass
-        return self.places
-
     def total(self) -> int:
         """
         Bytes in all places. Backlogs as they are now; the others as they were a second ago.

@@ -43,10 +43,11 @@ class WaitingTests(TestCase):
         """Every place is there; backlogs are the ledger's and what holders kept early."""
         self.ledger.buffered = 100
         self.holders.append(FakeHolder(BACKLOGS, 7))
+        self.assertEqual(list(self.waiting.look()), [])
         self.assertEqual(
-            self.waiting.by_place(), {BACKLOGS: 107, STREAMS: 7, MESSAGES: 20, TRANSPORTS: 0}
+            self.waiting.places, {BACKLOGS: 107, STREAMS: 7, MESSAGES: 20, TRANSPORTS: 0}
         )
-        self.assertEqual(set(self.waiting.by_place()), set(PLACES))
+        self.assertEqual(set(self.waiting.places), set(PLACES))
 
     def test_in_pieces(self) -> None:
         """A look stops behind each piece, and counts nothing before it is done; of few it is

@@ -269,6 +269,18 @@ class ParkingTests(LinkTestCase):
             self.clock.advance(0)
         self.assertEqual(written[:count], list(range(1, count + 1)))
 
+    def test_full_again_after_a_turn(self) -> None:
+        """Turns that nobody asked for leave nothing behind: the next drain wakes at once."""
+        ends = [self.tunnel(i) for i in range(1, WAKE_PER_TURN + 2)]
+        for _ in range(2):
+            self.fill(*range(1, WAKE_PER_TURN + 2))
+            self.stream.room = True
+            self.link.writable()
+            self.assertEqual(ends[0].take(), [("pause",), ("resume",)])
+            self.assertEqual(ends[-1].take(), [("pause",)])
+            self.clock.advance(0)
+            self.assertEqual(ends[-1].take(), [("resume",)])
+
     def test_an_ended_tunnel_costs_no_turn(self) -> None:
         """A parked tunnel that has ended meanwhile is passed over."""
         ends = [self.tunnel(i) for i in range(1, WAKE_PER_TURN + 2)]

@@ -72,6 +72,8 @@ class DialingTests(_Tunnels):
         """Failure tells the near end once, with the reason's text if there is no other."""
         self.tunnel.fail(Reason.NO_AGENT)
         self.assertEqual(self.near.take(), [("failed", Reason.NO_AGENT, "No agent available")])
+        self.assertIs(self.tunnel.reason, Reason.NO_AGENT)
+        self.assertFalse(self.tunnel.can_finish_far)
         self.assert_released()
         self.assertEqual(self.books(), (0, 0, 0))
         self.assertEqual(dict(self.ledger.dial_failures), {"no_agent": 1})

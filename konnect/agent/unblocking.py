@@ -23,11 +23,12 @@ stood still for longer than that.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from konnect.agent.side_stream import SideStream
 from konnect.log import make_logger
 from konnect.net.grpc_stream import GrpcStream, StreamListener
+from konnect.tunnel.later import Delayed, Later
 from konnect.tunnel.reasons import Reason
 from konnect.wire import packets
 from konnect.wire.events import StreamRefused
@@ -59,19 +60,18 @@ class Unblocking:
     For one link.
 
     :param open_stream: opens another stream of the same agent on the link's connection.
-    :param later: runs a callable after so many seconds; what it returns can be cancelled.
     """
 
     def __init__(
         self,
         link: ProxyLink,
         open_stream: Callable[[StreamListener], GrpcStream],
-        later: Callable[[float, Callable[[], None]], Any],
+        later: Later,
     ) -> None:
         self._link = link
         self._open = open_stream
         self._later = later
-        self._call: Any = None
+        self._call: Delayed | None = None
         self._streams: list[SideStream] = []
         self._suspects: list[int] = []
         self._suspect = self._asked = 0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.address import UNIXAddress
-from twisted.internet.interfaces import IPullProducer, IReactorTime, ISSLTransport
+from twisted.internet.interfaces import IDelayedCall, IPullProducer, IReactorTime, ISSLTransport
 from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import implementer
 
@@ -111,7 +111,7 @@ class AbortWhenSent:
         self._transport = transport
         self._clock = clock
         self._abort = abort
-        self._call: Any = None
+        self._call: IDelayedCall | None = None
         self._registered = False
 
     def start(self) -> None:

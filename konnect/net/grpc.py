@@ -11,11 +11,11 @@ It does not know packets, tunnels or services; `konnect.net.grpc_server` routes 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
+    IDelayedCall,
     IHandshakeListener,
     IPushProducer,
     IReactorTime,
@@ -55,7 +55,7 @@ class GrpcProtocol(WatchedStreams):
 
     _user: str | None = None
     _started = False
-    _abort_call: Any = None
+    _abort_call: IDelayedCall | None = None
     _ready: Deferred[None] | None = None
     unusual_end = False
     """After the end: whether it deserves a log line (we closed it for a reason, or TLS failed)."""

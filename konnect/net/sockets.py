@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from zope.interface import implementer
 
 from konnect.net.closing import (
@@ -105,7 +105,7 @@ class SocketEnd(End):
         self._abort_when_sent: AbortWhenSent | None = None
         self._read_ended = False
         self._paused = False
-        self._watch_call: Any = None
+        self._watch_call: IDelayedCall | None = None
         self._discarded = 0
         self._unsent = self._patience = 0
         tune(transport)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from konnect.tunnel.histogram import Histogram
 
@@ -18,7 +16,7 @@ class LagMeter:
     def __init__(self, clock: IReactorTime, observed: Histogram) -> None:
         self._clock = clock
         self._observed = observed
-        self._call: Any = None
+        self._call: IDelayedCall | None = None
         self._due = 0.0
 
     def start(self) -> None:

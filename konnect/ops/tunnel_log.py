@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from konnect.log import make_logger
 from konnect.ops.account_lines import LOGGER, Line, bare_line
@@ -59,7 +58,7 @@ class TunnelLog:
         self._side = side
         self._wall = wall
         self._waiting: list[tuple[float, Account]] = []
-        self._call: Any = None
+        self._call: IDelayedCall | None = None
 
     def __call__(self, account: Account) -> None:
         """Put the account of a tunnel that ends now aside."""

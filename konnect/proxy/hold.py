@@ -10,9 +10,8 @@ client has spoken waits a moment. A client that has sent its first byte is certa
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 HOLD = 0.02
 """Seconds that a destination's first bytes wait for a client that has not spoken."""
@@ -26,7 +25,7 @@ class Hold:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._kept: list[Callable[[], None]] | None = None
-        self._call: Any = None
+        self._call: IDelayedCall | None = None
         self.over = False
         """True once nothing is kept any more; callers on the data path look here first."""
 

@@ -9,8 +9,8 @@ without unblocking that half, so that is the operator's choice. What an agent ca
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from konnect.tunnel.later import Delayed, Later
 from konnect.tunnel.ledger import Ledger
 
 LEAST = 1.0
@@ -24,7 +24,6 @@ class BlockedWatch:
     """
     Watches one link.
 
-    :param later: runs a callable after so many seconds; what it returns can be cancelled.
     :param seconds: how long nothing has to move.
     :param waiting: how many tunnels wait now, or control packets.
     :param taken: bytes that the peer has taken since the link began.
@@ -47,7 +46,7 @@ class BlockedWatch:
     def __init__(
         self,
         ledger: Ledger,
-        later: Callable[[float, Callable[[], None]], Any],
+        later: Later,
         seconds: float,
         waiting: Callable[[], int],
         taken: Callable[[], int],
@@ -59,7 +58,7 @@ class BlockedWatch:
         self._waiting = waiting
         self._taken = taken
         self._told = told
-        self._call: Any = None
+        self._call: Delayed | None = None
         self._before = 0
         self._still = 0
         self.blocked = False

@@ -10,8 +10,8 @@ CPU for each byte of bulk (measured).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
+from konnect.tunnel.later import Delayed, Later
 from konnect.tunnel.ledger import UNBOUNDED, Ledger
 from konnect.tunnel.link import Link
 from konnect.tunnel.link_sizes import HEADS
@@ -30,7 +30,6 @@ class Pace:
     One process's pace. Small messages are counted by the ends that write to links.
 
     :param links: gives all links there are now.
-    :param later: runs a callable after so many seconds; what it returns can be cancelled.
     :param told: called with the most bytes of one read from now on, `WHOLE` for as many as ever.
     """
 
@@ -38,7 +37,7 @@ class Pace:
         self,
         ledger: Ledger,
         links: Callable[[], Iterable[Link]],
-        later: Callable[[float, Callable[[], None]], Any],
+        later: Later,
         told: Callable[[int], None],
     ) -> None:
         self._ledger = ledger
@@ -46,7 +45,7 @@ class Pace:
         self._later = later
         self._told = told
         self._seen = 0
-        self._call: Any = None
+        self._call: Delayed | None = None
         ledger.first_small = self._quicken
         ledger.small_until = 0
 

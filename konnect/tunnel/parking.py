@@ -9,10 +9,10 @@ large read of each of them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from konnect.tunnel.blocked import BlockedWatch
+from konnect.tunnel.later import Later
 
 if TYPE_CHECKING:
     from konnect.tunnel.link_end import LinkEnd
@@ -28,15 +28,11 @@ LITTLE_PER_TURN = 16
 
 
 class Parking:
-    """
-    See the module.
-
-    :param later: runs a callable after so many seconds.
-    """
+    """See the module."""
 
     __slots__ = ("_ends", "_full", "_later", "_little", "_waking", "watch")
 
-    def __init__(self, later: Callable[[float, Callable[[], None]], Any]) -> None:
+    def __init__(self, later: Later) -> None:
         self._later = later
         self._ends: deque[LinkEnd] = deque()
         self._little: deque[LinkEnd] = deque()

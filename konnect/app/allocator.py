@@ -1,11 +1,11 @@
 """How much freed memory the process keeps for itself instead of giving it back at once.
 
-Each read of bulk is a new `bytes` of up to 256 KiB, that lives until it is passed on. As glibc's
-malloc is, it takes the first such blocks from the kernel one by one, and from then on gives back
-the top of its heap whenever more than twice as much is free there: with eight uploads over mutual
-TLS the proxy got and cleared every page anew, 460 to 540 page faults for each MB, and 50 to 130 in
-other cells with eight tunnels. With the values below it is 0 to 8 (counted in the running
-programs).
+Each read of bulk is a new `bytes` of up to 256 KiB, which lives until it is passed on. By default
+glibc's malloc gets the first such blocks from the kernel one by one. After that it gives the top of
+its heap back to the kernel whenever more than twice such a block is free there. So with eight
+uploads over mutual TLS the kernel had to supply and clear every page again: 460 to 540 page faults
+for each MB, and 50 to 130 in other measurements with eight tunnels. With the values below there are
+0 to 8 (counted in the running programs).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How many files the process may have open: as many as it is allowed to, as Go's programs do.
 
-A service manager starts programs with a soft limit of 1024, as a rule, for the sake of those that
-use select(2), and with a hard one that is much higher; every tunnel takes a descriptor.
+Every tunnel takes a descriptor. Service managers usually start programs with a soft limit of 1024,
+for the sake of those that use select(2), and with a hard limit that is much higher.
 """
 
 from __future__ import annotations

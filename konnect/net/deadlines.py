@@ -1,8 +1,8 @@
 """Limits that need no object: a dict of whom they concern, in the order in which they are due.
 
-Where all limits of one kind have one length and end in the same call, whom that call is for is all
-there is to remember: setting and dropping one takes some 40 opcodes, a `konnect.net.timers.Timer`
-some 95, and nothing is left for the garbage collector.
+Where all limits of one kind have the same length and end in the same call, all there is to remember
+is whom that call is for. Setting and dropping one takes some 40 opcodes, where a
+`konnect.net.timers.Timer` takes some 95, and nothing is left for the garbage collector.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ A quarter of the idle time is one tick, so the connection's receive path only se
 is read and no timer is moved per packet. Idleness is therefore noticed between 1.0 and 1.25 times
 the configured time.
 
-One `Keepalive` watches all connections of a listener, of which it keeps no more than whose turn is
-when.
+One `Keepalive` watches all connections of a listener. All it keeps of them is when each
+has its next tick.
 """
 
 from __future__ import annotations

@@ -1,11 +1,14 @@
 """Name lookups that are not made any more when nobody waits for them.
 
-Twisted's resolver asks the C library in the reactor's threads, ten at most. Where name servers do
-not answer, each lookup has a thread for many seconds. A dial gives up after five, but its lookup
-stays in the queue, and those of later dials wait behind it: the queue grows for as long as the
-trouble lasts, after it the first who is served asked long ago, and a program that stops waits for
-all of them. Here what was given up meanwhile is passed by, there are more threads, so that the name
-servers of one destination are not all others' trouble, and a program's end does not wait for them.
+Twisted's resolver asks the C library in the reactor's threads, ten at most. When name servers do
+not answer, each lookup occupies a thread for many seconds. A dial gives up after five, but its
+lookup stays in the queue, and the lookups of later dials wait behind it. The queue grows for as
+long as the trouble lasts; when it is over, lookups that nobody waits for any more are made first;
+and a program that stops waits for all of them.
+
+Here lookups that were given up while they waited are skipped. There are more threads, so that the
+name servers of one destination do not hold up all others, and a program's end does not wait for
+them.
 """
 
 from __future__ import annotations

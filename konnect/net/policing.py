@@ -1,10 +1,10 @@
 """Pings that come too often: a server ends the connections of peers whose keepalive is too eager.
 
 grpc's rule, with upstream's numbers: pings have to be `min_time` apart, or two hours when no stream
-is open and the listener wants none then. Each that is not is a strike, anything that we have sent
-meanwhile clears the strikes (peers measure the path with pings while data flows), and the third
-strike in a row is one too many. The peer is told GOAWAY(ENHANCE_YOUR_CALM, "too_many_pings"), upon
-which grpc's clients double their keepalive time, and so does our agent.
+is open and the listener wants no pings then. A ping that comes sooner is a strike. Anything that we
+send clears the strikes, since peers measure the path with pings while data flows. With the third
+strike in a row the connection ends: the peer is told GOAWAY(ENHANCE_YOUR_CALM, "too_many_pings"),
+upon which grpc's clients double their keepalive time, and so does our agent.
 """
 
 from __future__ import annotations

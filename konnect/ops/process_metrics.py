@@ -2,8 +2,8 @@
 that only Go's has.
 
 Why not prometheus-client's `ProcessCollector`: it lists the open files to count them. With ten
-thousand tunnels that is 25 ms at each scrape, more than all else there, and the event loop stands
-meanwhile.
+thousand tunnels that takes 25 ms at each scrape, more than all the rest of it, and the event loop
+does nothing else meanwhile.
 """
 
 from __future__ import annotations

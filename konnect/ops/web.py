@@ -5,8 +5,8 @@ Request bodies are thrown away unread, there are never more than `CONNECTIONS` c
 those that ask on without waiting for answers are closed. What a connection may take besides is in
 `konnect.ops.channel`.
 
-It is made of Twisted's HTTP without its sites and resources (`twisted.web.server`): they bring in
-what takes 2.4 MiB of each program (measured), Perspective Broker and a parser of XML among it.
+It is made of Twisted's HTTP protocol without its sites and resources: `twisted.web.server` imports
+what takes 2.4 MiB in each program (measured), Perspective Broker and an XML parser among them.
 """
 
 from __future__ import annotations

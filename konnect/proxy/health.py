@@ -9,15 +9,15 @@ and not the rest. Dials see all of it.
     in rotation       that probe goes unanswered                   out of rotation, probed
     out of rotation   a dial or a probe is answered in time        in rotation
 
-Late is a dial that an agent may still be at: it gives a destination some seconds, and dials may
-have fewer. Its destination may be to blame, so nothing is held against the agent that answers when
-it is asked.
+A dial is late when the agent may still be working on it: agents give a destination some seconds,
+and a dial's limit may be shorter. That may be the destination's fault, so an agent that answers the
+probe has nothing held against it.
 
 A probe is a dial that fails at the agent before it touches any network: its address has no port.
-Every agent answers that with an error, at once. Other packets of a link show less: an agent whose
-reading loop is stuck goes on sending. After a probe's answer one more missed dial is enough to be
-taken out again, and each time the probes come later, until a dial is answered: so an agent that
-answers probes and nothing else gets little.
+Every agent answers that with an error, at once. Other packets of a link prove less: an agent whose
+reading loop is stuck goes on sending. After an answered probe one more missed dial takes the agent
+out again, and each time its probes come later, until a dial is answered: so an agent that answers
+probes and nothing else is asked seldom.
 """
 
 from __future__ import annotations

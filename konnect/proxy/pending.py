@@ -1,10 +1,10 @@
 """A dial on its way: which links were asked, and what becomes of it when one does not answer.
 
-That a link is lost, gives the dial up, is silent for longer than any agent should be, or that its
-agent has no descriptor left, is no fault of the destination's. Before there was an answer of that
-it is safe to ask another link, and that is done once. A silent link is not withdrawn from:
-whichever of the two answers first decides, so a slow destination loses nothing by the second
-question. All of it together takes no longer than the dial's one limit.
+When a link is lost, gives the dial up or is silent for longer than any agent should be, or when its
+agent has no descriptor left, that is not the destination's fault. As long as the destination has
+not answered it is safe to ask another link, which is done once. The dial at a silent link is not
+withdrawn: whichever of the two links answers first decides, so a slow destination loses nothing by
+the second question. Both together take no longer than the dial's one limit.
 """
 
 from __future__ import annotations

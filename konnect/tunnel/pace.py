@@ -1,10 +1,10 @@
 """How brisk a process is: bulk moves in smaller pieces while small messages pass.
 
-A small message waits, at each program, for the turn that the program is in, and on a link for what
-is on its way there before it. Both have the size that carries most bytes. While small messages
-follow each other on any tunnel, and for `HOLD` seconds after, both are a fraction of it: an echo
-beside a download took 0.45 to 0.75 of the time, beside eight 0.35 to 0.45, at 1.1 to 1.4 times the
-CPU for each byte of bulk (measured).
+A small message waits at each program until the program's present turn is over, and on a link for
+the bytes that are on their way before it. Reads and what is on a link are usually as large as
+carries the most bytes. While small messages follow each other on any tunnel, and for `HOLD` seconds
+after, both are a fraction of that: an echo beside a download took 0.45 to 0.75 of the time, beside
+eight of them 0.35 to 0.45, at 1.1 to 1.4 times the CPU for each byte of bulk (measured).
 """
 
 from __future__ import annotations

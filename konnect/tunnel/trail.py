@@ -1,8 +1,8 @@
 """What was sent last on a link to a stock peer, in order: whose bytes may it be waiting with?
 
-A stock half hands packets on one after the other and waits with the first that its reader does not
-take; of that nothing is said. But what it has read comes back as flow-control window, and what it
-has not handed on stands in a queue of some packets behind the one that it waits with.
+A stock half hands packets on one after the other, and waits with the first one that its reader does
+not take, without saying so. But for what it has read it gives flow-control window back, and what it
+has read and not handed on is in a queue of some packets behind the one that it waits with.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How much messages may take that have not come whole, those of all streams of a process together.
+"""How much the messages that have not come whole may take, all streams of a process together.
 
 A stream's window does not bound them: it is given back while a message is collected, since the
 message might be larger. So each stream could hold its largest message for as long as its peer lets

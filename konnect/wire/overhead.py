@@ -1,7 +1,7 @@
 """What costs its receiver work and carries no payload: how many frames, of what kind, and how many
 requests that came to nothing.
 
-A count, and no judgement: how many are too many is a matter of time, which is not known here.
+Counted, not judged: how many are too many depends on the time they took, which is not known here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The packets that gRPC messages carry: building, and reading with suspicion.
 
 Stock peers crash on a packet whose type has no matching payload, and read an empty DATA as the end
-of the stream. So the builders here cannot make either but for `no_data`, which is for the one place
-that wants it, and `parse` lets nothing malformed through.
+of the stream. So no builder here makes either, except `no_data` for the one place that wants an
+empty DATA, and `parse` lets nothing malformed through.
 What a packet means for a tunnel is not decided here.
 
 Source: proto/konnect.proto and upstream's behaviour.

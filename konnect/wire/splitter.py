@@ -9,14 +9,14 @@ frames that h2 must not see:
 - GOAWAY: h2 takes it for the end of everything, while RFC 9113 section 6.8 lets live streams go on
   after it, which is what draining is made of.
 
-Everything else goes to h2 as it came, DATA of streams that are not live and anything between a
-HEADERS frame and its last CONTINUATION included: h2 knows which error that is. (From such a
-WINDOW_UPDATE the reserved bit is taken, which RFC 9113 section 6.9 wants ignored.) Frames that are
-too long are refused by their head, before a byte of their body is kept. What frames mean is not
-known here.
+Everything else goes to h2 as it came. So does what h2 shall call an error: DATA of streams that are
+not live, and anything between a HEADERS frame and its last CONTINUATION. (Only the reserved bit of
+a WINDOW_UPDATE is cleared there, since RFC 9113 section 6.9 wants it ignored.) Frames that are too
+long are refused when their head has come, before a byte of their body is kept. What frames mean is
+not known here.
 
-h2 keeps a header block until its last frame has come, and only then compares it with the limit: how
-long it may be encoded is looked at here. (Encoded, it is shorter than decoded.)
+h2 keeps a header block until its last frame has come, and only then compares its decoded size with
+the limit. So the encoded size, which is the smaller one, is limited here.
 """
 
 from __future__ import annotations

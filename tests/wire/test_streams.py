@@ -11,13 +11,13 @@ from hyperframe.frame import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.wire.events import Event, StreamEnded, Writable
-from konnect.wire.frames import end_of_data
+from konnect.wire.events import ConnectionEnded, Event, StreamEnded, Writable
+from konnect.wire.frames import PREFACE, end_of_data
 from konnect.wire.framing import prefix
-from konnect.wire.grpc import Limits, Role
+from konnect.wire.grpc import GrpcConnection, Limits, Role
 from konnect.wire.status import ErrorCode, Status
 from konnect.wire.streams import TURN
-from tests.wire.pump import Pair, RawPeer, of_kind, only, payloads
+from tests.wire.pump import Pair, RawPeer, data, of_kind, only, payloads
 
 
 def window_update(stream_id: int, increment: int) -> WindowUpdateFrame:
@@ -160,6 +160,39 @@ class WindowTests(SynchronousTestCase):
         self.assertEqual(peer.wire.live_streams, 1)
 
 
+class OwnWindowTests(SynchronousTestCase):
+    """Windows that the peer sends into."""
+
+    def test_below_the_default(self) -> None:
+        """A peer may use HTTP/2's default until it has acknowledged our smaller window, on all its
+        streams; what it acknowledges after that takes nothing more from them."""
+        acknowledged = SettingsFrame(0)
+        acknowledged.flags.add("ACK")
+        for last in (3, 7):
+            peer = RawPeer(Role.SERVER, Limits(stream_window=1000))
+            peer.send(peer.headers(1), data(1, b"x" * 1001), peer.headers(3))
+            peer.send(acknowledged, peer.headers(5), data(5, bytes(1000)))
+            peer.wire.window_of(5).widen(1500)
+            peer.send(acknowledged, peer.headers(7), data(10 - last, bytes(1500)))
+            self.assertEqual(only(peer.events, ConnectionEnded), [])
+            peer.send(data(last, bytes(1501)))
+            (ended,) = only(peer.events, ConnectionEnded)
+            self.assertEqual(ended.code, ErrorCode.FLOW_CONTROL_ERROR)
+
+    def test_in_its_place(self) -> None:
+        """What opens a window goes behind what h2 has said before: SETTINGS are a server's first
+        frame, however much its client sends at once."""
+        peer = RawPeer(Role.SERVER)
+        peer.wire = GrpcConnection(Role.SERVER, Limits(stream_window=65535))
+        peer.wire.start()
+        hello = PREFACE + SettingsFrame(0).serialize()
+        most = 16384
+        peer.send(hello, peer.headers(1), data(1, prefix(9 * most)), *2 * [data(1, b"x" * most)])
+        kinds = [type(frame) for frame in peer.read()]
+        self.assertIs(kinds[0], SettingsFrame)
+        self.assertIs(kinds[-1], WindowUpdateFrame)
+
+
 class WritableTests(SynchronousTestCase):
     def test_marks(self) -> None:
         """Not writable above the high mark, `Writable` once at the low one."""
@@ -241,6 +274,16 @@ class EndTests(SynchronousTestCase):
         peer.send(peer.headers(1, peer.REQUEST, "END_STREAM"))
         peer.wire.end_stream(1)
         self.assertEqual([type(f) for f in peer.read() if f.stream_id == 1], [HeadersFrame])
+
+    def test_nothing_goes_past_the_queue_behind_the_end(self) -> None:
+        """A client whose half-close has gone out has no frame left to send, by any way."""
+        pair = Pair()
+        stream_id = pair.open()
+        pair.client.send_message(stream_id, b"x")
+        pair.run()
+        self.assertIsNotNone(pair.client.direct(stream_id, b"", 0))
+        pair.client.end_stream(stream_id)
+        self.assertIsNone(pair.client.direct(stream_id, b"", 0))
 
     def test_reset_drops_the_queue(self) -> None:
         """After a reset nothing of the stream goes out but RST_STREAM."""

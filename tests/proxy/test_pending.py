@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from konnect.proxy import pending
 from konnect.proxy.health import PROBE_ANSWER
 from konnect.proxy.pending import ANSWER_WITHIN, PendingDial
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import Tunnel
 from konnect.wire import packets
-from tests.fakes import FakeEnd
+from tests.fakes import FakeEnd, FakeLog
 from tests.proxy.rig import ADDRESS, Agent, ProxyTestCase
 
 LIMIT = 30.0
@@ -252,8 +253,32 @@ class SilentTests(PendingTestCase):
         self.assertEqual(self.first.take(), [("CLOSE_REQ", 9)])
         self.works(self.second)
 
+    def test_nothing_is_left_of_the_limit(self) -> None:
+        """An answer ends the wait for others, also when some of it had gone by without one."""
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.dial()
+        random = self.first.asked()
+        self.clock.advance(ANSWER_WITHIN)
+        self.assertNotEqual(self.clock.getDelayedCalls(), [])
+        self.first.says(packets.dial_rsp(random, connect_id=1))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.works(self.first)
+
+    def test_a_late_refusal_clears_nothing(self) -> None:
+        """An agent that says late that it cannot dial has not answered in time."""
+        self.dial()
+        random = self.first.asked()
+        self.clock.advance(ANSWER_WITHIN)
+        self.first.says(packets.dial_rsp(random, error="x", fault="overloaded"))
+        self.assertEqual(self.first.link.health.misses, 1)
+        self.second.accepts()
+        self.works(self.second)
+
     def test_nobody_answers(self) -> None:
-        """The dial ends at its limit, both links are blamed once, both are withdrawn from."""
+        """The dial ends at its limit, both links are blamed once, both are withdrawn from, and the
+        log names them."""
+        log = FakeLog()
+        self.patch(pending, "log", log)
         self.dial()
         random = self.first.asked()
         self.clock.advance(ANSWER_WITHIN)
@@ -265,6 +290,8 @@ class SilentTests(PendingTestCase):
         for agent in (self.first, self.second):
             self.assertEqual(agent.take(), [("DIAL_CLS", random)])
             self.assertEqual(agent.link.health.misses, 1)
+        asked = f"{self.first.link} and {self.second.link}"
+        self.assertEqual(log.lines, [f"no answer to a dial to {ADDRESS} in time from {asked}"])
 
     def test_the_first_is_lost_while_both_are_asked(self) -> None:
         """Then the other alone decides."""

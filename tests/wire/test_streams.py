@@ -160,6 +160,44 @@ class WindowTests(SynchronousTestCase):
         self.assertEqual(peer.wire.live_streams, 1)
 
 
+class DirectTests(SynchronousTestCase):
+    """Messages that go past the queue."""
+
+    def ready(self, **settings: int) -> Reader:
+        """A server whose stream is past its first message, with nothing queued."""
+        peer = Reader(1, None, **settings)
+        peer.wire.send_message(1, b"")
+        peer.read()
+        return peer
+
+    def test_charged(self) -> None:
+        """What goes directly takes as much of both windows as what is queued."""
+        for own, connection in ((65535, 65535), (1000, 65535), (1 << 20, 65535)):
+            peer = self.ready(INITIAL_WINDOW_SIZE=own)
+            self.assertIsNotNone(peer.wire.direct(1, b"", 495))
+            peer.wire.send_message(1, bytes(80_000))
+            self.assertEqual(sum(size for _, size in peer.data()), min(own, connection) - 505)
+
+    def test_fits_or_not(self) -> None:
+        """To the byte: a window's rest, of the stream or of the connection, or one frame."""
+        for settings, most in (
+            ({"INITIAL_WINDOW_SIZE": 1000}, 990),
+            ({"INITIAL_WINDOW_SIZE": 1 << 20, "MAX_FRAME_SIZE": 1 << 20}, 65525),
+            ({"INITIAL_WINDOW_SIZE": 1 << 20}, 16379),
+        ):
+            peer = self.ready(**settings)
+            self.assertIsNone(peer.wire.direct(1, b"head", most - 3))
+            self.assertIsNotNone(peer.wire.direct(1, b"head", most - 4))
+
+    def test_behind_the_queue(self) -> None:
+        """Nothing overtakes what is queued, though there is room for it."""
+        peer = self.ready()
+        peer.wire.send_message(1, bytes(20_000))
+        self.assertIsNone(peer.wire.direct(1, b"", 5))
+        peer.read()
+        self.assertIsNotNone(peer.wire.direct(1, b"", 5))
+
+
 class OwnWindowTests(SynchronousTestCase):
     """Windows that the peer sends into."""
 

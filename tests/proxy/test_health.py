@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from konnect.proxy import health
 from konnect.proxy.health import LONGEST_REST, MISSES, PROBE_ADDRESS, PROBE_ANSWER, SHORTEST_REST
 from konnect.proxy.pending import ANSWER_WITHIN
 from konnect.tunnel.reasons import Reason
 from konnect.wire import packets
-from tests.fakes import FakeEnd
+from tests.fakes import FakeEnd, FakeLog
 from tests.proxy.linking import LinkTestCase
 
 NO_PORT = f"dial tcp: address {PROBE_ADDRESS}: missing port in address"
@@ -176,6 +177,7 @@ class HealthTests(LinkTestCase):
         self.assertFalse(self.a.link.suspect)
         self.health.missed()
         self.assertTrue(self.a.link.suspect)
+        self.clock.advance(SHORTEST_REST / 2)
         self.assertEqual(self.probes(), [], "the second probe waits")
 
     def test_a_dial_answers_the_question(self) -> None:
@@ -189,6 +191,56 @@ class HealthTests(LinkTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.answer(probe)
         self.assertEqual(self.failures().get("unrecognized_response"), None)
+
+    def test_a_dial_shortens_the_rests(self) -> None:
+        """After a dial in time the first probe of the next time comes at once again."""
+        self.miss()
+        self.clock.pump([PROBE_ANSWER, SHORTEST_REST, PROBE_ANSWER])
+        self.health.answered()
+        self.probes()
+        self.miss()
+        self.assertTrue(self.a.link.suspect)
+        self.answer(self.probe())
+
+    def test_late_while_it_rests(self) -> None:
+        """A link that is out is probed in its own time, whatever dials it gets are late."""
+        self.miss()
+        self.clock.advance(PROBE_ANSWER)
+        self.probes()
+        waiting = list(self.clock.getDelayedCalls())
+        self.health.late()
+        self.assertEqual(self.probes(), [])
+        self.assertEqual(self.clock.getDelayedCalls(), waiting)
+
+    def test_an_answer_that_matters_no_more(self) -> None:
+        """A probe that is answered when a dial has put the link back leads to no other."""
+        self.miss()
+        late = self.probe()
+        self.clock.advance(PROBE_ANSWER)
+        self.health.answered()
+        self.answer(late)
+        self.assertEqual(self.probes(), [])
+        self.assertEqual(self.failures().get("unrecognized_response"), None)
+
+    def test_log(self) -> None:
+        """A line tells that a link is out, and why, and another that it is back; no more."""
+        log = FakeLog()
+        self.patch(health, "log", log)
+        link = self.a.link
+        for _ in range(2):
+            for _ in range(MISSES):
+                self.health.missed()
+            out = f"{link} does not answer dials ({MISSES} in a row): it gets no dials until it"
+            self.assertEqual(log.lines, [out + " answers a probe"])
+            self.clock.pump([0, PROBE_ANSWER, SHORTEST_REST])
+            self.answer(self.probes()[-1])
+            self.health.answered()
+            self.assertEqual(log.lines[1:], [f"{link} answers again: it gets dials"])
+            log.lines.clear()
+        self.health.late()
+        self.clock.advance(PROBE_ANSWER)
+        out = f"{link} does not answer a probe: it gets no dials until it answers a probe"
+        self.assertEqual(log.lines, [out])
 
     def test_lost(self) -> None:
         """A lost link is probed no more."""

@@ -204,7 +204,7 @@ class EndTests(ChannelTestCase):
             protocol.dataReceived(b"GET / HTTP/1.1\r\n"[:1])
             self.assertFalse(transport.disconnecting)
             self.clock.advance(1)
-        self.assertTrue(transport.disconnecting)
+        self.assertEqual((transport.disconnecting, transport.disconnected), (True, False))
 
     def test_slow_bodies(self) -> None:
         """A body has no limit in all, as in Go."""
@@ -224,6 +224,13 @@ class EndTests(ChannelTestCase):
         protocol.dataReceived(head(100))
         self.assertEqual(transport.value().count(b"HTTP/1.1"), 1)
 
+    def test_tls_within_a_body(self) -> None:
+        """Only a connection that begins with TLS speaks it."""
+        protocol, transport = self.connect()
+        protocol.dataReceived(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+        protocol.dataReceived(b"\x16\x03")
+        self.assertTrue(transport.value().startswith(OK))
+
     def test_nonsense(self) -> None:
         """What is no request is answered as Go answers it."""
         for data in (b"nonsense\r\n\r\n", BEGIN + b"no header\r\n\r\n" + head(100)):
@@ -241,10 +248,13 @@ class EndTests(ChannelTestCase):
         transport = HalfClosing()
         protocol: Any = self.site.buildProtocol(None)
         protocol.makeConnection(transport)
+        self.assertIs(transport.producer, protocol)
         for _ in range(20):
             protocol.dataReceived(b"x" * 65536)
         self.assertTrue(transport.value().startswith(TOO_LARGE))
         self.assertEqual((transport.ended, transport.disconnecting), (True, False))
+        self.assertIsNone(transport.producer, "a paused one would hold the end back")
+        self.assertEqual(len(protocol._held) + len(protocol._buffer), 0)
         self.clock.advance(REFUSED_FOR)
         self.assertTrue(transport.disconnected)
         protocol.connectionLost(Failure(ConnectionDone()))

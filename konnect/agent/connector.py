@@ -9,7 +9,6 @@ its proxy is about to leave (GOAWAY) keeps its tunnels while another is made.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall, deferLater
@@ -18,6 +17,7 @@ from konnect.agent.backoff import Backoff
 from konnect.agent.census import Census
 from konnect.agent.dialer import Dialer
 from konnect.agent.link import ProxyLink
+from konnect.agent.membership import Membership
 from konnect.agent.search import Search
 from konnect.agent.server_count import ServerCount
 from konnect.agent.session import CLOSE_WITHIN, Session, bounded, connect
@@ -26,7 +26,6 @@ from konnect.agent.ways import Way
 from konnect.log import make_logger
 from konnect.net.grpc import GrpcProtocol
 from konnect.tunnel.destination import host_of
-from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
 from konnect.wire.metadata import ProxyHello, agent_hello
 from konnect.wire.status import OK
@@ -35,24 +34,6 @@ log = make_logger(__name__)
 
 SPARE_FOR = 0.5
 """Seconds between two looks at whether a link to a proxy that is linked already carries nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """Who the agent is and how it looks for proxies; times in seconds."""
-
-    agent_id: str
-    identifiers: str
-    sync_interval: float = 1.0
-    sync_interval_cap: float = 10.0
-    sync_forever: bool = False
-    probe_interval: float = 1.0
-    """How often it is seen whether proxies are going away, and the links of such are done; at
-    least `Backoff.FLOOR`, since less would spin."""
-    keepalive_time: float = 3600.0
-    flow: Flow = field(default_factory=Flow)
-    token_path: str = ""
-    """The file with the token to present; empty: none is."""
 
 
 class Connector:

@@ -10,10 +10,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString
 from twisted.python.failure import Failure
 
-from konnect.agent.connector import Connector, Membership
+from konnect.agent.connector import Connector
 from konnect.agent.departure import Departure
 from konnect.agent.dialer import Dialer
 from konnect.agent.link import ProxyLink
+from konnect.agent.membership import Membership
 from konnect.agent.ways import Way
 from konnect.app.agent_leases import AgentLeases
 from konnect.app.agent_options import AgentConfig

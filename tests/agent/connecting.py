@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from konnect.agent import connector, search, server_count
-from konnect.agent.connector import Connector, Membership
+from konnect.agent.connector import Connector
+from konnect.agent.membership import Membership
 from konnect.agent.server_count import ServerCount
 from konnect.agent.ways import Way
 from konnect.tunnel.ledger import Ledger

@@ -6,7 +6,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 
 from konnect.agent.backoff import Backoff
-from konnect.agent.connector import SPARE_FOR, Connector, Membership
+from konnect.agent.connector import SPARE_FOR, Connector
+from konnect.agent.membership import Membership
 from konnect.net.policing import TOO_MANY_PINGS
 from konnect.wire import packets
 from konnect.wire.status import ErrorCode

@@ -108,8 +108,19 @@ class InletTests(SynchronousTestCase):
             self.assertEqual(self.sink.packets, others)
             self.assertEqual(self.sink.cost, len(wire))
             self.assertEqual(back, len(wire) if give_back else 0)
-            self.assertFalse(self.inlet.incomplete)
+            self.assertEqual((self.inlet.incomplete, self.inlet.midway), (False, False))
             self.assertIsNone(self.inlet.error)
+
+    def test_held(self) -> None:
+        """What is kept of a message that has not come whole is counted: all but passed on DATA."""
+        plain = framed(data_packet.build(9, b"x" * 300))
+        for wire, size, held in ((framed(odd(9, b"x" * 300)), 200, 195), (plain, 4, 4)):
+            self.feed(wire[:size])
+            self.assertEqual(self.inlet.held, held)
+            self.feed(wire[size:])
+            self.assertEqual(self.inlet.held, 0)
+        self.feed(plain[:200])
+        self.assertEqual(self.inlet.held, 0)
 
     def test_byte_by_byte(self) -> None:
         """A packet that comes a byte at a time is passed on a byte at a time, and counted once."""

@@ -161,7 +161,8 @@ async def connect(
     """
     A connection that is ready for streams; cancelling or a failure leaves nothing open.
 
-    It is one of `connections` from when it is made until it is gone.
+    It is one of `connections` from when it is made until it is gone. Raises `HungUp`, `NoAnswer`,
+    and what the endpoint and the TLS handshake raise.
     """
 
     def build() -> GrpcProtocol:

@@ -182,7 +182,7 @@ EACH = Kind("string", lambda text: (text,), _show_list, many=True)
 
 
 def one_of(what: str, words: Sequence[str]) -> Kind:
-    """Text that is one of `words`; `what` it is the name of is for the complaint."""
+    """Text that is one of `words`. Any other is refused as "no such `what`"."""
 
     def read(text: str) -> str:
         if text not in words:

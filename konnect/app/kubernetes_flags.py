@@ -146,7 +146,8 @@ def read_published(values: Mapping[str, Any]) -> LeaseSettings | None:
 
 
 def require_lease_label(values: Mapping[str, Any]) -> None:
-    """Refuse labels that are none, if they are to be used (upstream reads them in any case)."""
+    """Refuse (usage.UsageError) labels that are none, if they are to be used; upstream reads them
+    in any case."""
     if values["enable-lease-controller"]:
         try:
             parse_labels(values["lease-label"])
@@ -156,7 +157,7 @@ def require_lease_label(values: Mapping[str, Any]) -> None:
 
 def require_token_flags(values: Mapping[str, Any]) -> None:
     """
-    Refuse, as upstream does, token authentication that is asked for in part.
+    Refuse (usage.UsageError), as upstream does, token authentication that is asked for in part.
 
     Upstream also forbids --cluster-ca-cert besides it. Here an agent may have to show both.
     """

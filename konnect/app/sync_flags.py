@@ -78,7 +78,7 @@ SYNC_FLAGS = (
 
 
 def require_count_source(values: Mapping[str, Any]) -> None:
-    """Refuse a source of counts that upstream does not know."""
+    """Refuse (usage.UsageError) a source of counts that upstream does not know."""
     if values["server-count-source"] not in ("", "default", "max"):
         raise usage.UsageError(
             "--server-count-source must be one of '', 'default', 'max', got "
@@ -87,7 +87,7 @@ def require_count_source(values: Mapping[str, Any]) -> None:
 
 
 def require_sync(values: Mapping[str, Any]) -> None:
-    """Refuse intervals that upstream would spin at, and a quorum that is none."""
+    """Refuse (usage.UsageError) intervals at which upstream would spin, and what is no quorum."""
     for name in ("sync-interval", "probe-interval"):
         if values[name] <= 0:
             raise usage.UsageError(f"{name} must be > 0, got {format_duration(values[name])}")
@@ -95,7 +95,8 @@ def require_sync(values: Mapping[str, Any]) -> None:
 
 
 def read_quorum(values: Mapping[str, Any]) -> int:
-    """How many proxies must be connected; `ALL` for all that are expected."""
+    """How many proxies must be connected; `ALL` for all that are expected. Raises
+    usage.UsageError."""
     text = values["ready-quorum"]
     if text in ("any", "all"):
         return 1 if text == "any" else ALL

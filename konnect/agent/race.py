@@ -57,6 +57,7 @@ class NameDial:
 
     def _looked_up(self, ips: list[str]) -> None:
         lookup, self._lookup = self._lookup, None
+        assert lookup is not None
         place = self._place
         suitable = [ip for ip in ips if suits(place.network, ip)]
         if suitable:
@@ -65,7 +66,7 @@ class NameDial:
         elif ips:
             self._fail(DialError(no_suitable_address_text(place.network, place.host)))
         else:
-            self._fail(lookup_error(place, lookup.problem if lookup is not None else None))
+            self._fail(lookup_error(place, lookup.problem))
 
     def _try_next(self) -> None:
         self._cancel_next()

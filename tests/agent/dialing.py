@@ -33,6 +33,7 @@ class Resolution:
         self.name = name
         self.stoppable = stoppable
         self.stopped = False
+        self.problem: Exception | None = None
 
     def cancel(self) -> None:
         """Stop it, or say as the stock resolver does that this cannot be done."""

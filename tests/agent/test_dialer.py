@@ -9,6 +9,8 @@ from twisted.internet import error
 from twisted.internet.address import HostnameAddress, IPv6Address
 from twisted.internet.defer import CancelledError
 
+from konnect.agent.dialing import DialError
+from konnect.tunnel.reasons import Reason
 from tests.agent.dialing import DialTestCase, dialled
 
 
@@ -142,6 +144,15 @@ class LookupTests(DialTestCase):
         self.assertEqual(self.resolver.asked[0][0], "a.b")
         self.resolver.answer()
         self.assertEqual(self.error(dial), ("dial tcp: lookup a.b: no such host", False))
+
+    def test_what_the_resolver_lacks(self) -> None:
+        """A resolver that says why it has found nothing is believed."""
+        dial = self.dial("a.b:80")
+        self.resolver.asked[0][2].problem = OSError(errno.EMFILE, "Too many open files")
+        self.resolver.answer()
+        failed: Any = self.failureResultOf(dial, DialError).value
+        self.assertEqual(failed.text, "dial tcp: lookup a.b: socket: too many open files")
+        self.assertIs(failed.reason, Reason.TOO_MANY_FILES)
 
     def test_lookup_timeout(self) -> None:
         """The deadline holds for the lookup; a late answer is not heard."""

@@ -121,6 +121,19 @@ class LostTests(ConnectorTestCase):
         self.assertLessEqual(self.until_linked(up), BOUND)
         self.assertEqual([line for line in self.lines if "no link" in line], [])
 
+    def test_an_attempt_that_has_just_begun(self) -> None:
+        """It does not give way: it may be answered."""
+        up, slow = self.proxy("s-1", count=2), self.proxy("s-2")
+        slow.mode = "hangs"
+        turn = [up]
+        self.begin_behind([up, slow], lambda: turn[0])
+        turn[0] = slow
+        for _ in range(int(3 * self.sync_interval / TICK)):
+            if not slow.attempts:
+                self.wait(TICK)
+        self.lose(up, "up")
+        self.assertEqual((slow.attempts, slow.cancelled), (1, 0))
+
     def test_silence(self) -> None:
         """Who takes connections and says nothing, as balancers do, keeps no agent from the proxy
         that is there again, and never has more than four connections of it."""

@@ -218,7 +218,7 @@ class ProxyLink(Link):
             tunnel.close(told or tunnel.reason or Reason.CLIENT_CLOSED)
         if connect_id in self.ends and (tunnel is None or self.half_close):
             # Its last bytes wait for credit that nobody will give any more: a proxy that knows
-            # half-close asks for the end of a tunnel only when it has let go of it.
+            # half-close sends this only when it has let go of the tunnel.
             end.gone()
             self.close_end(end, Reason.CLIENT_CLOSED)
 

@@ -98,7 +98,7 @@ class NameDial:
         if self._waiting:
             self._try_next()
         elif not self._attempts:
-            # None has accepted: another agent may reach those that this one had not the means for.
+            # None has connected: another agent may reach those for which this one lacked something.
             told = self._first_failure(faults=True) or self._first_failure(faults=False)
             assert told is not None
             self._fail(told)

@@ -185,7 +185,7 @@ async def connect(
             raise HungUp("the peer reset the connection at once") from None
         raise
     if not protocol.lost:
-        # Over before this coroutine had its turn, nobody would take it out again.
+        # If it was over before this coroutine had its turn, nobody would take it out again.
         connections.add(protocol)
     try:
         # A Deferred of its own, so that a timeout does not cancel the protocol's.

@@ -50,6 +50,6 @@ def _has_source(ip: str, port: int) -> bool:
         with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as probe:
             probe.connect(name)
     except OSError as error:
-        # Of everything that it lacks itself, UDP ports too (EAGAIN), it says nothing of addresses.
+        # Whatever else the agent lacks, UDP ports among it (EAGAIN), says nothing about addresses.
         return shortage(error) is not None
     return True

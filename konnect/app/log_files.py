@@ -93,7 +93,7 @@ class OneFile:
         self._write(data)
 
     def _write(self, data: bytes) -> None:
-        # Not Python's buffered files, which keep and grow what a full disk does not take.
+        # Python's buffered files would keep what a full disk does not take, and grow with it.
         while data:
             written = os.write(self._file, data)
             self._size += written

@@ -177,7 +177,7 @@ class StderrLines:
     def _drain(self) -> None:
         """Write what waits, as far as possible, and tell of what was lost once there is room."""
         del self._waiting[: self._put(self._waiting)]
-        # Not as soon as a line fits: whoever reads slowly would get a line of this for each other.
+        # Not as soon as one line fits: a slow reader would get such a report for every other line.
         if self._lost and len(self._waiting) <= WAITING // 2:
             self._waiting += self._lost_text(self._lost).encode(self._encoding, "backslashreplace")
             self._lost = 0

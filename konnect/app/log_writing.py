@@ -66,7 +66,7 @@ class FileLines:
             if self._missing and self._waiting <= WAITING // 2 and not self._over:
                 self._tell_missing()
             if self._missing or self._over or self._waiting + len(text) > WAITING:
-                # Of a slow disk each line could be told of; the first one will do.
+                # A slow disk could be reported with each line; the first report will do.
                 why = "" if self._missing else "the disk does not take them"
                 lines = text.count("\n")
                 self._missing += lines

@@ -115,7 +115,7 @@ class ProxyStop(Stopping):
         ledger = self._ledger
         if ledger.live or ledger.pending_dials or ledger.buffered:
             return False
-        # Of tunnels that have ended, too, the last bytes may wait for a slow reader.
+        # The last bytes of tunnels that have ended may still wait for a slow reader.
         return not self._waiting(self._connections(), STREAMS, TRANSPORTS)
 
     @staticmethod
@@ -139,8 +139,9 @@ class ProxyStop(Stopping):
         for link in self._registry.links():
             link.shut_down()
         self._goaway(self._connections())
-        # A gRPC client ends its stream itself when its tunnel is closed; cut off before, it may
-        # never read why. No more would an agent whose window was full: what it is told waits there.
+        # A gRPC client ends its stream itself when its tunnel is closed; if it is cut off before,
+        # it may never read why. The same goes for an agent whose window was full: what it is told
+        # waits there.
         await self._wait(self._all_told, FAREWELL, hurried=MOMENT)
         for connection in self._connections():
             connection.close("the proxy is shutting down")

@@ -204,8 +204,9 @@ class ConnectDial(Protocol):
             return
         if self._inner is not None:
             if self._secure and cast(Any, self.transport).disconnecting:
-                # Closing waits for the peer's close_notify, which one that takes ours for the end
-                # of one direction (TLS 1.3) sends only behind its last byte, if there is one.
+                # Closing waits for the peer's close_notify. A peer that takes ours for the end of
+                # one direction (TLS 1.3) sends its own only behind its last byte, which may never
+                # come.
                 self._linger()
             self._inner.dataReceived(data)
         elif self._refusal is not None:

@@ -142,7 +142,7 @@ class AbortWhenSent:
 
     def _look(self) -> None:
         self._call = None
-        # Of a connection that the peer has reset, the kernel goes on to count what it cannot send.
+        # When the peer has reset the connection, the kernel goes on to count what it cannot send.
         if unsent(self._transport) and not broken(self._transport):
             self._call = self._clock.callLater(POLL, self._look)
         else:

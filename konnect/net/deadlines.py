@@ -38,7 +38,7 @@ class Deadlines(Generic[T]):
         *,
         lasting: bool = False,
     ) -> None:
-        # Past the queues of `Timers`: what is left of a length is not one that others have.
+        # Not in the queues of `Timers`: the rest of a length is a length that nobody else has.
         self._clock: Any = clock.reactor if isinstance(clock, Timers) else clock
         self._seconds = seconds
         self._due = due

@@ -33,7 +33,7 @@ def server_endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
     """What the endpoint string says; raises what Twisted raises for a wrong one."""
     prefix, _, behind = description.partition(":")
     if prefix == "haproxy":
-        # As its parser does it, which would let Twisted take the socket that is behind it.
+        # Its parser does the same, and would let Twisted take the socket that is behind it.
         around: IStreamServerEndpoint = proxyEndpoint(_Quiet(server_endpoint(reactor, behind)))
         return around
     try:

@@ -63,8 +63,8 @@ class StreamTable(Protocol):
         self._direct = wire.direct
         self._accept = accept
         self._streams: dict[int, GrpcStream] = {}
-        # In each, since Python 3.11 finds slowly what the class alone has: sending 64 bytes on a
-        # link takes 0.975 of the instructions so (`bench/micro.py`).
+        # An attribute of each object, since Python 3.11 is slow to find what only the class has:
+        # sending 64 bytes on a link takes 0.975 of the instructions (`bench/micro.py`).
         self._receiving = self._blocked = False
         # Streams with nothing queued that were told to stop since the transport takes no more.
         self._waiting: dict[GrpcStream, None] = {}

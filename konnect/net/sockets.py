@@ -181,7 +181,7 @@ class SocketEnd(End):
         elif self._read_ended and hung_up(self.transport):
             tunnel.close(tunnel.reason or self.ended_reason)
         elif hung_up(self.transport) or (self._read_ended and ended_whole(self.transport)):
-            # For a while, what it had said may still be wanted, or it may still be reading.
+            # The linger: what it has sent may still be wanted, or it may still be reading.
             self.limit_close()
         else:
             self._watch_later()

@@ -143,7 +143,7 @@ class Channel(HTTPChannel):
         """The end of a head, which is kept until its request is answered."""
         self._size = self._lines = 0
         hosts = self.requests[-1].requestHeaders.getRawHeaders(b"host") or []
-        # Of which Go and RFC 9112 section 3.2 want one, and only HTTP/1.0 may do without.
+        # Go and RFC 9112 section 3.2 want exactly one; only HTTP/1.0 may do without.
         if len(hosts) > 1:
             self._refuse(_REFUSE_NONSENSE)
         elif hosts and not _host(hosts[0]):

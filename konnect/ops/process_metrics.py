@@ -56,7 +56,8 @@ class ProcessCollector(Collector):
             "Start time of the process since unix epoch in seconds.",
             {(): self._began},
         )
-        # When all descriptors are in use no file can be read, and just then the others are wanted.
+        # When all descriptors are in use no file can be read, and that is when the other figures
+        # are wanted.
         with suppress(OSError):
             yield gauge(
                 "process_open_fds",

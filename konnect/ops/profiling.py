@@ -115,7 +115,7 @@ class Profiling:
         def over(result: object) -> object:
             self._recording = None
             profile = recording.stop()
-            # A failure is that nobody waits any more: what was found is thrown away.
+            # It fails when nobody waits any more: what was found is thrown away.
             return _answer(name, profile, text) if result is None else result
 
         return waiting.addBoth(over)  # type: ignore[return-value]

@@ -47,7 +47,7 @@ class Account(NamedTuple):
     """What the asker was told of a failed dial."""
 
 
-# What `Account(...)` does, without its call in Python: one is made for each tunnel.
+# The same as `Account(...)` without its call in Python: one is made for each tunnel.
 _account: Callable[[tuple[Any, ...]], Account] = partial(tuple.__new__, Account)
 
 

@@ -164,7 +164,7 @@ def useless(identifiers: Identifiers) -> list[str]:
     none = [
         f"{key}={text}"
         for key, text in hosts
-        # With a colon it is an address, or has a port, which no destination's host has.
+        # With a colon it is an address or has a port; no destination's host has one.
         if not text or (":" in text and not is_address(text))
     ]
     return none + [f"cidr={text}" for text in identifiers.cidr if network_value(text) is None]

@@ -54,7 +54,7 @@ class Waiting:
         """Bytes by place, as the last `look` found them."""
         self._seen = 0
         self._next = 0.0
-        # Of the look that is on its way: how many holders it has seen, and what they held.
+        # The look that is on its way: how many holders it has seen, and what they held.
         self._looked_at = 0
         self._found = 0
 

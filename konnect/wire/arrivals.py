@@ -208,8 +208,8 @@ class Arrivals:
             self._reactions.refuse(stream, deframer.error, self.events)
             return
         if deframer.expected > half:
-            # Of a message that might not fit the window, all but half a window is given back as it
-            # comes.
+            # If a message might not fit into the window, all of it but half a window is given back
+            # as it comes.
             early = min(deframer.expected - half, deframer.received)
             back += early - stream.early
             stream.early = early

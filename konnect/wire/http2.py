@@ -95,7 +95,7 @@ class Http2Connection(H2Connection):
     def begin(self, limits: Limits) -> None:
         """Queue the preface, SETTINGS and the connection's receive window."""
         self.initiate_connection()
-        # Who opens more streams than it may is refused those (RFC 9113 section 5.1.2), by
+        # A peer that opens more streams than it may is refused those (RFC 9113 section 5.1.2), by
         # `reactions`; h2 would end the whole connection.
         self.local_settings.pop(SettingCodes.MAX_CONCURRENT_STREAMS, None)
         more = limits.connection_window - _DEFAULT_WINDOW

@@ -57,7 +57,7 @@ def take(
         if middle != mark or lead != cost << 8 or stop > end or size > largest or cost > left:
             break
         left -= cost
-        # As `data_packet.read_head` does it; of what is in doubt, protobuf is the judge.
+        # The same as `data_packet.read_head`; what is in doubt is left to protobuf.
         if tag == TYPE_AND_TAG and size > 8:
             at = position + HEADS_SIZE
             if inner > 0x7F:

@@ -211,7 +211,7 @@ def drain() -> bytes:
 
 def _error_text(text: str) -> str:
     # Texts may hold what came from elsewhere: protobuf refuses lone surrogates, and nobody needs a
-    # novel.
+    # long one.
     if len(text) <= _MAX_ERROR_TEXT and text.isascii():
         return text
     encoded = text.encode("utf-8", "replace")

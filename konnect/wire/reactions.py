@@ -213,7 +213,7 @@ class Reactions:
         return status, f'grpc: Decompressor is not installed for grpc-encoding "{stream.encoding}"'
 
 
-# Not of bound methods, which each connection would have to make anew.
+# Plain functions: bound methods would have to be made anew by each connection.
 _BOTH: dict[type, Reaction] = {
     h2.events.RemoteSettingsChanged: Reactions._settings,
     h2.events.SettingsAcknowledged: Reactions._settings_acknowledged,

@@ -198,7 +198,7 @@ class FrameSplitter:
             stream &= STREAM_MASK
             receiver = live(stream)
             if not self._settings_seen:
-                # Also each side's first frame is laid down (RFC 9113 section 3.4).
+                # The first frame of either side is laid down too (RFC 9113 section 3.4).
                 if kind != SETTINGS or flags & ACK:
                     raise _foreign(data[position:])
                 self._settings_seen = True

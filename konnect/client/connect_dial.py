@@ -205,8 +205,7 @@ class ConnectDial(Protocol):
         if self._inner is not None:
             if self._secure and cast(Any, self.transport).disconnecting:
                 # Closing waits for the peer's close_notify. A peer that takes ours for the end of
-                # one direction (TLS 1.3) sends its own only behind its last byte, which may never
-                # come.
+                # one direction (TLS 1.3) sends its own behind its last byte, which may never come.
                 self._linger()
             self._inner.dataReceived(data)
         elif self._refusal is not None:

@@ -6,7 +6,8 @@ import random
 
 from twisted.internet.error import ConnectionLost
 
-from konnect.agent.search import ASIDE, BRIEF, HANGS, PATIENCE
+from konnect.agent.search import ASIDE, BRIEF, HANGS, MAX_TOLD, PATIENCE
+from konnect.wire.metadata import HelloError
 from tests.agent.connecting import CAP, INTERVAL, TICK, ConnectorTestCase
 from tests.agent.rig import FakeProxy
 
@@ -104,6 +105,56 @@ class LostTests(ConnectorTestCase):
         self.wait(60)
         self.assertLess(never.attempts - before, 13)
         self.assertGreater(lost.attempts, 50)
+
+    def test_a_success_ends_the_back_off(self) -> None:
+        """After a link the waits begin anew, also when other proxies are still missing."""
+        proxy = self.proxy(count=2)
+        proxy.mode = "rejects"
+        self.begin(proxy)
+        self.wait(60)
+        self.until_linked(proxy)
+        proxy.mode = "rejects"
+        before = proxy.attempts
+        self.wait(3 * self.sync_interval)
+        self.assertEqual(proxy.attempts - before, 2)
+
+    def test_more_proxies(self) -> None:
+        """When more are counted the next attempt comes within an interval, and one that is due
+        before that comes no later for it."""
+        proxy = self.proxy()
+        proxy.mode = "rejects"
+        self.begin(proxy)
+        self.wait(60)
+        before = proxy.attempts
+        self.connector.hasten()
+        self.wait(self.sync_interval)
+        self.assertEqual(proxy.attempts - before, 1)
+        before = proxy.attempts
+        for _ in range(int(2 * CAP / TICK)):
+            self.connector.hasten()
+            self.wait(TICK)
+        self.assertGreater(proxy.attempts, before)
+
+    def test_known_before_it_mattered(self) -> None:
+        """A problem that was met while nothing was missing is told when something is."""
+        proxy = self.proxy()
+        search = self.begin(proxy)._searches[0]
+        problem = HelloError("of late")
+        search._report(problem)
+        self.assertEqual([line for line in self.lines if "no link" in line], [])
+        self.lose(proxy, "refuses")
+        search._report(problem)
+        (line,) = [line for line in self.lines if "of late" in line]
+        self.assertIn("no link to a proxy", line)
+
+    def test_many_problems(self) -> None:
+        """Of problems that are ever new, only the last are remembered."""
+        proxy = self.proxy()
+        proxy.mode = "hangs"
+        search = self.begin(proxy)._searches[0]
+        for number in range(2 * MAX_TOLD):
+            search._report(HelloError(f"problem {number}"))
+        self.assertEqual(len(search._told), MAX_TOLD)
 
     def test_an_attempt_that_hangs(self) -> None:
         """It gives way when a link is lost that the same name led to."""

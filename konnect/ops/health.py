@@ -33,14 +33,14 @@ def health_site(
     ready: Callable[[], Checks],
     metrics: Metrics,
     style: Literal["proxy", "agent"],
-    reactor: IReactorTime | None = None,
+    reactor: IReactorTime,
 ) -> Site:
     """
     The health port's site.
 
     :param ready: asked at every `/readyz`. The agent's first check is `ping`.
     :param style: whose answers: they differ in status, body and `?verbose`.
-    :param reactor: for the idle timeout; the installed one if None.
+    :param reactor: for the idle timeout.
     """
 
     def readiness(request: Request) -> Answer:
@@ -64,12 +64,13 @@ def admin_site(
     metrics: Metrics | None = None,
     health_port: int | None = None,
     profiling: Profiling | None = None,
-    reactor: IReactorTime | None = None,
+    reactor: IReactorTime,
 ) -> Site:
     """
     The admin port's site: `/metrics` itself (proxy), or the way to it on `health_port` (agent).
 
     :param profiling: what is below `/debug/pprof/`; nothing is there if None.
+    :param reactor: for the idle timeout.
     :raises ValueError: unless exactly one of `metrics` and `health_port` is given.
     """
     pages: dict[bytes, Page] = {}

@@ -172,11 +172,11 @@ class Site(HTTPFactory):
     def __init__(
         self,
         pages: Mapping[bytes, Page],
-        reactor: IReactorTime | None,
+        reactor: IReactorTime,
         below: Mapping[bytes, Page] | None = None,
     ) -> None:
         """
-        :param reactor: for the idle timeout; the installed one if None.
+        :param reactor: for the idle timeout.
         :param below: pages for whatever begins with a path.
         """
         super().__init__(timeout=IDLE_TIMEOUT, reactor=reactor)

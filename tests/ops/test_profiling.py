@@ -80,7 +80,8 @@ class ProfilingTests(SynchronousTestCase):
 
     def test_not_watched(self) -> None:
         """Stalls that nobody watches for are not shown as none."""
-        site = admin_site(metrics=lambda: b"", profiling=Profiling(self.clock))
+        profiling = Profiling(self.clock)
+        site = admin_site(metrics=lambda: b"", profiling=profiling, reactor=self.clock)
         status, _, body = ask(site, "/debug/pprof/block")
         self.assertEqual(status, 404)
         self.assertIn("--enable-contention-profiling", body)

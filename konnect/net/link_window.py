@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable
 
 from konnect.net.path import LEAST, MOST, PathGauge
-from konnect.tunnel.link_sizes import PATH_RATE
+from konnect.tunnel.link_sizes import path_holds
 from konnect.wire.stream_window import StreamWindow
 
 FIRST = 1024 * 1024
@@ -97,7 +97,7 @@ class WindowGauge:
         self._next = now + EVERY
         trip = now - sent
         self._shortest = shortest = min(self._shortest, trip)
-        most = min(MOST - self._lent, round(shortest * PATH_RATE))
+        most = min(MOST - self._lent, round(path_holds(shortest)))
         # Strictly speaking sample * shortest / trip >= size / 2; a trip may take no time.
         if self.size < most and 2 * self._sample * shortest >= self.size * trip:
             self.size = min(2 * self.size, most)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from konnect.tunnel.link_sizes import PATH_RATE
+from konnect.tunnel.link_sizes import PATH_RATE, path_holds
 
 BRISK_RATE = PATH_RATE // 4
 """The same while the pace is brisk (`konnect.tunnel.pace`). With half of it, the 1 to 2 ms that a
@@ -78,8 +78,12 @@ class PathGauge:
         return self._allow()
 
     def _allow(self) -> bool:
-        least, rate = (LEAST_BRISK, BRISK_RATE) if self._brisk else (LEAST, PATH_RATE)
-        allowed = max(least, round(min(MOST, self._shortest * rate)))
+        trip = self._shortest
+        if self._brisk:
+            least, holds = LEAST_BRISK, trip * BRISK_RATE
+        else:
+            least, holds = LEAST, path_holds(trip)
+        allowed = max(least, round(min(MOST, holds)))
         if allowed == self.allowed:
             return False
         self.allowed = allowed

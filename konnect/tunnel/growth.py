@@ -2,10 +2,9 @@
 
 What a tunnel carries is at most its window for each round trip: with the 512 KiB that are announced
 a path of 50 ms allows 10 MB/s. So a receiver counts what leaves within one round trip. Where that
-is more than half of the window it allows twice as much, up to what the path holds at `PATH_RATE`,
-and `TIMES` the announced window; where it is less than an eighth, what was allowed is not returned.
-So a window has about twice what its reader takes within a round trip, and what waits when that
-stops is no more.
+is more than half of the window it allows twice as much, up to what the path holds and `TIMES` the
+announced window; where it is less than an eighth, what was allowed is not returned. So a window has
+about twice what its reader takes within a round trip, and no more waits when that stops.
 
 While much waits in the process (`konnect.tunnel.pressure`) none grows, and what had grown is taken
 back at once.
@@ -18,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from konnect.tunnel.link_sizes import CONNECTION_WINDOW, PATH_RATE
+from konnect.tunnel.link_sizes import CONNECTION_WINDOW, path_holds
 
 if TYPE_CHECKING:
     from konnect.tunnel.link import Link
@@ -29,7 +28,7 @@ TIMES = 32
 
 def most(link: Link) -> int:
     """Bytes that a tunnel of the link may have on its way or held here, once it carries much."""
-    path = min(CONNECTION_WINDOW, round(link.stream.round_trip * PATH_RATE))
+    path = min(CONNECTION_WINDOW, round(path_holds(link.stream.round_trip)))
     return min(path, TIMES * link.receive_credit)
 
 

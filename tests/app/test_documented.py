@@ -31,7 +31,7 @@ OPTIONS: dict[str, type[FlagOptions]] = {
 """All programs but `konnect certs`, which has argparse."""
 
 OTHERS = {
-    "twistd": {"pidfile", "logfile", "logger", "syslog"},
+    "twistd": {"pidfile", "logfile", "logger", "syslog", "version"},
     "docker": {"build-arg", "target", "load", "push", "set"},
     "kube-apiserver": {"egress-selector-config-file", "token-auth-file"},
     "quickstart-kind.sh": {

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from konnect.net.link_window import EVERY, FIRST, TRIPS, WholeWindow, WindowGauge
 from konnect.net.path import LEAST, LEAST_BRISK, MOST
 from konnect.net.policing import AGENTS, PingPolice
-from konnect.tunnel.link_sizes import LIMITS, PATH_RATE
+from konnect.tunnel.link_sizes import LIMITS, path_holds
 from konnect.wire.grpc import Limits
 from konnect.wire.streams import SHARE
 from tests.net.streams import GrpcTestCase
@@ -83,7 +83,7 @@ class WindowGaugeTests(SynchronousTestCase):
         """Nor more than the fastest process could use."""
         for _ in range(100):
             self.trip(0.003, self.gauge.size)
-        self.assertEqual(self.gauge.size, round(0.003 * PATH_RATE))
+        self.assertEqual(self.gauge.size, round(path_holds(0.003)))
 
     def test_slow_sender(self) -> None:
         """On a long path too a window that is not used does not grow."""
@@ -185,7 +185,7 @@ class WholeWindowTests(SynchronousTestCase):
 
     def test_the_shortest_of_some(self) -> None:
         """A busy beginning does not make a path look long for good; a short one needs no more."""
-        far = round(0.01 * PATH_RATE)
+        far = round(path_holds(0.01))
         self.assertEqual(self.trips(0.02, 0.01, 0.03), (far, TRIPS))
         self.assertEqual(self.trips(0.02, 0.01, 0.03, 0.001), (far, TRIPS))
         self.assertEqual(self.trips(0.02, 0.001, 0.03), (LEAST, 2))

@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.net.path import BRISK_RATE, LEAST, LEAST_BRISK, MOST, PathGauge
-from konnect.tunnel.link_sizes import PATH_RATE
+from konnect.tunnel.link_sizes import path_holds
 from konnect.wire.grpc import Limits
 from konnect.wire.streams import SHARE
 from tests.net.streams import GrpcTestCase
@@ -28,11 +28,11 @@ class PathGaugeTests(SynchronousTestCase):
         self.assertEqual(self.gauge.allowed, MOST)
         self.trip(3600)
         self.assertEqual(self.told, [])
-        self.trip(0.02)
+        self.trip(0.012)
         self.trip(0.03)
         self.trip(0.01)
         self.trip(0)
-        self.assertEqual(self.told, [int(0.02 * PATH_RATE), int(0.01 * PATH_RATE), LEAST])
+        self.assertEqual(self.told, [round(path_holds(0.012)), round(path_holds(0.01)), LEAST])
         self.trip(0)
         self.assertEqual(self.gauge.allowed, LEAST)
         self.assertEqual(len(self.told), 3)
@@ -40,12 +40,12 @@ class PathGaugeTests(SynchronousTestCase):
     def test_brisk(self) -> None:
         """While the pace is brisk, less: for another rate, and another least."""
         self.assertFalse(self.gauge.set_pace(brisk=True))
-        self.trip(0.02)
+        self.trip(0.012)
         self.assertTrue(self.gauge.set_pace(brisk=False))
         self.assertTrue(self.gauge.set_pace(brisk=True))
         self.assertFalse(self.gauge.set_pace(brisk=True))
-        brisk = int(0.02 * BRISK_RATE)
-        self.assertEqual(self.told, [brisk, int(0.02 * PATH_RATE), brisk])
+        brisk = int(0.012 * BRISK_RATE)
+        self.assertEqual(self.told, [brisk, round(path_holds(0.012)), brisk])
         self.trip(0)
         self.assertEqual(self.gauge.allowed, LEAST_BRISK)
         self.gauge.set_pace(brisk=False)
@@ -55,12 +55,12 @@ class PathGaugeTests(SynchronousTestCase):
         """A pong without a ping says nothing, and of two pings the first counts."""
         self.gauge.ponged()
         self.gauge.pinged()
-        self.clock.advance(0.01)
+        self.clock.advance(0.005)
         self.gauge.pinged()
-        self.clock.advance(0.01)
+        self.clock.advance(0.005)
         self.gauge.ponged()
         self.gauge.ponged()
-        self.assertEqual(self.told, [int(0.02 * PATH_RATE)])
+        self.assertEqual(self.told, [round(path_holds(0.01))])
 
 
 class RoundTripTests(SynchronousTestCase):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from konnect.tunnel.growth import TIMES, most
 from konnect.tunnel.link_end import CREDIT_SLACK
-from konnect.tunnel.link_sizes import CONNECTION_WINDOW, PATH_RATE
+from konnect.tunnel.link_sizes import CONNECTION_WINDOW, LONG, PATH_RATE
 from konnect.tunnel.pressure import LOOK, Pressure
 from konnect.tunnel.reasons import Reason
 from tests.tunnel.linking import OURS, CreditTestCase
@@ -28,9 +28,11 @@ class MostTests(CreditTestCase):
         self.assertEqual(most(self.link), 0)
 
     def test_short_path(self) -> None:
-        """As much as the path holds."""
-        self.stream.trip = 0.001
-        self.assertEqual(most(self.link), PATH_RATE // 1000)
+        """As much as passes in a round trip; twice that where it is the path that takes long."""
+        self.stream.trip = LONG / 2
+        self.assertEqual(most(self.link), round(PATH_RATE * LONG / 2))
+        self.stream.trip = LONG + 0.001
+        self.assertEqual(most(self.link), round(PATH_RATE * (LONG + 0.002)))
 
     def test_long_path(self) -> None:
         """At most so many times the announced window: that is the operator's word."""

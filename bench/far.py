@@ -30,7 +30,7 @@ from bench import build, measure
 
 RELAY = Path(__file__).with_name("relay.py")
 
-CELLS = [cell for cell in CELLS if cell.row in ("download", "upload")]
+BULK = [cell for cell in CELLS if cell.row in ("download", "upload")]
 
 
 class FarStack(Stack):
@@ -39,6 +39,7 @@ class FarStack(Stack):
     def __init__(self, trip: float, *more: object) -> None:
         super().__init__(*more)  # type: ignore[arg-type]
         self._trip = trip
+        self._relay: subprocess.Popen[bytes] | None = None
 
     def start_agent(self) -> None:
         """See `Stack`."""
@@ -55,8 +56,9 @@ class FarStack(Stack):
 
     def __exit__(self, *why: object) -> None:
         super().__exit__(*why)
-        self._relay.kill()
-        self._relay.wait()
+        if self._relay is not None:
+            self._relay.kill()
+            self._relay.wait()
 
 
 def rates(
@@ -73,10 +75,10 @@ def rates(
         for pair in pairs:
             more = (pair, way, folder, choice.port_base, options.peer())
             with FarStack(trip / 1000, *more) as stack:
-                for cell in CELLS:
+                for cell in BULK:
                     figures = measure(pbench, stack, cell, choice.seconds)
                     found.setdefault((pair, cell.name), []).append(figures[cell.figure])
-    for cell in CELLS:
+    for cell in BULK:
         medians = [statistics.median(found[pair, cell.name]) for pair in pairs]
         figures = [cell.shown(value) for value in medians]
         if pairs[-1] == options.PEERS:

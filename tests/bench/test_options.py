@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.bench.programs import program
 
-PROGRAMS = ("bench", "mixed", "isolation", "growth", "memory", "startup")
+PROGRAMS = ("bench", "mixed", "isolation", "growth", "far", "memory", "startup")
 
 
 class OptionsTests(SynchronousTestCase):

@@ -61,8 +61,9 @@ class Growth:
         change = 0
         if 2 * within_trip > window and link.ledger.roomy:
             change = max(0, min(window, most(link) - window))
-            # The program may have been busy when it was measured.
-            link.stream.measure_trip()
+            if change:
+                # The program may have been busy when it was measured.
+                link.stream.measure_trip()
         elif 8 * within_trip < window:
             change = -min(owed, self.extra)
         self._become(self.extra + change)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from konnect.tunnel import window
 from konnect.tunnel.ends import Bytes
 from konnect.tunnel.flow import Flow
+from konnect.tunnel.later import Later
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.link_sizes import HEADS, SMALL
 from konnect.tunnel.message_stream import MessageStream
@@ -43,7 +44,6 @@ class Link:
     :param stream: where messages are sent; it must call `message` and `writable` in turn.
     :param outward: `segment` label of what is sent here, `inward` of what is received.
     :param carries: which direction of a tunnel is sent here, `to_client` or `to_destination`.
-    :param later: runs a callable after so many seconds; what it returns can be cancelled.
     """
 
     handlers: dict[int, Callable[[Any, Packet], None]] = {}
@@ -57,7 +57,7 @@ class Link:
         outward: str,
         inward: str,
         carries: str,
-        later: Callable[[float, Callable[[], None]], Any],
+        later: Later,
         flow: Flow,
     ) -> None:
         self.stream = stream

@@ -12,11 +12,12 @@ its budget, and behind that only as the bytes leave (`konnect.tunnel.withheld`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from konnect.tunnel.backlog import Backlog
 from konnect.tunnel.ends import Bytes, End
 from konnect.tunnel.growth import Growth, most
+from konnect.tunnel.later import Delayed
 from konnect.tunnel.parking import LITTLE
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.withheld import Withheld
@@ -82,7 +83,7 @@ class LinkEnd(End):
         self._backlog: Backlog | None = None
         """Made when it is needed, and only while there are bytes in it."""
         self._ending: Reason | None = None
-        self._linger_call: Any = None
+        self._linger_call: Delayed | None = None
         # Receiving
         self._paused = False
         self._held = 0
@@ -219,8 +220,7 @@ class LinkEnd(End):
         if self._unreturned * 2 < link.window:
             return
         back, self._unreturned = self._unreturned, 0
-        growth = self._growth
-        if growth is not None:
+        if (growth := self._growth) is not None:
             back = growth.returned(back)
             self._allowed += growth.allowed(back)
         else:

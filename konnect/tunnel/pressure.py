@@ -11,9 +11,9 @@ window. When three quarters have gone the windows are as before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from konnect.tunnel import window
+from konnect.tunnel.later import Delayed, Later
 from konnect.tunnel.ledger import UNBOUNDED, Ledger
 from konnect.tunnel.link import Link
 
@@ -33,7 +33,6 @@ class Pressure:
 
     :param limit: bytes in all backlogs; 0: no bound, and nothing ever happens here.
     :param links: gives all links there are now.
-    :param later: runs a callable after so many seconds; what it returns can be cancelled.
     :param told: called with the share of each tunnel when it changes, `WHOLE` when windows are as
         announced again.
     """
@@ -43,7 +42,7 @@ class Pressure:
         ledger: Ledger,
         limit: int,
         links: Callable[[], Iterable[Link]],
-        later: Callable[[float, Callable[[], None]], Any],
+        later: Later,
         told: Callable[[int], None],
     ) -> None:
         self._ledger = ledger
@@ -51,7 +50,7 @@ class Pressure:
         self._links = links
         self._later = later
         self._told = told
-        self._call: Any = None
+        self._call: Delayed | None = None
         self.share = WHOLE
         """Bytes of each tunnel's window, if it is not smaller anyway."""
         if limit > 0:

@@ -7,8 +7,9 @@ timeout meanwhile is cut.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from konnect.tunnel.later import Delayed
 from konnect.tunnel.reasons import Reason
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Withheld:
 
     def __init__(self, end: LinkEnd) -> None:
         self._end = end
-        self._call: Any = None
+        self._call: Delayed | None = None
         self._progress = False
         self.owed = 0
         """Bytes of the link's window."""

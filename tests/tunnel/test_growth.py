@@ -87,6 +87,15 @@ class GrowthTests(ReadingTestCase):
         self.stream.trip = 0.0001
         self.assertEqual(self.read(8 * OURS, ROUND), -OURS, "it is short after all")
 
+    def test_large_enough(self) -> None:
+        """A window that has become what it can be is no reason any more."""
+        self.link.receive_credit = CONNECTION_WINDOW
+        self.stream.trip = 2 * OURS / PATH_RATE
+        self.read(HALF, 1.0)
+        self.assertEqual(self.read(OURS, 1.01 * self.stream.trip), OURS)
+        self.assertEqual(self.read(8 * OURS, 4 * self.stream.trip), 0)
+        self.assertEqual(self.stream.measured, 2)
+
     def test_moderate(self) -> None:
         """What leaves in less than half a window's worth lets the window be."""
         self.read(HALF, 1.0)

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import konnect
 from konnect.app import cli
 from konnect.app.demo_stage import Ports
+from tests.app.unwritten import ended
 from tests.ports import free_port, free_ports
 
 
@@ -109,19 +110,7 @@ class CommandTests(SynchronousTestCase):
 
     def output_to(self, stdout: int, call: str) -> tuple[int, str]:
         """Exit code and stderr of a program."""
-        code = f"import os, sys; from konnect.app import cli; sys.exit({call})"
-        root = str(Path(konnect.__file__).parent.parent)
-        # Buffered, as outside of tests: argparse keeps an error of its own writing to itself.
-        environment = {**os.environ, "PYTHONPATH": root, "PYTHONUNBUFFERED": ""}
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env=environment,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            timeout=60,
-            text=True,
-        )
-        return done.returncode, done.stderr
+        return ended(stdout, f"import os, sys; from konnect.app import cli; sys.exit({call})")
 
     def test_commands_are_imported_lazily(self) -> None:
         """The command itself starts without Twisted, and no command installs a reactor."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-import konnect
+from tests.app.unwritten import ended
 
 RUNNERS = {
     "twistd": "from twisted.scripts.twistd import run; run()",
@@ -18,21 +15,10 @@ RUNNERS = {
 ASKED = (("konnect-proxy", "--help"), ("konnect-agent", "--help"), ("konnect-agent", "--version"))
 
 
-def ended(stdout: int, runner: str, *words: str) -> tuple[int, str]:
+def run(stdout: int, runner: str, *words: str) -> tuple[int, str]:
     """Exit code and stderr of a program whose output goes there."""
     code = f"import sys; sys.argv[0] = {runner!r}; {RUNNERS[runner]}"
-    root = str(Path(konnect.__file__).parent.parent)
-    # Buffered, as outside of tests: then it is only a flush that fails.
-    environment = {**os.environ, "PYTHONPATH": root, "PYTHONUNBUFFERED": ""}
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words],
-        env=environment,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        timeout=60,
-        text=True,
-    )
-    return done.returncode, done.stderr
+    return ended(stdout, code, *words)
 
 
 class LostOutputTests(SynchronousTestCase):
@@ -44,7 +30,7 @@ class LostOutputTests(SynchronousTestCase):
             for words in ASKED:
                 with self.subTest(words=words), open("/dev/full", "wb") as full:
                     why = "the output cannot be written: No space left on device"
-                    said = ended(full.fileno(), runner, *words)
+                    said = run(full.fileno(), runner, *words)
                     self.assertEqual(said, (1, f"{runner} {words[0]}: {why}\n"))
 
     def test_a_reader_that_has_had_enough(self) -> None:
@@ -54,6 +40,6 @@ class LostOutputTests(SynchronousTestCase):
                 reader, writer = os.pipe()
                 os.close(reader)
                 try:
-                    self.assertEqual(ended(writer, runner, *words), (1, ""), words)
+                    self.assertEqual(run(writer, runner, *words), (1, ""), words)
                 finally:
                     os.close(writer)

@@ -28,7 +28,7 @@ from konnect.tunnel.reasons import FAULTS, Reason, from_label
 from konnect.tunnel.tunnel import Tunnel
 from konnect.tunnel.waiting import Holder
 from konnect.wire import packets
-from konnect.wire.packets import CLOSE_RSP, DIAL_RSP, MalformedPacket, Packet, PacketType
+from konnect.wire.packets import CLOSE_RSP, DIAL_RSP, MalformedPacket, PacketType
 
 log = make_logger(__name__)
 
@@ -170,14 +170,11 @@ class ProxyLink(Link):
 
     # -- packets
 
-    def _dial_req(self, packet: Packet) -> None:
-        request = packet.dialRequest
-        random = request.random
+    def _dial_req(self, protocol: str, address: str, random: int, whole: object) -> None:
         if self._going:
             self._give_up(random)
             return
         self._last_id += 1
-        address = request.address
         dials, ledger = self.dials, self.ledger
         if random in dials:
             self._refuse(random, address, Reason.PROTOCOL, "duplicate dial id")
@@ -191,7 +188,7 @@ class ProxyLink(Link):
         end = dials[random] = DialledEnd(self, self._last_id, random)
         tunnel = Tunnel(ledger, end, address)
         tunnel.via = self
-        tunnel.dial = self._dialer.dial(request.protocol, address, self._make, end)
+        tunnel.dial = self._dialer.dial(protocol, address, self._make, end)
 
     def _refuse(self, random: int, address: str, reason: Reason, why: str) -> None:
         """Do not even begin a dial."""
@@ -204,9 +201,7 @@ class ProxyLink(Link):
         fault = reason.label if reason in FAULTS and self.extended else ""
         self.send(DIAL_RSP, packets.dial_rsp(random, error=text, fault=fault))
 
-    def _close_req(self, packet: Packet) -> None:
-        request = packet.closeRequest
-        connect_id, error = request.connectID, request.error
+    def _close_req(self, connect_id: int, error: str) -> None:
         end = self.ends.get(connect_id)
         if end is None:
             self._close_rsp(connect_id, "Unknown connectID")
@@ -222,8 +217,7 @@ class ProxyLink(Link):
             end.gone()
             self.close_end(end, Reason.CLIENT_CLOSED)
 
-    def _dial_cls(self, packet: Packet) -> None:
-        random = packet.closeDial.random
+    def _dial_cls(self, random: int) -> None:
         dialling = self.dials.get(random)
         if dialling is not None:
             self._end_dial(dialling, Reason.CLIENT_LEFT)

@@ -56,12 +56,13 @@ class Switchboard:
         self._held = (waiting or Waiting(ledger, tuple)).total
         self.closing = False
 
-    def dial(self, near: End, request: Packet) -> Tunnel:
+    def dial(self, near: End, protocol: str, address: str, whole: Packet | None = None) -> Tunnel:
         """
-        Begin a tunnel for `near`; `request` is its DIAL_REQ. The outcome is told to `near`
-        (`opened` or `failed`), perhaps before this returns.
+        Begin a tunnel for `near`. The outcome is told to `near` (`opened` or `failed`), perhaps
+        before this returns.
+
+        :param whole: its DIAL_REQ, if there may be more in it (see `PendingDial`).
         """
-        address = request.dialRequest.address
         tunnel = Tunnel(self._ledger, near, address)
         if self.closing:
             tunnel.fail(Reason.SHUTDOWN, "the proxy is shutting down")
@@ -78,7 +79,7 @@ class Switchboard:
             if link is None:
                 tunnel.fail(Reason.OVERLOADED, "too many dials are waiting for the agents")
                 return tunnel
-        PendingDial(self, tunnel, request).begin(link)
+        PendingDial(self, tunnel, protocol, whole).begin(link)
         return tunnel
 
     def another(self, tunnel: Tunnel, tried: AgentLink, cause: str) -> AgentLink | None:

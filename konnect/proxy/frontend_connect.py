@@ -34,7 +34,6 @@ from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import DIALING
 from konnect.tunnel.waiting import BACKLOGS, MESSAGES, TRANSPORTS
-from konnect.wire import packets
 from konnect.wire.connect import ConnectRequest, HeadReader, Refused, error_response
 
 log = make_logger(__name__)
@@ -140,7 +139,7 @@ class ConnectProtocol(Protocol):
             end.client = Client("connect", self.peer, user_of(self.transport))
         if request.early:
             end.keep_early(request.early)
-        self._owner.switchboard.dial(end, packets.dial_request("tcp", request.address))
+        self._owner.switchboard.dial(end, "tcp", request.address)
 
     def dial_failed(self, reason: Reason, text: str) -> None:
         """Answer the CONNECT with the reason."""

@@ -28,8 +28,8 @@ from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.recent import RecentIds
-from konnect.wire import data_packet, packets
-from konnect.wire.packets import MalformedPacket, Packet, PacketType
+from konnect.wire import contents, data_packet, packets
+from konnect.wire.packets import DATA, MalformedPacket, Packet, PacketType
 from konnect.wire.status import Status
 
 log = make_logger(__name__)
@@ -112,17 +112,17 @@ class ProxyStream(ClientStream):
         if self._ignoring:
             return cost
         try:
-            packet = packets.parse(payload)
+            kind, values = contents.read(payload)
         except MalformedPacket as error:
             self._malformed(error)
             return cost
-        kind = int(packet.type)
-        if kind == PacketType.DATA:
-            return self.data(packet.data.connectID, packet.data.data, cost)
+        if kind == DATA:
+            connect_id, data = values
+            return self.data(connect_id, data, cost)
         self._ledger.packets["from_client", packets.type_name(kind)] += 1
         handler = _HANDLERS.get(kind)
         if handler is not None:
-            handler(self, packet)
+            handler(self, *values)
         return self._owe(cost)
 
     def data(self, connect_id: int, data: Bytes, cost: int) -> int:
@@ -154,8 +154,7 @@ class ProxyStream(ClientStream):
 
     # -- packets
 
-    def _dial_req(self, packet: Packet) -> None:
-        random = packet.dialRequest.random
+    def _dial_req(self, protocol: str, address: str, random: int, whole: Packet | None) -> None:
         self._dialed = True
         if self._resting:
             self._stop_rest()
@@ -163,14 +162,14 @@ class ProxyStream(ClientStream):
             self._dial_rsp(random, error="duplicate dial id")
         elif len(self._dials) + len(self._open) >= TUNNELS:
             self._dial_rsp(random, error=f"more than {TUNNELS} tunnels on one stream")
-        elif (size := packet.ByteSize()) > LARGEST_DIAL:
+        elif whole is not None and (size := whole.ByteSize()) > LARGEST_DIAL:
             text = f"{size} bytes in a dial request, {LARGEST_DIAL} are allowed"
             self._dial_rsp(random, error=text)
             self._rest()
         else:
             end = self._dials[random] = StreamEnd(self, random, self._ledger, self._frontend.clock)
             end.client = self._client
-            self._frontend.switchboard.dial(end, packet)
+            self._frontend.switchboard.dial(end, protocol, address, whole)
 
     def _stray_data(self, connect_id: int) -> None:
         if not connect_id or connect_id in self._closed_ids:
@@ -194,8 +193,7 @@ class ProxyStream(ClientStream):
         else:
             self._close_rsp(connect_id, "unrecognized connectID")
 
-    def _close_req(self, packet: Packet) -> None:
-        connect_id = packet.closeRequest.connectID
+    def _close_req(self, connect_id: int, error: str) -> None:
         end = self._open.get(connect_id)
         if end is not None:
             end.spoken()
@@ -208,14 +206,14 @@ class ProxyStream(ClientStream):
         elif connect_id not in self._closed_ids:
             self._close_rsp(connect_id, "Unknown connectID")
 
-    def _dial_cls(self, packet: Packet) -> None:
-        end = self._dials.get(packet.closeDial.random)
+    def _dial_cls(self, random: int) -> None:
+        end = self._dials.get(random)
         if end is not None and end.tunnel is not None:
             end.tunnel.close(Reason.CLIENT_LEFT)
             return
         # The client gave up just as the dial succeeded: the connection has no owner any more.
         for end in list(self._open.values()):
-            if end.random == packet.closeDial.random and end.tunnel is not None:
+            if end.random == random and end.tunnel is not None:
                 end.spoken()
                 end.tunnel.close(Reason.CLIENT_LEFT)
 
@@ -293,7 +291,7 @@ class ProxyStream(ClientStream):
             self._stop_rest()
 
 
-_HANDLERS: dict[int, Callable[[ProxyStream, Packet], None]] = {
+_HANDLERS: dict[int, Callable[..., None]] = {
     PacketType.DIAL_REQ: ProxyStream._dial_req,
     PacketType.CLOSE_REQ: ProxyStream._close_req,
     PacketType.DIAL_CLS: ProxyStream._dial_cls,

@@ -23,7 +23,7 @@ from konnect.tunnel.reasons import Reason, classify, from_label, own_fault
 from konnect.tunnel.recent import RecentIds
 from konnect.wire import packets
 from konnect.wire.metadata import AgentHello
-from konnect.wire.packets import CLOSE_REQ, DIAL_REQ, MalformedPacket, Packet, PacketType
+from konnect.wire.packets import CLOSE_REQ, DIAL_REQ, MalformedPacket, PacketType
 from konnect.wire.status import Status
 
 log = make_logger(__name__)
@@ -159,13 +159,11 @@ class AgentLink(Link):
 
     # -- packets
 
-    def _dial_rsp(self, packet: Packet) -> None:
-        response = packet.dialResponse
-        dial = self.dials.pop(response.random, None)
-        connect_id = response.connectID
+    def _dial_rsp(self, random: int, connect_id: int, error: str, fault: str) -> None:
+        dial = self.dials.pop(random, None)
         if dial is None:
             read = self._probed
-            if self.health.probe_answered(response.random):  # and perhaps the next probe is out
+            if self.health.probe_answered(random):  # and perhaps the next probe is out
                 self._probed -= read
             else:
                 self.ledger.dial_failures["unrecognized_response"] += 1
@@ -174,10 +172,9 @@ class AgentLink(Link):
             if connect_id and connect_id not in self.ends:
                 self._send_close(connect_id)
             return
-        error = response.error
-        fault = own_fault(error, response.fault) if error else None
-        if fault is not None:
-            dial.declined(self, fault, error)
+        own = own_fault(error, fault) if error else None
+        if own is not None:
+            dial.declined(self, own, error)
             return
         dial.answered(self)
         tunnel = dial.tunnel
@@ -199,8 +196,7 @@ class AgentLink(Link):
             end = self.ends[connect_id] = LinkEnd(self, connect_id)
             tunnel.opened(end)
 
-    def _close_rsp(self, packet: Packet) -> None:
-        connect_id = packet.closeResponse.connectID
+    def _close_rsp(self, connect_id: int, error: str) -> None:
         self._closing.discard(connect_id)
         end = self.ends.pop(connect_id, None)
         if end is None:
@@ -208,16 +204,16 @@ class AgentLink(Link):
         tunnel = end.tunnel
         if tunnel is not None:
             # Between two konnect halves the error is the label of the agent's reason.
-            told = from_label(packet.closeResponse.error) if self.half_close else None
+            told = from_label(error) if self.half_close else None
             tunnel.close(told or tunnel.reason or Reason.DESTINATION_CLOSED)
         end.gone()
 
-    def _dial_cls(self, packet: Packet) -> None:
-        dial = self.dials.pop(packet.closeDial.random, None)
+    def _dial_cls(self, random: int) -> None:
+        dial = self.dials.pop(random, None)
         if dial is not None:
             dial.failed_at(self, Reason.DIAL_CLOSED, Reason.DIAL_CLOSED.text)
 
-    def _drain(self, packet: Packet) -> None:
+    def _drain(self) -> None:
         if not self.draining:
             self.draining = True
             log.info("{link} is draining: new dials prefer others", link=self)

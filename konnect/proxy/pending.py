@@ -9,15 +9,17 @@ the second question. Both together take no longer than the dial's one limit.
 
 from __future__ import annotations
 
+from itertools import count
+from secrets import randbits
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from konnect.log import make_logger
 from konnect.net.deadlines import Deadlines
-from konnect.proxy.randoms import randoms
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import Tunnel
+from konnect.wire import packets
 from konnect.wire.packets import Packet
 
 if TYPE_CHECKING:
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 
 log = make_logger(__name__)
 
-_randoms = randoms()
+_randoms = count(1 + randbits(27))
+"""A `random` has to differ from those of other dials that the same link was asked for, and no more:
+what an agent says concerns its own dials. So they are counted, from where nobody counts on. While
+they are below 2^28 they are written and read in one step (`konnect.wire.contents`)."""
 
 ANSWER_WITHIN = 6.0
 """The usual seconds without an answer after which another link is asked. Agents, upstream's too,
@@ -63,13 +68,18 @@ class PendingDial:
         "tunnel",
     )
 
-    def __init__(self, dials: Dials, tunnel: Tunnel, request: Packet) -> None:
-        """`request` is a DIAL_REQ. Its `random` is replaced by one of our own; what else is in it,
-        also fields that we do not know, goes on as it is."""
+    def __init__(
+        self, dials: Dials, tunnel: Tunnel, protocol: str, whole: Packet | None = None
+    ) -> None:
+        """`whole`: the client's DIAL_REQ, if there may be more in it than `protocol` and the
+        tunnel's address: that goes on as it is, with a `random` of our own."""
         self.tunnel = tunnel
-        self.random = request.dialRequest.random = next(_randoms)
-        """Unpredictable, and in the tables of the asked links only: no other agent can answer."""
-        self.payload = request.SerializeToString()
+        random = self.random = next(_randoms)
+        """In the tables of the asked links only: no other agent can answer."""
+        if whole is None:
+            self.payload = packets.dial_req(protocol, tunnel.address, random)
+        else:
+            self.payload = packets.with_random(whole, random)
         self._dials = dials
         self._links: dict[AgentLink, float | None] = {}
         """The links that have not answered, and when they were asked; None: blamed for it."""

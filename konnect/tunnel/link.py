@@ -13,7 +13,7 @@ tunnel may hold of the link's window, and its credit, is in `konnect.tunnel.link
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from konnect.tunnel import window
 from konnect.tunnel.ends import Bytes
@@ -25,9 +25,9 @@ from konnect.tunnel.message_stream import MessageStream
 from konnect.tunnel.parking import Parking
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.stock_peer import StockPeer
-from konnect.wire import data_packet, packets
+from konnect.wire import contents, data_packet, packets
 from konnect.wire.features import STOCK, Features, common
-from konnect.wire.packets import CREDIT, DATA, HALF_CLOSE, MalformedPacket, Packet, PacketType
+from konnect.wire.packets import CREDIT, DATA, HALF_CLOSE, MalformedPacket, PacketType
 from konnect.wire.status import Status
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class Link:
     :param carries: which direction of a tunnel is sent here, `to_client` or `to_destination`.
     """
 
-    handlers: dict[int, Callable[[Any, Packet], None]] = {}
+    handlers: dict[int, Callable[..., None]] = {}
+    """What the role does with packets of a type, given the values of `contents.Contents`."""
     _complained = False
 
     def __init__(
@@ -129,25 +130,25 @@ class Link:
     def packet(self, payload: bytes, cost: int) -> int:
         """See `konnect.wire.inlet.PacketSink`; a malformed packet is only counted."""
         try:
-            packet = packets.parse(payload)
+            kind, values = contents.read(payload)
         except MalformedPacket as error:
             self.ledger.malformed_packets += 1
             if not self._complained:  # one read may hold tens of thousands, and each be a log line
                 self._complained = True
                 self.malformed(error)
             return cost
-        kind: int = packet.type
         if kind == DATA:
-            return self.data(packet.data.connectID, packet.data.data, cost)
+            connect_id, data = values
+            return self.data(connect_id, data, cost)
         key = self._came.get(kind) or (self._inward, packets.type_name(kind))
         self.ledger.packets[key] += 1
         handler = self.handlers.get(kind)
         if handler is not None:
-            handler(self, packet)
+            handler(self, *values)
         elif kind == CREDIT and self.send_credit:
-            window.credited(self, packet.credit.connectID, packet.credit.increment)
+            window.credited(self, *values)
         elif kind == HALF_CLOSE and self.half_close:
-            end = self.ends.get(packet.halfClose.connectID)
+            end = self.ends.get(*values)
             if end is not None:
                 end.half_close_received = True
                 if end.tunnel is not None:

@@ -21,10 +21,16 @@ _MASK = 2**64 - 1
 
 def varint(value: int) -> bytes:
     """Protobuf's base 128 encoding; negative int64 values are ten bytes."""
-    if 0 <= value < 0x4000:
+    if 0 <= value < 0x10000000:
         if value < 0x80:
-            return bytes((value,))
-        return bytes((value & 0x7F | 0x80, value >> 7))
+            return b"%c" % value
+        if value < 0x4000:
+            return b"%c%c" % (value & 0x7F | 0x80, value >> 7)
+        if value < 0x200000:
+            return b"%c%c%c" % (value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14)
+        return b"%c%c%c%c" % (
+            value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14 & 0x7F | 0x80, value >> 21
+        )  # fmt: skip
     value &= _MASK
     encoded = bytearray()
     while value > 0x7F:

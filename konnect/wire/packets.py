@@ -14,8 +14,6 @@ import enum
 
 from google.protobuf.message import DecodeError
 
-from konnect.pb import konnect_pb2
-from konnect.pb.konnect_pb2 import Data
 from konnect.pb.konnect_pb2 import Packet as Packet
 from konnect.wire import data_packet
 
@@ -111,55 +109,42 @@ def parse(payload: bytes) -> Packet:
     return packet
 
 
-def dial_request(protocol: str, address: str, random: int = 0) -> Packet:
-    """A DIAL_REQ as an object, for whoever fills in the rest. Raises ValueError if `random` is no
-    int64."""
-    packet = Packet()
-    request = packet.dialRequest
-    request.SetInParent()
-    request.protocol = protocol
-    request.address = address
-    request.random = random
-    return packet
+# Builders write the canonical bytes by hand, as protobuf and Go do: as an object of protobuf a
+# CLOSE_REQ takes 0.75 us and a DIAL_RSP 0.68, this way 0.2 and 0.3 (measured).
 
 
 def dial_req(protocol: str, address: str, random: int) -> bytes:
-    """A DIAL_REQ. Raises ValueError if `random` is no int64."""
-    return dial_request(protocol, address, random).SerializeToString()
+    """A DIAL_REQ. Raises ValueError if `random` is no int64, or a text has a lone surrogate."""
+    _int64(random)
+    body = _text(b"\x0a", protocol) + _text(b"\x12", address) + _number(b"\x18", random)
+    return _packet(b"\x12", body)
+
+
+def with_random(request: Packet, random: int) -> bytes:
+    """A DIAL_REQ with another `random`; what else is in it, also what we do not know, stays."""
+    request.dialRequest.random = random
+    return request.SerializeToString()
 
 
 def dial_rsp(random: int, *, connect_id: int = 0, error: str = "", fault: str = "") -> bytes:
     """A DIAL_RSP: success with a `connect_id`, or failure with an `error` text; a `fault` (why the
     agent itself cannot dial) only to a peer that has announced itself."""
-    packet = Packet(type=konnect_pb2.DIAL_RSP)
-    response = packet.dialResponse
-    response.SetInParent()
-    response.random = random
-    response.connectID = connect_id
+    body = _number(b"\x10", connect_id) + _number(b"\x18", random)
     if error:
-        response.error = _error_text(error)
-        response.fault = fault
-    return packet.SerializeToString()
+        body = _text(b"\x0a", _error_text(error)) + body + _text(b"\xa2\x06", fault)
+    return _packet(b"\x08\x01\x1a", body)
 
 
 def close_req(connect_id: int, error: str = "") -> bytes:
     """A CLOSE_REQ; an `error` (it was cut, and why) only to a peer that announced half-close."""
-    packet = Packet(type=konnect_pb2.CLOSE_REQ)
-    packet.closeRequest.SetInParent()
-    packet.closeRequest.connectID = connect_id
-    packet.closeRequest.error = error
-    return packet.SerializeToString()
+    body = _number(b"\x08", connect_id)
+    return _packet(b"\x08\x02\x2a", body + _text(b"\xa2\x06", error) if error else body)
 
 
 def close_rsp(connect_id: int, error: str = "") -> bytes:
     """A CLOSE_RSP; an empty `error` is an ordinary end."""
-    packet = Packet(type=konnect_pb2.CLOSE_RSP)
-    response = packet.closeResponse
-    response.SetInParent()
-    response.connectID = connect_id
-    if error:
-        response.error = _error_text(error)
-    return packet.SerializeToString()
+    body = _number(b"\x10", connect_id)
+    return _packet(b"\x08\x03\x32", _text(b"\x0a", _error_text(error)) + body if error else body)
 
 
 def data(connect_id: int, payload: bytes) -> bytes:
@@ -174,39 +159,53 @@ def data(connect_id: int, payload: bytes) -> bytes:
 def no_data(connect_id: int) -> bytes:
     """A DATA packet without bytes, which asks a stock proxy whether it waits for a client (see
     `konnect.agent.unblocking`); never to be sent where it may reach one that reads."""
-    return Packet(type=konnect_pb2.DATA, data=Data(connectID=connect_id)).SerializeToString()
+    return _packet(data_packet.TYPE_AND_TAG, _number(b"\x08", connect_id))
 
 
 def dial_cls(random: int) -> bytes:
     """A DIAL_CLS."""
-    packet = Packet(type=konnect_pb2.DIAL_CLS)
-    packet.closeDial.SetInParent()
-    packet.closeDial.random = random
-    return packet.SerializeToString()
+    return _packet(b"\x08\x05\x3a", _number(b"\x08", random))
 
 
 def credit(connect_id: int, increment: int) -> bytes:
     """A CREDIT: the peer may send so many bytes more (below 0: less). Only to one that announced
     credit."""
-    packet = Packet(type=konnect_pb2.CREDIT)
-    packet.credit.connectID = connect_id
-    packet.credit.increment = increment
-    return packet.SerializeToString()
+    body = _number(b"\x08", connect_id) + _number(b"\x10", increment)
+    return _packet(b"\x08\x64\xa2\x06", body)
 
 
 def half_close(connect_id: int) -> bytes:
     """A HALF_CLOSE: no more DATA of ours on this tunnel. Only to a peer that announced it."""
-    packet = Packet(type=konnect_pb2.HALF_CLOSE)
-    packet.halfClose.SetInParent()
-    packet.halfClose.connectID = connect_id
-    return packet.SerializeToString()
+    return _packet(b"\x08\x65\xaa\x06", _number(b"\x08", connect_id))
 
 
 def drain() -> bytes:
     """A DRAIN."""
-    packet = Packet(type=konnect_pb2.DRAIN)
-    packet.drain.SetInParent()
-    return packet.SerializeToString()
+    return _packet(b"\x08\x06\x42", b"")
+
+
+def _packet(lead: bytes, body: bytes) -> bytes:
+    """`lead`: the type, and the tag of its payload."""
+    size = len(body)
+    if size < 0x80:
+        return b"%b%c%b" % (lead, size, body)
+    return lead + data_packet.varint(size) + body
+
+
+def _number(tag: bytes, value: int) -> bytes:
+    return tag + data_packet.varint(value) if value else b""
+
+
+def _text(tag: bytes, text: str) -> bytes:
+    if not text:
+        return b""
+    encoded = text.encode()
+    return tag + data_packet.varint(len(encoded)) + encoded
+
+
+def _int64(value: int) -> None:
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"{value} is no int64")
 
 
 def _error_text(text: str) -> str:

@@ -6,7 +6,6 @@ from konnect.proxy.dialing import Switchboard
 from konnect.proxy.pending import PendingDial
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import Tunnel
-from konnect.wire import packets
 from tests.fakes import FakeEnd
 from tests.proxy.rig import Agent, ProxyTestCase
 
@@ -22,11 +21,10 @@ class LinkTestCase(ProxyTestCase):
         """Ask an agent for a tunnel."""
         near = FakeEnd()
         tunnel = Tunnel(self.ledger, near, "host:80")
-        request = packets.parse(packets.dial_req("tcp", "host:80", 0))
         switchboard = self.switchboard
         if timeout:
             switchboard = Switchboard(self.registry, self.ledger, self.clock, dial_timeout=timeout)
-        PendingDial(switchboard, tunnel, request).begin((agent or self.a).link)
+        PendingDial(switchboard, tunnel, "tcp").begin((agent or self.a).link)
         return near
 
     def open(self, connect_id: int = 1) -> FakeEnd:

@@ -20,13 +20,9 @@ class SwitchboardTests(ProxyTestCase):
         super().setUp()
         self.near = FakeEnd()
 
-    def request(self) -> packets.Packet:
-        """A client's DIAL_REQ."""
-        return packets.parse(packets.dial_req("tcp", ADDRESS, 5))
-
     def dial(self) -> State:
         """Ask for a tunnel; returns its state."""
-        self.tunnel = self.switchboard.dial(self.near, self.request())
+        self.tunnel = self.switchboard.dial(self.near, "tcp", ADDRESS)
         return self.tunnel.state
 
     def test_no_agent(self) -> None:
@@ -36,22 +32,29 @@ class SwitchboardTests(ProxyTestCase):
         self.assertEqual(self.failures(), {"no_agent": 1})
 
     def test_asked(self) -> None:
-        """The chosen link is asked with a random of the proxy's own, not the client's."""
+        """The chosen link is asked, and each dial has a random of its own."""
         agent = self.agent()
         self.assertIs(self.dial(), State.DIALING)
         self.assertEqual(self.tunnel.address, ADDRESS)
-        self.assertNotEqual(agent.asked(), 5)
+        first = agent.asked()
+        self.tunnel.close(Reason.CLIENT_LEFT)
+        agent.take()
+        self.assertIs(self.dial(), State.DIALING)
+        self.assertNotEqual(agent.asked(), first)
         self.tunnel.close(Reason.CLIENT_LEFT)
 
     def test_what_we_do_not_know_is_relayed(self) -> None:
-        """Other protocols and fields of a DIAL_REQ reach the agent as they are."""
+        """Other protocols and fields of a DIAL_REQ reach the agent as they are, with a random of
+        the proxy's own."""
         agent = self.agent()
         payload = packets.dial_req("udp", "[::1]:x", 5) + b"\xfa\x01\x03new"
-        tunnel = self.switchboard.dial(self.near, packets.parse(payload))
+        whole = packets.parse(payload)
+        tunnel = self.switchboard.dial(self.near, "udp", "[::1]:x", whole)
         request = agent.take()[0]
         self.assertEqual(request[:3], ("DIAL_REQ", "udp", "[::1]:x"))
         (random,) = agent.link.dials
         self.assertEqual(request[3], random)
+        self.assertNotEqual(random, 5)
         tunnel.close(Reason.CLIENT_LEFT)
 
     def test_closing(self) -> None:
@@ -81,14 +84,14 @@ class SwitchboardTests(ProxyTestCase):
         """A link has room for so many dials; more go to another, or are refused."""
         self.patch(dialing, "PENDING", 2)
         first = self.agent("a")
-        tunnels = [self.switchboard.dial(FakeEnd(), self.request()) for _ in range(2)]
+        tunnels = [self.switchboard.dial(FakeEnd(), "tcp", ADDRESS) for _ in range(2)]
         self.assertIs(self.dial(), State.CLOSED)
         self.assertEqual(
             self.near.take(),
             [("failed", Reason.OVERLOADED, "too many dials are waiting for the agents")],
         )
         second = self.agent("b")
-        tunnels += [self.switchboard.dial(FakeEnd(), self.request()) for _ in range(2)]
+        tunnels += [self.switchboard.dial(FakeEnd(), "tcp", ADDRESS) for _ in range(2)]
         self.assertEqual([len(agent.link.dials) for agent in (first, second)], [2, 2])
         for tunnel in tunnels:
             tunnel.close(Reason.CLIENT_LEFT)
@@ -97,7 +100,7 @@ class SwitchboardTests(ProxyTestCase):
         """Dials find the one link that has room, however many have none."""
         self.patch(dialing, "PENDING", 2)
         agents = [self.agent(f"agent-{number}") for number in range(10)]
-        tunnels = [self.switchboard.dial(FakeEnd(), self.request()) for _ in range(20)]
+        tunnels = [self.switchboard.dial(FakeEnd(), "tcp", ADDRESS) for _ in range(20)]
         self.assertEqual([len(agent.link.dials) for agent in agents], [2] * 10)
         self.assertIs(self.dial(), State.CLOSED)
         self.assertEqual(self.near.take()[0][:2], ("failed", Reason.OVERLOADED))
@@ -108,7 +111,7 @@ class SwitchboardTests(ProxyTestCase):
         """What is tried again finds it too."""
         self.patch(dialing, "PENDING", 1)
         agents = [self.agent(f"agent-{number}") for number in range(10)]
-        tunnels = [self.switchboard.dial(FakeEnd(), self.request()) for _ in range(9)]
+        tunnels = [self.switchboard.dial(FakeEnd(), "tcp", ADDRESS) for _ in range(9)]
         (free,) = [agent for agent in agents if not agent.link.dials]
         first = next(agent for agent in agents if agent is not free)
         first.gives_up()
@@ -146,8 +149,7 @@ class GivenUpTests(ProxyTestCase):
         refused = 0
         for _ in range(times):
             near = FakeEnd()
-            request = packets.parse(packets.dial_req("tcp", ADDRESS, 5))
-            self.switchboard.dial(near, request).close(Reason.CLIENT_LEFT)
+            self.switchboard.dial(near, "tcp", ADDRESS).close(Reason.CLIENT_LEFT)
             refused += near.take()[:1] == [
                 ("failed", Reason.OVERLOADED, "too many dials are waiting for the agents")
             ]

@@ -253,7 +253,7 @@ class HealthTests(LinkTestCase):
         other = self.agent("b")
         ends = [FakeEnd() for _ in range(40)]
         for end in ends:
-            self.switchboard.dial(end, packets.parse(packets.dial_req("tcp", "host:80", 1)))
+            self.switchboard.dial(end, "tcp", "host:80")
         for number, packet in enumerate(other.take()):
             other.says(packets.dial_rsp(packet[3], connect_id=number + 1))
         self.clock.advance(ANSWER_WITHIN)
@@ -264,7 +264,7 @@ class HealthTests(LinkTestCase):
         self.a.take()
         for _ in range(20):
             end = FakeEnd()
-            self.switchboard.dial(end, packets.parse(packets.dial_req("tcp", "host:80", 1)))
+            self.switchboard.dial(end, "tcp", "host:80")
             ends.append(end)
             other.says(packets.dial_rsp(other.take()[0][3], connect_id=200 + len(ends)))
         self.assertEqual([p for p in self.a.take() if p[2] != PROBE_ADDRESS], [])

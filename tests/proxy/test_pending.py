@@ -27,8 +27,7 @@ class PendingTestCase(ProxyTestCase):
     def dial(self, near: FakeEnd | None = None) -> Tunnel:
         """Ask the first agent for a tunnel."""
         tunnel = Tunnel(self.ledger, near or self.near, ADDRESS)
-        request = packets.parse(packets.dial_req("tcp", ADDRESS, 0))
-        PendingDial(self.switchboard, tunnel, request).begin(self.first.link)
+        PendingDial(self.switchboard, tunnel, "tcp").begin(self.first.link)
         return tunnel
 
     def works(self, agent: Agent) -> None:

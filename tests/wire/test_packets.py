@@ -79,6 +79,37 @@ class BuilderTests(SynchronousTestCase):
         self.assertEqual(response.dialResponse.error, address)
         self.assertEqual(packets.parse(packets.data(connect_id, b"x")).data.connectID, connect_id)
 
+    @given(st.text(max_size=200), INT64, INT64)
+    def test_as_protobuf_writes_them(self, text: str, random: int, connect_id: int) -> None:
+        """Byte for byte, whatever the values; protobuf has its own order for what is unknown."""
+        for raw in (
+            packets.dial_req(text, text, random),
+            packets.dial_rsp(random, connect_id=connect_id, error=text, fault=text),
+            packets.close_req(connect_id, text),
+            packets.close_rsp(connect_id, text),
+            packets.dial_cls(random),
+            packets.credit(connect_id, random),
+            packets.half_close(connect_id),
+            packets.no_data(connect_id),
+            packets.drain(),
+        ):
+            packet = packets.parse(raw)
+            again = Packet()
+            again.CopyFrom(packet)
+            self.assertEqual(again.SerializeToString(deterministic=True), raw)
+
+    def test_numbers_are_int64(self) -> None:
+        """A larger random is refused, as protobuf does."""
+        for random in (2**63, -(2**63) - 1):
+            with self.assertRaises(ValueError):
+                packets.dial_req("tcp", "a:1", random)
+
+    def test_another_random(self) -> None:
+        """Only the random of a relayed DIAL_REQ changes."""
+        raw = packets.dial_req("udp", "a:1", 5) + b"\xfa\x01\x03new"
+        again = packets.with_random(packets.parse(raw), 300)
+        self.assertEqual(again, packets.dial_req("udp", "a:1", 300) + b"\xfa\x01\x03new")
+
     def test_no_empty_data(self) -> None:
         """A DATA packet without bytes cannot be made."""
         with self.assertRaises(ValueError):

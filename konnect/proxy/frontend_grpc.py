@@ -28,8 +28,8 @@ from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.recent import RecentIds
-from konnect.wire import contents, data_packet, packets
-from konnect.wire.packets import DATA, MalformedPacket, Packet, PacketType
+from konnect.wire import contents, data_packet
+from konnect.wire.packets import DATA, NAMES, MalformedPacket, Packet, PacketType, type_name
 from konnect.wire.status import Status
 
 log = make_logger(__name__)
@@ -119,9 +119,8 @@ class ProxyStream(ClientStream):
         if kind == DATA:
             connect_id, data = values
             return self.data(connect_id, data, cost)
-        self._ledger.packets["from_client", packets.type_name(kind)] += 1
-        handler = _HANDLERS.get(kind)
-        if handler is not None:
+        self._ledger.packets[_CAME.get(kind) or ("from_client", type_name(kind))] += 1
+        if handler := _HANDLERS.get(kind):
             handler(self, *values)
         return self._owe(cost)
 
@@ -291,6 +290,7 @@ class ProxyStream(ClientStream):
             self._stop_rest()
 
 
+_CAME = {kind: ("from_client", name) for kind, name in NAMES.items()}
 _HANDLERS: dict[int, Callable[..., None]] = {
     PacketType.DIAL_REQ: ProxyStream._dial_req,
     PacketType.CLOSE_REQ: ProxyStream._close_req,

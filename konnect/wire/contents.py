@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from konnect.wire import packets
-from konnect.wire.data_packet import CONNECT_ID, read_varint
+from konnect.wire.data_packet import CONNECT_ID
 from konnect.wire.packets import CLOSE_REQ, CLOSE_RSP, DIAL_REQ, DIAL_RSP, Packet, PacketType
 
 Contents = tuple[int, tuple[Any, ...]]
@@ -64,16 +64,19 @@ def read(payload: bytes) -> Contents:
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:
-    """The varint at `at`, and what is behind it. 0 where the canonical form has no number."""
+    """The varint at `at`, and what is behind it. 0 where the canonical form has no number, and for
+    what is below 0."""
     value = data[at]
     if value > 0x7F:
+        # Each bit that says "more follows" is taken off with the next byte.
         value += (data[at + 1] - 1) << 7
         if value > 0x3FFF:
             value += (data[at + 2] - 1) << 14
             if value > 0x1FFFFF:
                 value += (data[at + 3] - 1) << 21
                 if value > 0xFFFFFFF:
-                    return read_varint(data, at, len(data))
+                    more, stop = _number(data, at + 4)
+                    return (value + ((more - 1) << 28) if stop - at < 10 else 0), stop
                 return value, at + 4
             return value, at + 3
         return value, at + 2

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from konnect.pb.konnect_pb2 import Packet as Packet
 from konnect.wire import data_packet
+from konnect.wire.data_packet import varint
 
 CONNECT_PATH = "/AgentService/Connect"
 """The gRPC method that an agent calls on a proxy."""
@@ -115,7 +116,8 @@ def parse(payload: bytes) -> Packet:
 
 def dial_req(protocol: str, address: str, random: int) -> bytes:
     """A DIAL_REQ. Raises ValueError if `random` is no int64, or a text has a lone surrogate."""
-    _int64(random)
+    if not -(2**63) <= random < 2**63:
+        raise ValueError(f"{random} is no int64")
     body = _text(b"\x0a", protocol) + _text(b"\x12", address) + _number(b"\x18", random)
     return _packet(b"\x12", body)
 
@@ -189,23 +191,19 @@ def _packet(lead: bytes, body: bytes) -> bytes:
     size = len(body)
     if size < 0x80:
         return b"%b%c%b" % (lead, size, body)
-    return lead + data_packet.varint(size) + body
+    return lead + varint(size) + body
 
 
 def _number(tag: bytes, value: int) -> bytes:
-    return tag + data_packet.varint(value) if value else b""
+    return tag + varint(value) if value else b""
 
 
 def _text(tag: bytes, text: str) -> bytes:
     if not text:
         return b""
     encoded = text.encode()
-    return tag + data_packet.varint(len(encoded)) + encoded
-
-
-def _int64(value: int) -> None:
-    if not -(2**63) <= value < 2**63:
-        raise ValueError(f"{value} is no int64")
+    size = len(encoded)
+    return b"%b%c%b" % (tag, size, encoded) if size < 0x80 else tag + varint(size) + encoded
 
 
 def _error_text(text: str) -> str:

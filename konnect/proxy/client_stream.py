@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from konnect.log import make_logger
 from konnect.net.grpc_stream import GrpcStream
 from konnect.proxy.client_window import INITIAL, PART, ClientWindow, ClientWindows
+from konnect.tunnel.counts import SegmentCounts
 from konnect.tunnel.ends import Bytes
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link_sizes import HEADS, SMALL
 from konnect.wire import data_packet, packets
-from konnect.wire.packets import MalformedPacket
+from konnect.wire.packets import CLOSE_RSP, DATA, DIAL_RSP, MalformedPacket
 from konnect.wire.status import Status
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class ClientStream:
     One stream.
 
     :param windows: what the windows of all streams share.
+    :param went: counts what is sent to clients.
     """
 
     # Most streams change none of these.
@@ -35,10 +37,13 @@ class ClientStream:
     _blocked: tuple[StreamEnd, ...] = ()
     _complained = False
 
-    def __init__(self, stream: GrpcStream, ledger: Ledger, windows: ClientWindows) -> None:
+    def __init__(
+        self, stream: GrpcStream, ledger: Ledger, windows: ClientWindows, went: SegmentCounts
+    ) -> None:
         self._stream = stream
         self._ledger = ledger
         self._windows = windows
+        self._went = went
 
     def _malformed(self, error: MalformedPacket) -> None:
         """Count it, and log the first: one read may hold tens of thousands."""
@@ -97,11 +102,11 @@ class ClientStream:
         stream = self._stream
         size = len(data)
         if size <= SMALL:
-            self._ledger.packets["to_client", "DATA"] += 1
+            self._went[DATA][0] += 1
             room = stream.send_data(data_packet.head(end.head, size), data)
         else:
             run = data_packet.cut(end.head, data, stream.largest_message - HEADS)
-            self._ledger.packets["to_client", "DATA"] += len(run)
+            self._went[DATA][0] += len(run)
             room = stream.send_run(run)
         if not room and end not in self._blocked:
             self._blocked += (end,)
@@ -119,13 +124,13 @@ class ClientStream:
             end.writable()
 
     def _dial_rsp(self, random: int, *, connect_id: int = 0, error: str = "") -> None:
-        self._ledger.packets["to_client", "DIAL_RSP"] += 1
+        self._went[DIAL_RSP][0] += 1
         packet = packets.dial_rsp(random, connect_id=connect_id, error=error)
         if not self._stream.send(packet):
             self._without_room("DIAL_RSP")
 
     def _close_rsp(self, connect_id: int, error: str) -> None:
-        self._ledger.packets["to_client", "CLOSE_RSP"] += 1
+        self._went[CLOSE_RSP][0] += 1
         if not self._stream.send(packets.close_rsp(connect_id, error)):
             self._without_room("CLOSE_RSP")
 

@@ -29,7 +29,7 @@ from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.recent import RecentIds
 from konnect.wire import contents, data_packet
-from konnect.wire.packets import DATA, NAMES, MalformedPacket, Packet, PacketType, type_name
+from konnect.wire.packets import DATA, MalformedPacket, Packet, PacketType
 from konnect.wire.status import Status
 
 log = make_logger(__name__)
@@ -68,6 +68,7 @@ class GrpcFrontend:
         self.ledger = ledger
         self.clock = clock
         self.windows = windows
+        self.came, self.went = ledger.packets.of("from_client"), ledger.packets.of("to_client")
         self.resting: Deadlines[ProxyStream] = Deadlines(
             clock, LINGER, ProxyStream.rested, lasting=True
         )
@@ -86,7 +87,8 @@ class ProxyStream(ClientStream):
 
     def __init__(self, frontend: GrpcFrontend, stream: GrpcStream) -> None:
         ledger = frontend.ledger
-        super().__init__(stream, ledger, frontend.windows)
+        super().__init__(stream, ledger, frontend.windows, frontend.went)
+        self._came = frontend.came
         self._frontend = frontend
         self._dials: dict[int, StreamEnd] = {}
         self._open: dict[int, StreamEnd] = {}
@@ -119,7 +121,7 @@ class ProxyStream(ClientStream):
         if kind == DATA:
             connect_id, data = values
             return self.data(connect_id, data, cost)
-        self._ledger.packets[_CAME.get(kind) or ("from_client", type_name(kind))] += 1
+        self._came[kind][0] += 1
         if handler := _HANDLERS.get(kind):
             handler(self, *values)
         return self._owe(cost)
@@ -130,7 +132,7 @@ class ProxyStream(ClientStream):
             return cost
         begins = cost != len(data)
         if begins:
-            self._ledger.packets["from_client", "DATA"] += 1
+            self._came[DATA][0] += 1
         end = self._open.get(connect_id)
         if end is not None:
             end.client_said(data)
@@ -140,7 +142,7 @@ class ProxyStream(ClientStream):
 
     def joined(self, packets: int) -> None:
         """See `konnect.wire.inlet.PacketSink`."""
-        self._ledger.packets["from_client", "DATA"] += packets
+        self._came[DATA][0] += packets
 
     def half_closed(self) -> None:
         """The client has ended its side: as upstream, OK, and its tunnels are closed."""
@@ -290,7 +292,6 @@ class ProxyStream(ClientStream):
             self._stop_rest()
 
 
-_CAME = {kind: ("from_client", name) for kind, name in NAMES.items()}
 _HANDLERS: dict[int, Callable[..., None]] = {
     PacketType.DIAL_REQ: ProxyStream._dial_req,
     PacketType.CLOSE_REQ: ProxyStream._close_req,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from konnect.tunnel.account import Account
 from konnect.tunnel.api_calls import ApiCalls
+from konnect.tunnel.counts import PacketCounts
 from konnect.tunnel.histogram import Histogram
 
 DIAL_BOUNDS = (1e-06, 1e-05, 0.0001, 0.005, 0.025, 0.1, 0.5, 2.5, 12.5)
@@ -64,7 +65,7 @@ class Ledger:
         """Whether bulk moves in smaller pieces for their sake (`konnect.tunnel.pace`)."""
         self.bytes: dict[str, int] = {"to_destination": 0, "to_client": 0}
         # Links and streams
-        self.packets: dict[tuple[str, str], int] = defaultdict(int)
+        self.packets = PacketCounts()
         self.malformed_packets = 0
         self.stream_errors: dict[tuple[str, str, str], int] = defaultdict(int)
         self.blocked_links = 0
@@ -130,7 +131,7 @@ class Ledger:
         writes.sum = waits.sum
         failed, ended = self.failed_by_reason, self.closed_by_reason
         made = (
-            self.packets.get(("from_agent", "DATA"), 0)
+            self.packets["from_agent", "DATA"]
             + self.opened
             + self.dial_failures.get("error_response", 0)
             + failed.get("dial_closed", 0)

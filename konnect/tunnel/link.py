@@ -77,13 +77,9 @@ class Link:
         self.half_close = False
         self.is_stock = False
         """Whether the peer has announced nothing."""
-        self._inward = inward
         self._outward = outward
-        # Keys of the ledger's counts, made once.
-        self._came = {kind: (inward, name) for kind, name in packets.NAMES.items()}
-        self._went = {kind: (outward, name) for kind, name in packets.NAMES.items()}
-        self._data_in = (inward, "DATA")
-        self._data_out = (outward, "DATA")
+        self._came, self._went = ledger.packets.of(inward), ledger.packets.of(outward)
+        self._data_in, self._data_out = self._came[DATA], self._went[DATA]
         self._carries = carries
         self._brings = "to_client" if carries == "to_destination" else "to_destination"
         self._parking = Parking(later)
@@ -140,8 +136,7 @@ class Link:
         if kind == DATA:
             connect_id, data = values
             return self.data(connect_id, data, cost)
-        key = self._came.get(kind) or (self._inward, packets.type_name(kind))
-        self.ledger.packets[key] += 1
+        self._came[kind][0] += 1
         handler = self.handlers.get(kind)
         if handler is not None:
             handler(self, *values)
@@ -159,7 +154,7 @@ class Link:
         """See `konnect.wire.inlet.PacketSink`."""
         size = len(data)
         if cost != size:
-            self.ledger.packets[self._data_in] += 1
+            self._data_in[0] += 1
         end = self.ends.get(connect_id)
         if end is not None and size:
             self.ledger.bytes[self._brings] += size
@@ -170,7 +165,7 @@ class Link:
 
     def joined(self, packets: int) -> None:
         """See `konnect.wire.inlet.PacketSink`."""
-        self.ledger.packets[self._data_in] += packets
+        self._data_in[0] += packets
 
     far_side_closed: Reason
     """The reason of a tunnel whose far side, seen from this link's program, ended first."""
@@ -187,7 +182,7 @@ class Link:
     def send(self, kind: PacketType, packet: bytes) -> None:
         """Send a control packet; it never waits for room."""
         if not self.lost:
-            self.ledger.packets[self._went[kind]] += 1
+            self._went[kind][0] += 1
             if not self.stream.send(packet):
                 self._without_room(packets.NAMES[kind])
             if self._stock is not None:
@@ -209,14 +204,14 @@ class Link:
         stream, stock, ledger, size = self.stream, self._stock, self.ledger, len(data)
         ledger.bytes[self._carries] += size
         if size <= SMALL or size <= stream.largest_message - HEADS:
-            ledger.packets[self._data_out] += 1
+            self._data_out[0] += 1
             head = data_packet.head(end.head, size)
             room = stream.send_data(head, data)
             if stock is not None:
                 stock.data(end.connect_id, len(head) + size)
         else:
             run = data_packet.cut(end.head, data, stream.largest_message - HEADS)
-            ledger.packets[self._data_out] += len(run)
+            self._data_out[0] += len(run)
             room = stream.send_run(run)
             if stock is not None:
                 for head, piece in run:

@@ -124,7 +124,7 @@ def busy_ledger(*, agent: bool = False) -> Ledger:
     ledger.failed_by_reason["refused"] = 1
     ledger.pending_dials = 4
     ledger.dial_failures["no_agent"] = 7
-    ledger.packets["from_client", "DIAL_REQ"] = 8
+    ledger.packets.cell("from_client", "DIAL_REQ")[0] = 8
     ledger.stream_errors["from_agent", "Unavailable", "Unknown"] = 1
     ledger.grpc_streams.update(Proxy=3, Connect=1)
     ledger.full_receive_channels["Proxy"] = 1

@@ -42,8 +42,8 @@ class LedgerTests(SynchronousTestCase):
         ledger = self.ledger
         self.assertEqual(sum(ledger.frontend_writes.counts), 0)
         self.assertEqual((dict(ledger.packets), dict(ledger.closed_by_reason)), ({}, {}))
-        ledger.packets["from_agent", "DATA"] = 100
-        ledger.packets["from_client", "DATA"] = 1000
+        ledger.packets.cell("from_agent", "DATA")[0] = 100
+        ledger.packets.cell("from_client", "DATA")[0] = 1000
         ledger.opened = 9
         ledger.dial_failures.update(error_response=3, no_agent=50)
         ledger.failed_by_reason.update(dial_closed=2, refused=3)

@@ -128,9 +128,10 @@ class PendingDial:
         if self._limit is not None:
             self._limit.cancel()
             self._limit = None
-        links, self._links = self._links, {}
-        for link in links:
-            link.withdraw(self)
+        if self._links:
+            links, self._links = self._links, {}
+            for link in links:
+                link.withdraw(self)
 
     # -- time
 

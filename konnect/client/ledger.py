@@ -56,21 +56,22 @@ ledger = ClientLedger()
 class TunnelState:
     """The state of one tunnel in the books, from the beginning of its dial until `over`."""
 
-    __slots__ = ("_state",)
+    __slots__ = ("_state", "_tunnels")
 
     def __init__(self) -> None:
         self._state = CREATED
-        ledger.tunnels[CREATED] += 1
+        self._tunnels = ledger.tunnels
+        self._tunnels[CREATED] += 1
 
     def become(self, state: str) -> None:
         """It is in another state now."""
         if self._state:
-            ledger.tunnels[self._state] -= 1
-            ledger.tunnels[state] += 1
+            self._tunnels[self._state] -= 1
+            self._tunnels[state] += 1
             self._state = state
 
     def over(self) -> None:
         """It is no more; may be told repeatedly."""
         if self._state:
-            ledger.tunnels[self._state] -= 1
+            self._tunnels[self._state] -= 1
             self._state = ""

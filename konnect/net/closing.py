@@ -23,14 +23,14 @@ def can_half_close(transport: Any) -> bool:
     """
     Whether the write side alone can be closed.
 
-    Twisted's TLS transports only claim to: they forward the call to the raw socket, so that the
-    peer would see a truncated stream. The hub's send close_notify (RFC 8446 section 6.1).
+    The hub's transports say so; those with TLS send close_notify (RFC 8446 section 6.1). Twisted's
+    TLS transports only claim to: they forward the call to the raw socket, so that the peer would
+    see a truncated stream.
     """
-    if not hasattr(transport, "loseWriteConnection"):
-        return False
-    return not ISSLTransport.providedBy(transport) or getattr(
-        transport, "closes_one_direction", False
-    )
+    says: bool | None = getattr(transport, "closes_one_direction", None)
+    if says is not None:
+        return says
+    return hasattr(transport, "loseWriteConnection") and not ISSLTransport.providedBy(transport)
 
 
 def ended_below(transport: Any) -> bool:

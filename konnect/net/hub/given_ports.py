@@ -47,8 +47,7 @@ class GivenPort(Port):
 
     def _listen(self, sock: socket.socket) -> None:
         # How many may wait is up to who listens.
-        if sock.family != socket.AF_UNIX:
-            self._tune(sock)
+        self._tune(sock)
 
     def _cannot(self, error: OSError) -> CannotListenError:
         return CannotListenError(None, self._name, error)

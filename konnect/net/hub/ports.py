@@ -195,12 +195,14 @@ class Port:
 
     def _listen(self, sock: socket.socket) -> None:
         """Begin to listen; raises OSError."""
-        if sock.family != socket.AF_UNIX:
-            self._tune(sock)
+        self._tune(sock)
         sock.listen(self._backlog)
 
     def _tune(self, sock: socket.socket) -> None:
-        """What all that a TCP socket accepts is to have."""
+        """What all that the socket accepts is to have."""
+        if sock.family == socket.AF_UNIX:
+            self._prompt = True
+            return
         be_watchful(sock)
         if self._tls is not None:
             be_prompt(sock)

@@ -171,7 +171,7 @@ class TlsTransport(TlsRecords):
     # -- closing
 
     @property
-    def closes_one_direction(self) -> bool:
+    def closes_one_direction(self) -> bool:  # type: ignore[override]
         """
         Whether close_notify ends one direction only: before TLS 1.3 it demanded the peer's at once
         (RFC 5246 section 7.2.1). See `konnect.net.closing.can_half_close`.

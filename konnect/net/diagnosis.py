@@ -140,12 +140,14 @@ def peer_address(transport: object) -> str:
     """``host:port`` of the transport's peer, "unix socket", or "" when it is not known."""
     get_peer = getattr(transport, "getPeer", None)
     address = get_peer() if get_peer is not None else None
+    if isinstance(address, UNIXAddress):
+        return "unix socket"
+    if isinstance(address, IPv4Address):
+        return f"{address.host}:{address.port}"
     if isinstance(address, IPv6Address):
         mapped = address.host.removeprefix("::ffff:")
         return f"{mapped}:{address.port}" if "." in mapped else f"[{address.host}]:{address.port}"
-    if isinstance(address, IPv4Address):
-        return f"{address.host}:{address.port}"
-    return "unix socket" if isinstance(address, UNIXAddress) else ""
+    return ""
 
 
 def names_of(certificate: x509.Certificate) -> list[str]:

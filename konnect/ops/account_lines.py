@@ -44,16 +44,15 @@ def bare_line(at: float, side: str, account: Account) -> str:
     """Without anything before it."""
     client, link, link_peer, destination, opened, dial, seconds, out, back, reason, text = account
     who = "" if client is None else _client(client)
-    if link:
-        who += _link(side, link[:TOO_LONG], link_peer)
+    way = _way(side, link[:TOO_LONG], link_peer, destination[:TOO_LONG])
     if opened:
         return (
-            f"tunnel ended:{who} destination={_quoted(destination[:TOO_LONG])} dial={dial:.6f}s"
-            f" duration={seconds:.6f}s to_destination={out} to_client={back} reason={reason}\n"
+            f"tunnel ended:{who}{way} dial={dial:.6f}s duration={seconds:.6f}s"
+            f" to_destination={out} to_client={back} reason={reason}\n"
         )
     return (
-        f"dial failed:{who} destination={_quoted(destination[:TOO_LONG])} dial={dial:.6f}s"
-        f" reason={reason} error={_quoted(text[:TOO_LONG])}\n"
+        f"dial failed:{who}{way} dial={dial:.6f}s reason={reason}"
+        f" error={_quoted(text[:TOO_LONG])}\n"
     )
 
 
@@ -103,9 +102,10 @@ def _client(client: Client) -> str:
     return f" client={_quoted(peer)}{user} frontend={frontend}"
 
 
-@lru_cache(maxsize=256)
-def _link(side: str, name: str, peer: str) -> str:
-    return f" {side}={_quoted(name)} link={_quoted(peer)}"
+@lru_cache(maxsize=1024)
+def _way(side: str, link: str, link_peer: str, destination: str) -> str:
+    via = f" {side}={_quoted(link)} link={_quoted(link_peer)}" if link else ""
+    return f"{via} destination={_quoted(destination)}"
 
 
 # Lines come many a second, and writing a date is slow: it is done once for each second.

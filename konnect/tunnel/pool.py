@@ -75,14 +75,16 @@ class Pool(Generic[L]):
     def __iter__(self) -> Iterator[L]:
         agents = self._agents
         if len(agents) == 1 and len(agents[0]) == 1:
-            yield agents[0][0]
-        elif agents:
-            start = int(random() * len(agents))
-            for number in range(start, start + len(agents)):
-                links = agents[number % len(agents)]
-                if len(links) > 1:
-                    links = sorted(links, key=_is_fresh)
-                yield from links
+            return iter(agents[0])
+        return self._from(int(random() * len(agents)))
+
+    def _from(self, start: int) -> Iterator[L]:
+        agents = self._agents
+        for number in range(start, start + len(agents)):
+            links = agents[number % len(agents)]
+            if len(links) > 1:
+                links = sorted(links, key=_is_fresh)
+            yield from links
 
 
 def _is_fresh(link: L) -> bool:

@@ -74,7 +74,10 @@ class Registry(Generic[L]):
         for standing in _STANDINGS:
             for strategy in self._strategies.values():
                 for pool in strategy.pools(destination):
-                    link = self._pick(link for link in pool if standing(link) and link not in avoid)
+                    links: Iterator[L] = filter(standing, pool)
+                    if avoid:
+                        links = (link for link in links if link not in avoid)
+                    link = self._pick(links)
                     if link is not None:
                         return link
         return None

@@ -28,7 +28,7 @@ class Deadlines(Generic[T]):
         call is kept for the next limit, until they rest.
     """
 
-    __slots__ = ("_call", "_clock", "_due", "_lasting", "_seconds", "_times")
+    __slots__ = ("_call", "_clock", "_due", "_lasting", "_seconds", "times")
 
     def __init__(
         self,
@@ -42,7 +42,8 @@ class Deadlines(Generic[T]):
         self._clock: Any = clock.reactor if isinstance(clock, Timers) else clock
         self._seconds = seconds
         self._due = due
-        self._times: dict[T, float] = {}
+        self.times: dict[T, float] = {}
+        """When whose limit is over, the next first; not for others to change."""
         self._call: Any = None
         self._lasting = False
         if lasting and isinstance(clock, Timers) and not clock.resting:
@@ -51,9 +52,8 @@ class Deadlines(Generic[T]):
 
     def set(self, owner: T) -> None:
         """Begin the owner's limit, anew if it has begun already."""
-        times = self._times
-        if owner in times:
-            del times[owner]
+        times = self.times
+        times.pop(owner, None)
         clock = self._clock
         times[owner] = clock.seconds() + self._seconds
         if self._call is None:
@@ -61,7 +61,7 @@ class Deadlines(Generic[T]):
 
     def drop(self, owner: T) -> bool:
         """Forget it; whether there was one."""
-        times = self._times
+        times = self.times
         if times.pop(owner, None) is None:
             return False
         if not times and not self._lasting:
@@ -71,13 +71,13 @@ class Deadlines(Generic[T]):
     def _rest(self) -> None:
         """No more limits are expected: leave no idle delayed call."""
         self._lasting = False
-        if not self._times and self._call is not None:
+        if not self.times and self._call is not None:
             self._call.cancel()
             self._call = None
 
     def _look(self) -> None:
         self._call = None
-        times, clock = self._times, self._clock
+        times, clock = self.times, self._clock
         now = clock.seconds()
         # In one walk, as in `konnect.net.timers`.
         over = list(takewhile(lambda entry: entry[1] <= now, times.items()))

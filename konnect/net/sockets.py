@@ -70,6 +70,7 @@ class SocketEnd(End):
         "_clock",
         "_discarded",
         "_full",
+        "_ledger",
         "_limited",
         "_lingering",
         "_patience",
@@ -98,16 +99,13 @@ class SocketEnd(End):
         self.transport = transport
         self._takes_views = getattr(transport, "takes_views", False)
         self._clock = clock
-        self._backlog = Backlog(ledger)
-        self._full = False
+        self._ledger = ledger
+        self._backlog: Backlog | None = None  # made when it is needed: most never have one
         self._lingering = lingering
-        self._limited = False
         self._abort_when_sent: AbortWhenSent | None = None
-        self._read_ended = False
-        self._paused = False
         self._watch_call: IDelayedCall | None = None
-        self._discarded = 0
-        self._unsent = self._patience = 0
+        self._full = self._paused = self._limited = self._read_ended = False
+        self._discarded = self._unsent = self._patience = 0
         tune(transport)
 
     def attach(self) -> None:
@@ -129,7 +127,7 @@ class SocketEnd(End):
             return
         self._full = False
         backlog = self._backlog
-        while backlog.size and not self._full:
+        while backlog is not None and backlog.size and not self._full:
             data = backlog.take(FEED)
             self.transport.write(data)
             if self.other is not None:
@@ -144,6 +142,8 @@ class SocketEnd(End):
 
     def write(self, data: Bytes) -> None:
         if self._full:
+            if self._backlog is None:
+                self._backlog = Backlog(self._ledger)
             self._backlog.put(data)
         elif self._takes_views:
             self.transport.write_now(data)
@@ -200,7 +200,8 @@ class SocketEnd(End):
         if transport is None or self._abort_when_sent is not None:
             return
         self._flush()
-        self._limit()
+        if reason.abortive or not getattr(transport, "hung_up", False):
+            self._limit()  # else nobody is there, and the hub closes it when the turn ends
         if reason.abortive:
             self._abort_when_sent = AbortWhenSent(transport, self._clock, self.abort)
             self._abort_when_sent.start()
@@ -216,8 +217,9 @@ class SocketEnd(End):
         """Hand everything over, whatever the transport says: no more will follow."""
         # A registered producer that is paused would keep Twisted from ever sending the FIN.
         self.transport.unregisterProducer()
-        while self._backlog.size:
-            self.transport.write(self._backlog.take(FEED))
+        backlog = self._backlog
+        while backlog is not None and backlog.size:
+            self.transport.write(backlog.take(FEED))
 
     def _limit(self) -> None:
         self._limited = True
@@ -290,7 +292,7 @@ class SocketEnd(End):
             self._watch_call = None
         self.transport = None
         self._read_ended = True
-        if self._backlog.size:
+        if self._backlog is not None:
             self._backlog.drop()
         if self.tunnel is not None:
             self.tunnel.close(self.ended_reason if clean else self.lost_reason)

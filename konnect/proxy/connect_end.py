@@ -27,7 +27,18 @@ EARLY_LIMIT = 65536
 class ConnectEnd(SocketEnd):
     """The client's socket as the near end of its tunnel."""
 
-    __slots__ = ("_early", "_early_size", "_full_since", "_hold", "ended_early", "protocol")
+    # What every tunnel calls of the base class is called by its name: Python 3.11 takes 40 ns for
+    # each `super()` (measured).
+
+    __slots__ = (
+        "_early",
+        "_early_size",
+        "_full_since",
+        "_hold",
+        "_spoken",
+        "ended_early",
+        "protocol",
+    )
 
     ended_reason = Reason.CLIENT_CLOSED
     lost_reason = Reason.CLIENT_LOST
@@ -39,11 +50,12 @@ class ConnectEnd(SocketEnd):
         clock: IReactorTime,
         lingering: Deadlines[SocketEnd],
     ) -> None:
-        super().__init__(transport, protocol.ledger, clock, lingering)
+        SocketEnd.__init__(self, transport, protocol.ledger, clock, lingering)
         self.protocol: ConnectProtocol | None = protocol
         self.ended_early = False
-        self._hold = Hold(clock)
-        self._early: list[bytes] = []
+        self._spoken = False  # the client has, or its end has come, since the 200 line
+        self._hold: Hold | None = None  # made for a destination that speaks before
+        self._early: list[bytes] | None = None  # made for a client that speaks before the 200 line
         self._early_size = 0
         self._full_since: float | None = None
 
@@ -78,6 +90,8 @@ class ConnectEnd(SocketEnd):
 
     def keep_early(self, data: bytes) -> None:
         """Keep what the client says before the tunnel is open."""
+        if self._early is None:
+            self._early = []
         self._early.append(data)
         self._early_size += len(data)
         if self._early_size >= EARLY_LIMIT:
@@ -93,14 +107,15 @@ class ConnectEnd(SocketEnd):
         if self.protocol is not None:
             # What the client says is the tunnel's from now on.
             self.protocol.dataReceived = self.received  # type: ignore[method-assign]
-        self.transport.write(ESTABLISHED)
+        # Not this class's own methods: the 200 line does not wait behind itself, and what was said
+        # before it does not show that the client has read it.
+        SocketEnd.write(self, ESTABLISHED)
         self.attach()
-        early, self._early = self._early, []
+        early, self._early = self._early, None
         self.resume()
-        # Not this class's own methods: what was said before the 200 line does not show that the
-        # client has read it.
-        for data in early:
-            super().received(data)
+        if early is not None:
+            for data in early:
+                super().received(data)
         if self.ended_early:
             super().read_ended()
             self.limit_answer()
@@ -109,9 +124,15 @@ class ConnectEnd(SocketEnd):
         if self.protocol is not None:
             self.protocol.dial_failed(reason, text)
 
-    def received(self, data: bytes) -> None:
-        if not self._hold.over:
+    def _speaks(self) -> None:
+        """The client is ready for whatever comes."""
+        self._spoken = True
+        if self._hold is not None:
             self._hold.release()
+
+    def received(self, data: bytes) -> None:
+        if not self._spoken:
+            self._speaks()
         other = self.other
         if other is not None:
             other.write(data)
@@ -119,9 +140,9 @@ class ConnectEnd(SocketEnd):
             super().received(data)
 
     def read_ended(self) -> None:
-        if not self._hold.over:
-            self._hold.release()
-        super().read_ended()
+        if not self._spoken:
+            self._speaks()
+        SocketEnd.read_ended(self)
 
     def limit_answer(self) -> None:
         """The client has sent its last byte: an agent that cannot be told so gets some time for
@@ -130,7 +151,8 @@ class ConnectEnd(SocketEnd):
             self.limit_close()
 
     def write(self, data: Bytes) -> None:
-        if self._hold.over:
+        hold = self._hold
+        if self._spoken or (hold is not None and hold.over):
             if self._takes_views and not self._full:
                 self.transport.write_now(data)
             else:
@@ -138,37 +160,46 @@ class ConnectEnd(SocketEnd):
         elif self.other is not None:
             # The source stands still, so what is held is bounded by what was on its way.
             self.other.pause()
+            if hold is None:
+                hold = self._hold = Hold(self._clock)
             kept = bytes(data)
-            self._hold.after(lambda: self._write_held(kept))
+            hold.after(lambda: self._write_held(kept))
 
     def _write_held(self, data: bytes) -> None:
         super().write(data)
-        if self._hold.empty and not self._full and self.other is not None:
+        if not self._holds and not self._full and self.other is not None:
             self.other.resume()
+
+    @property
+    def _holds(self) -> bool:
+        """Whether bytes of the destination are held."""
+        return self._hold is not None and not self._hold.empty
 
     def finish(self) -> None:
         if self._full_since is not None:
             self._waited()
-        if self._hold.empty:
+        hold = self._hold
+        if hold is None or hold.empty:
             super().finish()
         else:
-            self._hold.after(super().finish)
+            hold.after(super().finish)
 
     def close(self, reason: Reason) -> None:
         if self._full_since is not None:
             self._waited()
         hold = self._hold
-        if not hold.over:
+        if hold is not None and not hold.over:
             if not hold.empty:
                 close = super().close
                 hold.after(lambda: close(reason))
                 return
             hold.drop()
-        super().close(reason)
+        SocketEnd.close(self, reason)
 
     def lost(self, clean: bool) -> None:
-        self._hold.drop()
+        if self._hold is not None:
+            self._hold.drop()
         if self._full_since is not None:
             self._waited()
         self.protocol = None
-        super().lost(clean)
+        SocketEnd.lost(self, clean)

@@ -21,15 +21,15 @@ from zope.interface import implementer
 
 from konnect.log import make_logger
 from konnect.net.closing import can_half_close, hung_up, shows_hang_up
-from konnect.net.deadlines import deadlines_of
+from konnect.net.deadlines import Deadlines, deadlines_of
 from konnect.net.diagnosis import explain, peer_address
-from konnect.net.floods import DEFAULT, Crowd, FloodLimits
+from konnect.net.floods import DEFAULT, NEVER, FloodLimits
 from konnect.net.sockets import LINGER
 from konnect.net.unwritten import unwritten
 from konnect.net.users import user_of
 from konnect.proxy.connect_end import ConnectEnd
 from konnect.proxy.dialing import Switchboard
-from konnect.tunnel.account import Client
+from konnect.tunnel.account import client_of
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import DIALING
@@ -67,12 +67,12 @@ class ConnectProtocol(Protocol):
 
     def _watch_head(self) -> None:
         owner = self._owner
-        owner.heads.set(self)
-        owner.crowd.enter(self)
-
-    def _stop_watch(self) -> None:
-        self._owner.heads.drop(self)
-        self._owner.crowd.leave(self)
+        heads = owner.heads
+        heads.set(self)
+        if len(heads.times) > owner.most_idle:
+            first = next(iter(heads.times))
+            heads.drop(first)
+            first.crowded_out()
 
     def head_late(self) -> None:
         """The time for a whole request is over."""
@@ -81,7 +81,7 @@ class ConnectProtocol(Protocol):
         self._cut("sent no whole CONNECT request in time", "slow_head" if slow else "silent")
 
     def crowded_out(self) -> None:
-        """See `konnect.net.floods.Crowd`."""
+        """Too many have come since, and this one has not asked for anything."""
         self._cut("asked for nothing, and too many do", "crowded_out")
 
     def _cut(self, why: str, label: str) -> None:
@@ -107,7 +107,7 @@ class ConnectProtocol(Protocol):
             result = self._head.receive(data)
             if result is None:
                 return
-            self._stop_watch()
+            self._owner.heads.drop(self)
             self._head = None
             if isinstance(result, ConnectRequest):
                 self._dial(result)
@@ -136,7 +136,7 @@ class ConnectProtocol(Protocol):
         self._counted = True
         self._owner.ledger.http_connections += 1
         if self.ledger.account is not None:
-            end.client = Client("connect", self.peer, user_of(self.transport))
+            end.client = client_of(("connect", self.peer, user_of(self.transport)))
         if request.early:
             end.keep_early(request.early)
         self._owner.switchboard.dial(end, "tcp", request.address)
@@ -183,7 +183,7 @@ class ConnectProtocol(Protocol):
         owner = self._owner
         owner.connections.discard(self)
         if self._head is not None:
-            self._stop_watch()
+            owner.heads.drop(self)
         if self._counted:
             owner.ledger.http_connections -= 1
         clean = isinstance(reason.value, ConnectionDone)
@@ -243,13 +243,16 @@ class ConnectFactory(Factory):
         floods: FloodLimits = DEFAULT,
     ) -> None:
         self.floods = floods
-        self.crowd = Crowd(floods.idle)
+        self.most_idle = floods.idle or NEVER
+        """Clients that may be there and have not asked for anything; the longest idle goes."""
         self.switchboard = switchboard
         self.ledger = ledger
         self.clock = clock
         self.lingering = deadlines_of(clock, linger, ConnectEnd.lingered)
-        self.heads = deadlines_of(clock, floods.head_timeout, ConnectProtocol.head_late)
-        """Limits of requests that have not come whole."""
+        self.heads: Deadlines[ConnectProtocol] = Deadlines(
+            clock, floods.head_timeout, ConnectProtocol.head_late, lasting=True
+        )
+        """Limits of requests that have not come whole: of all who have not asked for anything."""
         self.connections: set[ConnectProtocol] = set()
 
     def buildProtocol(self, addr: Any) -> ConnectProtocol:

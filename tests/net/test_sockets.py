@@ -176,6 +176,14 @@ class EndTests(SocketTestCase):
         self.tunnel.close(Reason.DESTINATION_CLOSED)
         self.assertEqual(self.socket.take(), ["close"])
 
+    def test_nobody_is_there(self) -> None:
+        """A socket whose peer is seen to be gone is closed at once, and needs no limit."""
+        self.socket.hung_up = True  # type: ignore[attr-defined]
+        self.socket.deliver_fin()
+        self.assertEqual(self.tunnel.reason, Reason.DESTINATION_CLOSED)
+        self.assertEqual(self.socket.take(), ["close"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_linger(self) -> None:
         """A peer that does not end in time is dropped."""
         self.tunnel.close(Reason.CLIENT_CLOSED)

@@ -130,6 +130,18 @@ class HeadTests(ConnectTestCase):
         self.clock.advance(2)
         self.assertEqual(self.s.take(), ["abort"])
 
+    def test_too_many_ask_for_nothing(self) -> None:
+        """The one that has been silent longest goes, once; who has asked for a tunnel stays."""
+        self.factory.most_idle = 2
+        self.dial()
+        silent = [self.connect() for _ in range(3)]
+        self.assertEqual([s.take() for s in silent], [["abort"], [], []])
+        self.assertEqual(dict(self.ledger.cut), {"crowded_out": 1})
+        self.clock.advance(DEFAULT.head_timeout + 1)
+        self.assertEqual([s.take() for s in silent], [[], ["abort"], ["abort"]])
+        self.a.accepts()
+        self.assertEqual(self.s.take(), [("write", ESTABLISHED)])
+
     def test_no_limit_behind_the_head(self) -> None:
         """A dial may take longer than a head."""
         self.dial()

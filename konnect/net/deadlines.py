@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 
+from konnect.net.clock import elapsed_of
 from konnect.net.timers import Timers
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ class Deadlines(Generic[T]):
         call is kept for the next limit, until they rest.
     """
 
-    __slots__ = ("_call", "_clock", "_due", "_lasting", "_seconds", "times")
+    __slots__ = ("_call", "_clock", "_due", "_lasting", "_now", "_seconds", "times")
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class Deadlines(Generic[T]):
     ) -> None:
         # Not in the queues of `Timers`: the rest of a length is a length that nobody else has.
         self._clock: Any = clock.reactor if isinstance(clock, Timers) else clock
+        self._now = elapsed_of(self._clock)
         self._seconds = seconds
         self._due = due
         self.times: dict[T, float] = {}
@@ -53,11 +55,11 @@ class Deadlines(Generic[T]):
     def set(self, owner: T) -> None:
         """Begin the owner's limit, anew if it has begun already."""
         times = self.times
-        times.pop(owner, None)
-        clock = self._clock
-        times[owner] = clock.seconds() + self._seconds
+        if owner in times:
+            del times[owner]
+        times[owner] = self._now() + self._seconds
         if self._call is None:
-            self._call = clock.callLater(self._seconds, self._look)
+            self._call = self._clock.callLater(self._seconds, self._look)
 
     def drop(self, owner: T) -> bool:
         """Forget it; whether there was one."""
@@ -77,8 +79,7 @@ class Deadlines(Generic[T]):
 
     def _look(self) -> None:
         self._call = None
-        times, clock = self.times, self._clock
-        now = clock.seconds()
+        times, now = self.times, self._now()
         # In one walk, as in `konnect.net.timers`.
         over = list(takewhile(lambda entry: entry[1] <= now, times.items()))
         try:
@@ -88,9 +89,9 @@ class Deadlines(Generic[T]):
                     self._due(owner)
         finally:
             if times:
-                left = max(next(iter(times.values())) - clock.seconds(), 0)
+                left = max(next(iter(times.values())) - self._now(), 0)
                 if self._call is None:
-                    self._call = clock.callLater(left, self._look)
+                    self._call = self._clock.callLater(left, self._look)
                 else:  # made by one that began anew: the others are due before it
                     self._call.reset(left)
 

@@ -98,6 +98,8 @@ class SocketEnd(End):
         self.tunnel = self.other = self.client = None
         self.transport = transport
         self._takes_views = getattr(transport, "takes_views", False)
+        if not self._takes_views:
+            tune(transport)  # those of the hub are prompt and watchful already
         self._clock = clock
         self._ledger = ledger
         self._backlog: Backlog | None = None  # made when it is needed: most never have one
@@ -106,7 +108,6 @@ class SocketEnd(End):
         self._watch_call: IDelayedCall | None = None
         self._full = self._paused = self._limited = self._read_ended = False
         self._discarded = self._unsent = self._patience = 0
-        tune(transport)
 
     def attach(self) -> None:
         """Begin to take part in back-pressure: once, before the first `write`."""
@@ -200,7 +201,7 @@ class SocketEnd(End):
         if transport is None or self._abort_when_sent is not None:
             return
         self._flush()
-        if reason.abortive or not getattr(transport, "hung_up", False):
+        if reason.abortive or not (self._read_ended and getattr(transport, "hung_up", False)):
             self._limit()  # else nobody is there, and the hub closes it when the turn ends
         if reason.abortive:
             self._abort_when_sent = AbortWhenSent(transport, self._clock, self.abort)
@@ -209,7 +210,7 @@ class SocketEnd(End):
             transport.loseConnection()
         else:
             transport.loseWriteConnection()
-        if not self._read_ended:
+        if self._paused and not self._read_ended:
             # Whatever the end: the peer may want to send its rest before it reads ours.
             transport.resumeProducing()
 

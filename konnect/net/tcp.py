@@ -25,15 +25,17 @@ ListenConfig. (The kernel's own are two hours and 75 seconds.) After nine probes
 the kernel's own number, the connection is over."""
 
 
-def be_prompt(sock: socket.SocketType) -> None:
+def be_prompt(sock: socket.SocketType, *, bulk: bool = True) -> None:
     """
-    Switch delays off on a TCP socket, or on a listener for all that it accepts: TCP_NODELAY, and
-    TCP_NOTSENT_LOWAT, which keeps what waits in the kernel short.
+    Switch delays off on a TCP socket, or on a listener for all that it accepts: TCP_NODELAY, and,
+    if it may carry bulk beside what is small, TCP_NOTSENT_LOWAT, which keeps what waits in the
+    kernel short.
 
     The second took an echo beside four bulk downloads from 1.83 to 1.46 ms (measured).
     """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT)
+    if bulk:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOT_SENT)
 
 
 def be_watchful(sock: socket.SocketType) -> None:
@@ -49,14 +51,16 @@ def tune(transport: Any) -> None:
 
     The hub's sockets have keepalive from the beginning.
     """
+    if getattr(transport, "takes_views", False):
+        transport.setTcpNoDelay(True)
+        return
     set_no_delay = getattr(transport, "setTcpNoDelay", None)
     if set_no_delay is None:
         return
     set_no_delay(True)
-    if not getattr(transport, "takes_views", False):
-        sock = _tcp_socket(transport)
-        if sock is not None:
-            be_watchful(sock)
+    sock = _tcp_socket(transport)
+    if sock is not None:
+        be_watchful(sock)
 
 
 def give_up_after(transport: Any, seconds: float) -> None:

@@ -112,7 +112,8 @@ class ConnectEnd(SocketEnd):
         SocketEnd.write(self, ESTABLISHED)
         self.attach()
         early, self._early = self._early, None
-        self.resume()
+        if self._paused:
+            self.resume()
         if early is not None:
             for data in early:
                 super().received(data)

@@ -56,7 +56,9 @@ client_of: Callable[[tuple[str, str, str]], Client] = partial(tuple.__new__, Cli
 def account_of(tunnel: Tunnel, near: End, far: End, now: float) -> Account:
     """The account of an open `tunnel` between these ends, which is ending: its reason is set."""
     via, reason = tunnel.via, tunnel.reason
-    link, link_peer = ("", "") if via is None else (via.name, via.peer)
+    link = link_peer = ""
+    if via is not None:
+        link, link_peer = via.name, via.peer
     to_destination, to_client = near.carried() or far.carried() or (0, 0)
     opened_at = tunnel.opened_at
     return _account(

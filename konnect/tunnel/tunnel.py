@@ -95,8 +95,8 @@ class Tunnel:
 
     def opened(self, far: End) -> None:
         """The dial has succeeded with `far`."""
-        assert self.state is DIALING and self.near is not None
         near = self.near
+        assert near is not None and self.state is DIALING
         self.state = OPEN
         self.dial = None
         self.far = far

@@ -202,6 +202,7 @@ class SocketTests(TestCase):
         self.dialer = Dialer(
             SimpleNamespace(
                 callLater=self.reactor.callLater,
+                seconds=self.reactor.seconds,
                 connectTCP=lambda *args, **_: dialed.append(args),
                 nameResolver=resolver,
             )

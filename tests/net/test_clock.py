@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.selectreactor import SelectReactor
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.net.clock import steady
+from konnect.net.clock import elapsed_of, steady
 from tests.functional.waiting import the_reactor
 
 
@@ -48,6 +48,12 @@ class SteadyTests(SynchronousTestCase):
                 self.pass_time(9)
                 self.assertEqual(self.called, ["before", "after"])
                 del self.reactor.seconds
+
+    def test_elapsed(self) -> None:
+        """Who compares its own times gets the monotonic clock itself, where there is one."""
+        self.assertEqual(elapsed_of(self.reactor)(), self.reactor.day)
+        steady(self.reactor, lambda: self.now)
+        self.assertEqual(elapsed_of(self.reactor)(), self.now)
 
     def test_twisted_alone(self) -> None:
         """What this is for: Twisted's own timers follow the time of day. (When they no longer do,

@@ -35,14 +35,12 @@ class AddressAttempt(Attempt):
 
     def __init__(self, hub: Hub, ip: str, port: int, make: Make, taker: Taker) -> None:
         self._make = make
-        self._peer: tuple[int, Any]
-        wrong: Exception | None = None
         try:
-            self._peer = resolved(ip, port)
+            family, name = self._peer = resolved(ip, port)
         except OSError as error:  # a zone that does not exist
-            self._peer, wrong = (socket.AF_INET6, None), error
-        family, name = self._peer
-        super().__init__(hub, family, name, taker, wrong=wrong)
+            Attempt.__init__(self, hub, socket.AF_INET6, None, taker, wrong=error)
+        else:
+            Attempt.__init__(self, hub, family, name, taker)
 
     def _succeed(self, sock: Socket, taker: Taker) -> None:
         # There is no timeout to stop.

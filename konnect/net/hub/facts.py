@@ -66,7 +66,7 @@ class SocketFacts(Output):
     def __init__(
         self, hub: Hub, sock: Socket, protocol: Any, peer: tuple[int, Any], prompt: bool
     ) -> None:
-        super().__init__(hub, sock.fileno())
+        Output.__init__(self, hub, sock.fileno())
         self._sock: Socket | None = sock
         self._address = peer
         self._peer: Address | None = None

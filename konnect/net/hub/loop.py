@@ -154,13 +154,14 @@ class Hub:
 
     def drop(self, channel: Channel) -> None:
         """Forget a channel; call it before the descriptor is closed."""
-        if self._channels.get(channel.fd) is not channel:
+        fd, channels = channel.fd, self._channels
+        if channels.get(fd) is not channel:
             return
         if channel.mask:
             self.want(channel, 0)
-        del self._channels[channel.fd]
-        self._fresh.discard(channel.fd)
-        if not self._channels and not self._in_turn:
+        del channels[fd]
+        self._fresh.discard(fd)
+        if not channels and not self._in_turn:
             self._stop()
 
     def flush_later(self, channel: Channel) -> None:

@@ -158,8 +158,8 @@ class Output(Kind):
         if self._producer is not None:
             self._producer = None
             self._streaming = self._paused = False
-        self._attentive = self.disconnecting or self._finishing
-        if self.connected and self._attentive:
+        attentive = self._attentive = self.disconnecting or self._finishing
+        if attentive and self.connected:
             self._flush_later()
 
     def stopConsuming(self) -> None:
@@ -255,8 +255,9 @@ class Output(Kind):
         self._end = reason
         self._open = False
         self._last_read = last_read and bool(self.mask & IN)
-        self._queue.clear()
-        self._queued = 0
+        if self._queued:
+            self._queue.clear()
+            self._queued = 0
         if self.mask:
             self._hub.want(self, 0)
         self._flush_later()

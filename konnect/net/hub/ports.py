@@ -51,8 +51,6 @@ class Port:
         self.factory = factory
         self._backlog = max(backlog, BACKLOG)
         self._tls = tls
-        self._prompt = False
-        """Whether what is accepted has no delay."""
         self._sock: socket.socket | None = None
         self._family = 0
         self._resume_call: Any = None
@@ -135,11 +133,9 @@ class Port:
             return None
         transport: StreamTransport
         if self._tls is None:
-            transport = StreamTransport(self._hub, accepted, protocol, address, prompt=self._prompt)
+            transport = StreamTransport(self._hub, accepted, protocol, address, prompt=True)
         else:
-            transport = TlsTransport(
-                self._hub, accepted, protocol, address, self._tls, prompt=self._prompt
-            )
+            transport = TlsTransport(self._hub, accepted, protocol, address, self._tls, prompt=True)
         transport.peer_is(known)
         return transport.begin()
 
@@ -199,14 +195,10 @@ class Port:
         sock.listen(self._backlog)
 
     def _tune(self, sock: socket.socket) -> None:
-        """What all that the socket accepts is to have."""
-        if sock.family == socket.AF_UNIX:
-            self._prompt = True
-            return
-        be_watchful(sock)
-        if self._tls is not None:
-            be_prompt(sock)
-            self._prompt = True
+        """What all that the socket accepts is to have: then it is not asked for one by one."""
+        if sock.family != socket.AF_UNIX:
+            be_watchful(sock)
+            be_prompt(sock, bulk=self._tls is not None)
 
     def _unbind(self) -> None:
         """The socket is closed."""

@@ -52,7 +52,7 @@ class DestinationEnd(SocketEnd):
     def makeConnection(self, transport: Any) -> None:
         """See IProtocol."""
         common = self._destinations
-        SocketEnd.__init__(self, transport, common.ledger, common.clock, common.lingering)
+        SocketEnd.__init__(self, transport, common)
         common.ledger.open_endpoint_connections += 1
         common.open.add(self)
         # As `attach` does: its tunnel is opened next.

@@ -10,7 +10,7 @@ the kernel answer unread bytes with a reset, which can cost the peer the last by
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from zope.interface import implementer
@@ -54,25 +54,29 @@ PATIENCE = 6
 read before they ask for more."""
 
 
+class Common(Protocol):
+    """What the ends of one link's destinations, or of one listener's clients, have in common."""
+
+    ledger: Ledger
+    clock: IReactorTime
+    lingering: Deadlines[Any]
+    """Limits how long a closed tunnel's socket may take; `due` is `SocketEnd.lingered`."""
+
+
 @implementer(IPushProducer)
 class SocketEnd(End):
     """
     The end at `transport`; its protocol calls `received`, `read_ended` and `lost`.
 
     Subclasses say who the peer is.
-
-    :param lingering: limits how long a closed tunnel's socket may take; `due` is `lingered`.
     """
 
     __slots__ = (
         "_abort_when_sent",
         "_backlog",
-        "_clock",
+        "_common",
         "_discarded",
         "_full",
-        "_ledger",
-        "_limited",
-        "_lingering",
         "_patience",
         "_paused",
         "_read_ended",
@@ -87,26 +91,18 @@ class SocketEnd(End):
     lost_reason: Reason
     """The tunnel's reason when the socket breaks."""
 
-    def __init__(
-        self,
-        transport: Any,
-        ledger: Ledger,
-        clock: IReactorTime,
-        lingering: Deadlines[SocketEnd],
-    ) -> None:
+    def __init__(self, transport: Any, common: Common) -> None:
         # What End does, without a call: one is made for each tunnel.
         self.tunnel = self.other = self.client = None
         self.transport = transport
         self._takes_views = getattr(transport, "takes_views", False)
         if not self._takes_views:
             tune(transport)  # those of the hub are prompt and watchful already
-        self._clock = clock
-        self._ledger = ledger
+        self._common = common
         self._backlog: Backlog | None = None  # made when it is needed: most never have one
-        self._lingering = lingering
         self._abort_when_sent: AbortWhenSent | None = None
         self._watch_call: IDelayedCall | None = None
-        self._full = self._paused = self._limited = self._read_ended = False
+        self._full = self._paused = self._read_ended = False
         self._discarded = self._unsent = self._patience = 0
 
     def attach(self) -> None:
@@ -144,7 +140,7 @@ class SocketEnd(End):
     def write(self, data: Bytes) -> None:
         if self._full:
             if self._backlog is None:
-                self._backlog = Backlog(self._ledger)
+                self._backlog = Backlog(self._common.ledger)
             self._backlog.put(data)
         elif self._takes_views:
             self.transport.write_now(data)
@@ -164,7 +160,7 @@ class SocketEnd(End):
 
     def _watch_later(self) -> None:
         if self._watch_call is None:
-            self._watch_call = self._clock.callLater(WATCH, self._watch)
+            self._watch_call = self._common.clock.callLater(WATCH, self._watch)
 
     def _watch(self) -> None:
         """Whether the peer of a socket that is paused, or read to its end, is still there."""
@@ -202,9 +198,10 @@ class SocketEnd(End):
             return
         self._flush()
         if reason.abortive or not (self._read_ended and getattr(transport, "hung_up", False)):
-            self._limit()  # else nobody is there, and the hub closes it when the turn ends
+            # Else nobody is there, and the hub closes it when the turn ends.
+            self._common.lingering.set(self)
         if reason.abortive:
-            self._abort_when_sent = AbortWhenSent(transport, self._clock, self.abort)
+            self._abort_when_sent = AbortWhenSent(transport, self._common.clock, self.abort)
             self._abort_when_sent.start()
         elif self._read_ended or not can_half_close(transport):
             transport.loseConnection()
@@ -222,14 +219,9 @@ class SocketEnd(End):
         while backlog is not None and backlog.size:
             self.transport.write(backlog.take(FEED))
 
-    def _limit(self) -> None:
-        self._limited = True
-        self._lingering.set(self)
-
     def lingered(self) -> None:
         """The linger time is over: that of the answer, or of a tunnel that has ended. While a slow
         peer goes on to take what is left for it, another begins."""
-        self._limited = False
         if self.tunnel is not None:
             self.tunnel.close(Reason.LINGER)
             return
@@ -239,7 +231,7 @@ class SocketEnd(End):
             self._unsent = left
         self._patience -= 1
         if left and self._patience >= 0 and self._abort_when_sent is None:
-            self._limit()
+            self._common.lingering.set(self)
         else:
             self.abort()
 
@@ -251,8 +243,8 @@ class SocketEnd(End):
     def limit_close(self) -> None:
         """Our peer has sent its last byte and the other side cannot be told so (no half-close):
         give the answer the linger time to come."""
-        if not self._limited:
-            self._limit()
+        if self not in self._common.lingering.times:
+            self._common.lingering.set(self)
 
     # -- what the protocol tells
 
@@ -282,9 +274,9 @@ class SocketEnd(End):
 
     def lost(self, clean: bool) -> None:
         """The transport is gone."""
-        if self._limited:
-            self._limited = False
-            self._lingering.drop(self)
+        lingering = self._common.lingering
+        if self in lingering.times:
+            lingering.drop(self)
         if self._abort_when_sent is not None:
             self._abort_when_sent.stop()
             self._abort_when_sent = None  # it has a method of this object

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IReactorTime
-
-from konnect.net.deadlines import Deadlines
-from konnect.net.sockets import SocketEnd
+from konnect.net.sockets import Common, SocketEnd
 from konnect.proxy.hold import Hold
 from konnect.tunnel.ends import Bytes
 from konnect.tunnel.reasons import Reason
@@ -43,14 +40,8 @@ class ConnectEnd(SocketEnd):
     ended_reason = Reason.CLIENT_CLOSED
     lost_reason = Reason.CLIENT_LOST
 
-    def __init__(
-        self,
-        protocol: ConnectProtocol,
-        transport: Any,
-        clock: IReactorTime,
-        lingering: Deadlines[SocketEnd],
-    ) -> None:
-        SocketEnd.__init__(self, transport, protocol.ledger, clock, lingering)
+    def __init__(self, protocol: ConnectProtocol, transport: Any, common: Common) -> None:
+        SocketEnd.__init__(self, transport, common)
         self.protocol: ConnectProtocol | None = protocol
         self.ended_early = False
         self._spoken = False  # the client has, or its end has come, since the 200 line
@@ -162,7 +153,7 @@ class ConnectEnd(SocketEnd):
             # The source stands still, so what is held is bounded by what was on its way.
             self.other.pause()
             if hold is None:
-                hold = self._hold = Hold(self._clock)
+                hold = self._hold = Hold(self._common.clock)
             kept = bytes(data)
             hold.after(lambda: self._write_held(kept))
 

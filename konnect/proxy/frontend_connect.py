@@ -56,7 +56,7 @@ class ConnectProtocol(Protocol):
 
     def connectionMade(self) -> None:
         owner = self._owner
-        self._end = ConnectEnd(self, self.transport, owner.clock, owner.lingering)
+        self._end = ConnectEnd(self, self.transport, owner)
         self._watch_head()
         owner.connections.add(self)
 

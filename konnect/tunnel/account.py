@@ -55,24 +55,21 @@ client_of: Callable[[tuple[str, str, str]], Client] = partial(tuple.__new__, Cli
 
 def account_of(tunnel: Tunnel, near: End, far: End, now: float) -> Account:
     """The account of an open `tunnel` between these ends, which is ending: its reason is set."""
-    via, reason = tunnel.via, tunnel.reason
-    link = link_peer = ""
-    if via is not None:
-        link, link_peer = via.name, via.peer
+    via = tunnel.via
     to_destination, to_client = near.carried() or far.carried() or (0, 0)
     opened_at = tunnel.opened_at
     return _account(
         (
             near.client,
-            link,
-            link_peer,
+            "" if via is None else via.name,
+            "" if via is None else via.peer,
             tunnel.address,
             True,
             opened_at - tunnel.started,
             now - opened_at,
             to_destination,
             to_client,
-            "" if reason is None else reason.label,
+            "" if tunnel.reason is None else tunnel.reason.label,
             "",
         )
     )

@@ -36,8 +36,6 @@ class Ledger:
         self.account: Callable[[Account], None] | None = None
         """Told of every tunnel and every failed dial at its end, if anybody wants to know."""
         # Tunnels
-        self.opened = 0
-        self.closed = 0
         self.closed_by_reason: dict[str, int] = defaultdict(int)
         self.pending_dials = 0
         self.dial_failures: dict[str, int] = defaultdict(int)
@@ -103,6 +101,16 @@ class Ledger:
         self.proxies: dict[str, int] = {}
         """How many are connected, expected and known."""
         self.open_endpoint_connections = 0
+
+    @property
+    def opened(self) -> int:
+        """Tunnels whose dial has succeeded: each has been observed in `dial_seconds`."""
+        return sum(self.dial_seconds.counts)
+
+    @property
+    def closed(self) -> int:
+        """Tunnels that were open and have ended: each is in `connection_seconds`."""
+        return sum(self.connection_seconds.counts)
 
     @property
     def live(self) -> int:

@@ -104,7 +104,6 @@ class Tunnel:
         near.other, far.other = far, near
         ledger = self._ledger
         ledger.pending_dials -= 1
-        ledger.opened += 1
         self.opened_at = ledger.now()
         ledger.dial_seconds.observe(self.opened_at - self.started)
         near.opened()
@@ -140,7 +139,6 @@ class Tunnel:
         self.state = CLOSED
         self.reason = reason
         ledger = self._ledger
-        ledger.closed += 1
         ledger.closed_by_reason[reason.label] += 1
         now = ledger.now()
         ledger.connection_seconds.observe(now - self.opened_at)

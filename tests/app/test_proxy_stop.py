@@ -125,7 +125,7 @@ class StopTests(SynchronousTestCase):
         self.successResultOf(self.run_for(GRACEFUL + 2 * FAREWELL))
         self.assertEqual(self.lines, [])
         self.setUp()
-        self.ledger.opened = 2
+        self.ledger.dial_seconds.counts[0] = 2
         self.successResultOf(self.run_for(GRACEFUL + 2 * FAREWELL))
         self.assertEqual(
             self.lines, ["2 tunnels and 0 dials are cut: the time to stop is over (60 s)"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -41,6 +42,15 @@ class DestinationSocket(SocketEnd):
     lost_reason = Reason.DESTINATION_LOST
 
 
+class Shared:
+    """What it shares with others."""
+
+    def __init__(self, ledger: Ledger, clock: IReactorTime) -> None:
+        self.ledger = ledger
+        self.clock = clock
+        self.lingering: Deadlines[SocketEnd] = Deadlines(clock, LINGER, SocketEnd.lingered)
+
+
 class SocketTestCase(SynchronousTestCase):
     """A tunnel whose far end is a socket; the near end takes notes."""
 
@@ -52,9 +62,7 @@ class SocketTestCase(SynchronousTestCase):
         self.socket = FakeSocket(tls=self.tls, limit=10)
         protocol = EndProtocol()
         self.socket.connect(protocol)
-        self.end = protocol.end = DestinationSocket(
-            self.socket, self.ledger, self.clock, Deadlines(self.clock, LINGER, SocketEnd.lingered)
-        )
+        self.end = protocol.end = DestinationSocket(self.socket, Shared(self.ledger, self.clock))
         self.end.attach()
         self.near = FakeEnd()
         self.tunnel = Tunnel(self.ledger, self.near, "host:80")

@@ -119,7 +119,6 @@ AGENT_FAMILIES = {
 def busy_ledger(*, agent: bool = False) -> Ledger:
     """A ledger in which something has been written everywhere."""
     ledger = Ledger(lambda: 0.0, agent=agent)
-    ledger.opened, ledger.closed = 5, 2
     ledger.closed_by_reason["client_closed"] = 2
     ledger.failed_by_reason["refused"] = 1
     ledger.pending_dials = 4
@@ -143,6 +142,8 @@ def busy_ledger(*, agent: bool = False) -> Ledger:
     ledger.reactor_lag.observe(0.003)
     for seconds in (0.000001, 0.3, 0.5, 100):
         ledger.dial_seconds.observe(seconds)
+    for seconds in (2, 2):
+        ledger.connection_seconds.observe(seconds)
     return ledger
 
 
@@ -217,7 +218,7 @@ class ValueTests(SynchronousTestCase):
         for sample in (
             'dial_failure_count{reason="no_agent"} 7',
             "culled_leases_count 2",
-            "established_connections 3",
+            "established_connections 2",
             'full_receive_channels{service_method="Proxy"} 1',
             'grpc_connections{service_method="Connect"} 1',
             'grpc_connections{service_method="Proxy"} 3',
@@ -268,7 +269,7 @@ class ValueTests(SynchronousTestCase):
         ):
             lines = lines_of(text)
             for sample in (
-                "konnect_tunnels_opened_total 5",
+                "konnect_tunnels_opened_total 4",
                 'konnect_tunnels_closed_total{reason="client_closed"} 2',
                 'konnect_dials_failed_total{reason="refused"} 1',
                 'konnect_bytes_total{direction="to_destination"} 10',
@@ -307,8 +308,8 @@ class ValueTests(SynchronousTestCase):
         ledger = busy_ledger()
         ledger.frontend_waits.observe(0.2)
         lines = lines_of(proxy_metrics(ledger, links)())
-        # Five tunnels opened, two ended.
-        for sample in ('bucket{le="1e-06"} 6', 'bucket{le="0.5"} 7', "sum 0.2", "count 7"):
+        # Four tunnels opened, two ended.
+        for sample in ('bucket{le="1e-06"} 5', 'bucket{le="0.5"} 6', "sum 0.2", "count 6"):
             self.assertIn(f"{S}frontend_write_duration_seconds_{sample}", lines)
 
     def test_read_at_scrape(self) -> None:

@@ -15,8 +15,11 @@ class LedgerTests(SynchronousTestCase):
 
     def test_live(self) -> None:
         """The live tunnels are those opened and not closed."""
-        self.ledger.opened, self.ledger.closed = 7, 3
-        self.assertEqual(self.ledger.live, 4)
+        for _ in range(7):
+            self.ledger.dial_seconds.observe(0.1)
+        for _ in range(3):
+            self.ledger.connection_seconds.observe(0.1)
+        self.assertEqual((self.ledger.opened, self.ledger.closed, self.ledger.live), (7, 3, 4))
 
     def test_streams(self) -> None:
         """Streams are counted for each method on its own, and all can end."""
@@ -44,10 +47,10 @@ class LedgerTests(SynchronousTestCase):
         self.assertEqual((dict(ledger.packets), dict(ledger.closed_by_reason)), ({}, {}))
         ledger.packets.cell("from_agent", "DATA")[0] = 100
         ledger.packets.cell("from_client", "DATA")[0] = 1000
-        ledger.opened = 9
+        ledger.dial_seconds.counts[0] = 9
         ledger.dial_failures.update(error_response=3, no_agent=50)
         ledger.failed_by_reason.update(dial_closed=2, refused=3)
-        ledger.closed = 7
+        ledger.connection_seconds.counts[0] = 7
         ledger.closed_by_reason.update(client_lost=2, client_left=1, destination_closed=4)
         ledger.frontend_waits.observe(0.2)
         for _ in range(2):

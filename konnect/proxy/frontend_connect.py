@@ -134,7 +134,7 @@ class ConnectProtocol(Protocol):
         end = self._end
         assert end is not None
         self._counted = True
-        self._owner.ledger.http_connections += 1
+        self.ledger.http_connections += 1
         if self.ledger.account is not None:
             end.client = client_of(("connect", self.peer, user_of(self.transport)))
         if request.early:
@@ -182,14 +182,14 @@ class ConnectProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         owner = self._owner
         owner.connections.discard(self)
+        clean = isinstance(reason.value, ConnectionDone)
         if self._head is not None:
             owner.heads.drop(self)
+            if not clean:
+                why = explain(reason, self.transport)
+                log.info("lost client {peer}: {why}", peer=self.peer, why=why)
         if self._counted:
-            owner.ledger.http_connections -= 1
-        clean = isinstance(reason.value, ConnectionDone)
-        if self._head is not None and not clean:
-            why = explain(reason, self.transport)
-            log.info("lost client {peer}: {why}", peer=self.peer, why=why)
+            self.ledger.http_connections -= 1
         end, self._end = self._end, None
         if end is None:
             return

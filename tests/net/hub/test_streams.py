@@ -387,6 +387,13 @@ class Streams:
         protocol.wire.setTcpKeepAlive(True)
         self.assertTrue(protocol.wire.getTcpKeepAlive())
 
+    async def test_prompt_and_watchful(self) -> None:
+        """What a TCP listener of the hub accepts is told neither: it has both from the listener."""
+        protocol, _ = await self.accepted()
+        told = not self.unix and self.hub
+        self.assertEqual(bool(protocol.wire.getTcpNoDelay()), told)
+        self.assertEqual(bool(protocol.wire.getTcpKeepAlive()), told)
+
     async def test_no_cycles(self) -> None:
         """Nothing but its users keeps a finished connection in memory."""
         protocol, remote = await self.accepted()

@@ -148,7 +148,8 @@ class GrpcProtocol(WatchedStreams):
             self._receiving = False
         if self._blocked or wire.overhead.count >= self._limits.watch_from:
             self._look_for_floods()
-        self._flush()
+        if wire.streams.out or wire.streams.rota:  # most reads leave nothing to be said
+            self._flush()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost = True

@@ -13,29 +13,21 @@ from konnect.wire import frames
 from konnect.wire.events import Event, MessageReceived, StreamEnded
 from konnect.wire.framing import PREFIX_SIZE, Deframer
 from konnect.wire.overhead import TINY
-from konnect.wire.packet_frames import take
+from konnect.wire.packet_frames import PacketFrames
 from konnect.wire.reactions import Reactions, overflow
 from konnect.wire.runs import Run
 from konnect.wire.status import ErrorCode, Status
 from konnect.wire.stream import Stream
 from konnect.wire.streams import Streams
-from konnect.wire.windows import LARGEST, WindowOverflow, overrun
+from konnect.wire.windows import WindowOverflow, overrun
 
 
-class Arrivals:
+class Arrivals(PacketFrames):
     """The frames of one connection, as a `FrameSink`; `events` is what they have brought about."""
 
     __slots__ = (
-        "_half_window",
-        "_largest",
         "_live",
         "_reactions",
-        "_streams",
-        "_unclaimed",
-        "_worth_claiming",
-        "deliver",
-        "events",
-        "gathering",
         "overhead",
     )
 
@@ -43,13 +35,6 @@ class Arrivals:
         self._streams = streams
         self._reactions = reactions
         self._live = streams.table
-        self._half_window = streams.limits.stream_window // 2
-        # Of a message in one frame.
-        limits = streams.limits
-        self._largest = min(limits.max_message, limits.max_frame - PREFIX_SIZE)
-        # Bytes received that the connection's window lacks, and how many make it worth a frame.
-        self._unclaimed = 0
-        self._worth_claiming = max(1, streams.limits.connection_window // 4)
         self.events: list[Event] = []
         self.deliver: Callable[[list[Event]], None] | None = None
         """Acts on the events so far: what an inlet gives must not overtake them."""
@@ -105,10 +90,6 @@ class Arrivals:
             # What comes behind a request can take the way that its owner chooses for it.
             self.deliver(self.events)
 
-    def fits(self, run: Run) -> bool:
-        """Whether the connection's window can become so wide."""
-        return self._streams.windows.out + run.widens <= LARGEST
-
     def data(
         self, stream_id: int, piece: memoryview, charge: int, ended: bool, padding: int = 0
     ) -> None:
@@ -127,8 +108,7 @@ class Arrivals:
             windows.into -= charge
             if windows.into < 0:
                 raise overrun("connection")
-            self._unclaimed += charge
-            if self._unclaimed >= self._worth_claiming:
+            if windows.into <= streams.limits.claim_at:
                 self._claim()
             if stream is not None:
                 windows = stream.windows
@@ -160,43 +140,16 @@ class Arrivals:
     def _claim(self) -> None:
         """Let the peer have back what the connection's window lacks."""
         streams = self._streams
-        streams.open_window(0, self._unclaimed)
-        streams.windows.into += self._unclaimed
-        self._unclaimed = 0
-
-    def packets(self, data: bytes, position: int, stream: Stream) -> int:
-        """See `FrameSink`."""
-        if self.gathering is not None and self.gathering is not stream:
-            self.let_go()
-        inlet = stream.inlet
-        if inlet is None or inlet.midway or stream.deaf:
-            return position
-        if self.events and self.deliver is not None:
-            self.deliver(self.events)
-        streams = self._streams
-        windows, own = streams.windows, stream.windows
-        room = min(windows.into, own.into)
-        position, charge, back = take(data, position, stream, room, self._largest)
-        if inlet.waiting:
-            self.gathering = stream
-        if charge:
-            if not stream.deaf:
-                streams.usual = stream
-            windows.into -= charge
-            own.into -= charge
-            self._unclaimed += charge
-            if self._unclaimed >= self._worth_claiming:
-                self._claim()
-            if back and self._live.get(stream.id) is stream:
-                streams.give_back(stream, back)
-        return position
+        lacks = streams.limits.whole_window - streams.windows.into
+        streams.open_window(0, lacks)
+        streams.windows.into += lacks
 
     def _messages(self, stream_id: int, piece: memoryview, back: int) -> None:
         stream = self._live[stream_id]
         deframer = stream.deframer
         if deframer is None:
             deframer = stream.deframer = Deframer(self._streams.limits.max_message)
-        half = self._half_window
+        half = self._streams.limits.stream_window // 2
         for payload in deframer.feed(piece):
             cost = PREFIX_SIZE + len(payload)
             if cost > half:

@@ -27,10 +27,10 @@ from collections.abc import Callable
 
 from h2.exceptions import NoAvailableStreamIDError, ProtocolError, TooManyStreamsError
 
-from konnect.wire import frames, headers, http2
+from konnect.wire import frames, headers
 from konnect.wire.arrivals import Arrivals
 from konnect.wire.events import ConnectionEnded, Event, Metadata, StreamRefused
-from konnect.wire.http2 import Http2, Limits, Role
+from konnect.wire.http2 import Limits, Role
 from konnect.wire.inlet import PacketInlet
 from konnect.wire.memo import OpeningMemo
 from konnect.wire.reactions import Reactions
@@ -40,6 +40,7 @@ from konnect.wire.splitter import FrameSplitter
 from konnect.wire.status import ErrorCode
 from konnect.wire.stream_calls import StreamCalls
 from konnect.wire.streams import NEVER, Streams
+from konnect.wire.windows import LARGEST
 
 __all__ = ["GrpcConnection", "Limits", "OpeningMemo", "Role", "StreamRefused"]
 
@@ -71,9 +72,8 @@ class GrpcConnection(StreamCalls):
         self.limits = limits
         self.closed = False
         """True after a connection error or `connection_lost`; nothing more is processed."""
-        remembered = self._remembered = RememberedHttp2(memo) if memo is not None else None
-        state: Http2 = remembered or http2.new_connection(limits, client=client)
-        super().__init__(role, state, Streams(state, limits, client=client))
+        http2 = RememberedHttp2(limits, memo, client=client)
+        super().__init__(role, http2, Streams(http2, limits, client=client))
         self._splitter = FrameSplitter(
             preface=not client,
             max_frame=limits.max_frame,
@@ -95,7 +95,7 @@ class GrpcConnection(StreamCalls):
 
         To be called once, first.
         """
-        self._http2.begin(self.limits)
+        self._http2.begin()
 
     def receive(self, data: bytes) -> list[Event]:
         """Take received bytes, in any pieces. Never raises for what a peer sends.
@@ -103,26 +103,19 @@ class GrpcConnection(StreamCalls):
         What breaks the protocol becomes StreamEnded for every live stream and a last
         `ConnectionEnded`.
         """
-        events = self.pending() if self.streams.pending else []
+        streams = self.streams
+        events = self.pending() if streams.pending else []
         if self.closed:
             return events
         arrivals = self._arrivals
         arrivals.events = events
-        splitter, usual = self._splitter, self.streams.usual
-        remembered = self._remembered
         try:
+            usual = streams.usual
             taken = 0
-            if usual is not None and splitter.between and not usual.half_closed:
+            if usual is not None and self._splitter.between:
                 taken = arrivals.packets(data, 0, usual)  # most reads are nothing else
-            if taken == len(data):
-                pass
-            elif taken or remembered is None or len(data) < 4 or data[3] not in BEGINNINGS:
-                splitter.split(data, arrivals, taken)
-            else:
-                data = remembered.take_run(data, splitter, arrivals)
-                if data:
-                    splitter.split(data, arrivals)
-                    remembered.learn_run()
+            if taken < len(data):
+                self._receive_other(data, taken)
             if arrivals.gathering is not None:
                 arrivals.let_go()
         except frames.ProtocolViolation as error:
@@ -131,11 +124,27 @@ class GrpcConnection(StreamCalls):
             self._fail(int(error.error_code), str(error) or type(error).__name__, events)
         return events
 
+    def _receive_other(self, data: bytes, position: int) -> None:
+        """What is not the usual packets, from `position` on."""
+        splitter, arrivals, http2 = self._splitter, self._arrivals, self._http2
+        if position or not splitter.between or len(data) < 4 or data[3] not in BEGINNINGS:
+            splitter.split(data, arrivals, position)
+            return
+        run = http2.take_run(data, LARGEST - self.streams.windows.out)
+        if run is not None:
+            position = run.size
+            splitter.skip_opening()
+            arrivals.run(run)
+            usual = self.streams.usual
+            if usual is not None:
+                position = arrivals.packets(data, position, usual)
+        if position < len(data):
+            splitter.split(data, arrivals, position)
+            http2.learn_run()
+
     def backlog(self) -> int:
         """Bytes of control frames that wait for `output`."""
-        streams = self.streams
-        streams.collect()
-        return sum(map(len, streams.out))
+        return sum(map(len, self.streams.out))
 
     def waiting(self) -> tuple[int, int]:
         """Bytes that wait to be sent, and bytes kept of messages and frames that are not whole."""
@@ -146,11 +155,7 @@ class GrpcConnection(StreamCalls):
         streams = self.streams
         if streams.rota and not self.closed:
             streams.serve()
-        data = self._http2.data_to_send()
         out = streams.out
-        if not out:
-            return data
-        out.append(data)
         data = b"".join(out)
         out.clear()
         return data
@@ -227,21 +232,20 @@ class GrpcConnection(StreamCalls):
         """
         if self.closed:
             return
-        seen = NEVER - 1 if notice else self._http2.highest_inbound_stream_id
+        seen = NEVER - 1 if notice else self._http2.state.highest_inbound_stream_id
         last = min(self.streams.refused_above, seen)
         if not notice:
             self.streams.refused_above = last
-        # Past h2, which would take this for the end, and behind the frames it has made so far.
-        self.streams.collect()
+        # Past h2, which would take this for the end.
         self.streams.out.append(frames.goaway(last, code, debug))
 
     def _fail(self, code: int, text: str, events: list[Event]) -> None:
         self._arrivals.let_go()
         self.closed = True
-        last = min(self.streams.refused_above, self._http2.highest_inbound_stream_id)
+        last = min(self.streams.refused_above, self._http2.state.highest_inbound_stream_id)
         # h2 has made a GOAWAY for the errors that it found itself, but without a word of
         # explanation.
-        data = self._http2.data_to_send().removesuffix(frames.goaway(last, code, b""))
+        data = self._http2.refusal().removesuffix(frames.goaway(last, code, b""))
         debug = text.encode("utf-8", "replace")[:_MAX_DEBUG]
         self.streams.out += [data, frames.goaway(last, code, debug)]
         self.streams.end_all(f"the connection broke: {text}", events)

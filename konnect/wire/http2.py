@@ -7,9 +7,7 @@ and the size of header blocks; the content of header blocks is checked by `heade
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -18,8 +16,12 @@ from hpack import Decoder
 from hpack.struct import HeaderTuple
 
 from konnect.wire.collecting import Collecting
+from konnect.wire.framing import PREFIX_SIZE
+from konnect.wire.windows import DEFAULT
 
-_DEFAULT_WINDOW = 65535
+SHARE = 256 * 1024
+"""Most that a stream's window may lack before its peer is told: a peer that limits what it has on
+its way (`konnect.wire.stream.Stream.most`) waits for it."""
 
 
 class Role(enum.Enum):
@@ -51,29 +53,29 @@ class Limits:
     """A stream with more queued than this is not writable."""
     send_low: int = 16384
     """`Writable` comes when what is queued has fallen to this."""
+    # What follows from them, once for all connections.
+    whole_window: int = field(init=False, default=0)
+    """The connection's window as it is when nothing is missing."""
+    claim_at: int = field(init=False, default=0)
+    """What it may fall to before its peer is given back what it lacks: that is worth a frame."""
+    largest_whole: int = field(init=False, default=0)
+    """A received message in one frame."""
+    in_doubt: int = field(init=False, default=0)
+    """What a peer that has not seen our SETTINGS may believe of a stream's window, too much."""
+    share: int = field(init=False, default=0)
+    """What a stream's window may lack before its peer is told."""
 
-
-class Http2(Protocol):
-    """What is used of h2's connection here; `memo` has another one with this face."""
-
-    @property
-    def peer_stream_window(self) -> int:
-        """The window that the peer gives new streams."""
-
-    @property
-    def max_outbound_frame_size(self) -> int: ...
-    @property
-    def highest_inbound_stream_id(self) -> int: ...
-    def begin(self, limits: Limits) -> None:
-        """Queue the preface, SETTINGS and the connection's receive window."""
-
-    def receive_data(self, data: Any) -> Sequence[Any]: ...
-    def data_to_send(self) -> bytes: ...
-    def get_next_available_stream_id(self) -> int: ...
-    def send_headers(self, stream_id: int, headers: Any, end_stream: bool = False) -> None: ...
-    def end_stream(self, stream_id: int) -> None: ...
-    def reset_stream(self, stream_id: int, error_code: Any = 0) -> None: ...
-    def ping(self, opaque_data: bytes) -> None: ...
+    def __post_init__(self) -> None:
+        whole = max(self.connection_window, DEFAULT)
+        follows = {
+            "whole_window": whole,
+            "claim_at": whole - max(1, self.connection_window // 4),
+            "largest_whole": min(self.max_message, self.max_frame - PREFIX_SIZE),
+            "in_doubt": max(0, DEFAULT - self.stream_window),
+            "share": max(1, min(self.stream_window // 4, SHARE)),
+        }
+        for name, size in follows.items():
+            object.__setattr__(self, name, size)
 
 
 class _Fields(Decoder):
@@ -98,7 +100,7 @@ class Http2Connection(H2Connection):
         # A peer that opens more streams than it may is refused those (RFC 9113 section 5.1.2), by
         # `reactions`; h2 would end the whole connection.
         self.local_settings.pop(SettingCodes.MAX_CONCURRENT_STREAMS, None)
-        more = limits.connection_window - _DEFAULT_WINDOW
+        more = limits.connection_window - DEFAULT
         if more > 0:
             self.increment_flow_control_window(more)
 

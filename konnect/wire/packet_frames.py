@@ -10,6 +10,7 @@ window or a limit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,9 @@ from konnect.wire.frames import HEAD_SIZE
 from konnect.wire.framing import PREFIX_SIZE
 
 if TYPE_CHECKING:
+    from konnect.wire.events import Event
     from konnect.wire.stream import Stream
+    from konnect.wire.streams import Streams
 
 _HEADS = Struct("!I6sI3sB")
 """A frame's length and type (as one: DATA is 0); its flags, its stream and a message's flag, which
@@ -30,71 +33,101 @@ COPIED = 2048
 """Payloads up to this are copied: a view would keep the whole read alive, and costs as much."""
 
 
-def take(
-    data: bytes, position: int, stream: Stream, room: int, largest: int
-) -> tuple[int, int, int]:
-    """
-    Give the packets from `position` on to the sink of the stream's inlet.
+class PacketFrames:
+    """The part of `konnect.wire.arrivals.Arrivals` that takes them."""
 
-    :param room: bytes that the windows allow.
-    :param largest: bytes of the largest message.
+    __slots__ = ("_streams", "deliver", "events", "gathering")
 
-    Returns where it ended, what the frames take of the windows, and how much of that goes back now.
-    It ends before the first frame that is not of the kind, and when nobody listens any more.
-    """
-    inlet = stream.inlet
-    assert inlet is not None
-    sink = inlet.sink
-    mark = stream.mark
-    end = len(data)
-    back = 0
-    left = room
-    unpack, give, give_other = _HEADS.unpack_from, sink.data, sink.packet
-    while end - position >= HEADS_SIZE and not stream.deaf:
-        lead, middle, size, tag, inner = unpack(data, position)
-        cost = size + PREFIX_SIZE
-        stop = position + HEAD_SIZE + cost
-        if middle != mark or lead != cost << 8 or stop > end or size > largest or cost > left:
-            break
-        left -= cost
-        # The same as `data_packet.read_head`; what is in doubt is left to protobuf.
-        if tag == TYPE_AND_TAG and size > 8:
-            at = position + HEADS_SIZE
-            if inner > 0x7F:
-                # Two bytes, as `data_packet.read_varint` reads them.
-                inner += (data[at] - 1) << 7
-                at += 1
-                if inner > 0x3FFF:
-                    inner, at = read_varint(data, at - 2, stop)
-            if at + inner == stop and inner > 4 and data[at] == CONNECT_ID:
-                connect_id = data[at + 1]
-                at += 2
-                if connect_id > 0x7F:
-                    # Up to two million without a call; `inner` says that so many bytes are there.
-                    connect_id += (data[at] - 1) << 7
+    _streams: Streams
+    events: list[Event]
+    deliver: Callable[[list[Event]], None] | None
+    gathering: Stream | None
+
+    def let_go(self) -> None:
+        raise NotImplementedError
+
+    def _claim(self) -> None:
+        raise NotImplementedError
+
+    def packets(self, data: bytes, position: int, stream: Stream) -> int:
+        """
+        See `FrameSink`: give the packets from `position` on to the sink of the stream's inlet.
+
+        It ends before the first frame that is not of the kind, and when nobody listens any more.
+        """
+        if self.gathering is not None and self.gathering is not stream:
+            self.let_go()
+        inlet = stream.inlet
+        if inlet is None or inlet.midway:
+            return position
+        if self.events and self.deliver is not None:
+            self.deliver(self.events)
+        sink, mark = inlet.sink, stream.mark
+        streams = self._streams
+        windows, limits = streams.windows, streams.limits
+        largest = limits.largest_whole
+        room = left = min(windows.into, stream.windows.into)
+        end = len(data)
+        back = 0
+        unpack, give, give_other = _HEADS.unpack_from, sink.data, sink.packet
+        while end - position >= HEADS_SIZE and not stream.deaf:
+            lead, middle, size, tag, inner = unpack(data, position)
+            cost = size + PREFIX_SIZE
+            stop = position + HEAD_SIZE + cost
+            if middle != mark or lead != cost << 8 or stop > end or size > largest or cost > left:
+                break
+            left -= cost
+            # The same as `data_packet.read_head`; what is in doubt is left to protobuf.
+            if tag == TYPE_AND_TAG and size > 8:
+                at = position + HEADS_SIZE
+                if inner > 0x7F:
+                    # Two bytes, as `data_packet.read_varint` reads them.
+                    inner += (data[at] - 1) << 7
                     at += 1
-                    if connect_id > 0x3FFF:
-                        connect_id += (data[at] - 1) << 14
-                        at += 1
-                        if connect_id > 0x1FFFFF:
-                            connect_id, at = read_varint(data, at - 3, stop)
-                if at + 2 < stop and data[at] == BYTES:
-                    length = data[at + 1]
+                    if inner > 0x3FFF:
+                        inner, at = read_varint(data, at - 2, stop)
+                if at + inner == stop and inner > 4 and data[at] == CONNECT_ID:
+                    connect_id = data[at + 1]
                     at += 2
-                    if length > 0x7F:
-                        length += (data[at] - 1) << 7
+                    if connect_id > 0x7F:
+                        # Up to two million without a call; `inner` says that so many bytes are
+                        # there.
+                        connect_id += (data[at] - 1) << 7
                         at += 1
-                        if length > 0x3FFF:
-                            length, at = read_varint(data, at - 2, stop)
-                    if at + length == stop and length and connect_id > 0:
-                        if length <= COPIED and not inlet.waiting:
-                            back += give(connect_id, data[at:stop], cost)
-                        else:
-                            back += inlet.pass_on(connect_id, memoryview(data)[at:stop], cost)
-                        position = stop
-                        continue
-        if inlet.waiting:
-            back += inlet.let_go()
-        back += give_other(data[stop - size : stop], cost)
-        position = stop
-    return position, room - left, back
+                        if connect_id > 0x3FFF:
+                            connect_id += (data[at] - 1) << 14
+                            at += 1
+                            if connect_id > 0x1FFFFF:
+                                connect_id, at = read_varint(data, at - 3, stop)
+                    if at + 2 < stop and data[at] == BYTES:
+                        length = data[at + 1]
+                        at += 2
+                        if length > 0x7F:
+                            length += (data[at] - 1) << 7
+                            at += 1
+                            if length > 0x3FFF:
+                                length, at = read_varint(data, at - 2, stop)
+                        if at + length == stop and length and connect_id > 0:
+                            if length <= COPIED and not inlet.waiting:
+                                back += give(connect_id, data[at:stop], cost)
+                            else:
+                                back += inlet.pass_on(connect_id, memoryview(data)[at:stop], cost)
+                            position = stop
+                            continue
+            if inlet.waiting:
+                back += inlet.let_go()
+            back += give_other(data[stop - size : stop], cost)
+            position = stop
+        charge = room - left
+        if charge:
+            windows.into -= charge
+            stream.windows.into -= charge
+            if inlet.waiting:
+                self.gathering = stream
+            if windows.into <= limits.claim_at:
+                self._claim()
+            if not stream.deaf:
+                streams.usual = stream
+                if back:
+                    streams.give_back(stream, back)
+        return position

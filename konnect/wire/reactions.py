@@ -154,6 +154,8 @@ class Reactions:
             self._leave(stream, headers.Ending(Status.INTERNAL, text), True, events)
             return
         stream.half_closed = True
+        if self._streams.usual is stream:
+            self._streams.usual = None
         if stream.ending is not None:
             return
         if stream.incomplete:

@@ -2,7 +2,8 @@
 
 To `GrpcConnection` it is h2's connection, byte for byte. It is at a place only between two frames:
 what comes in pieces, or is long, or is half a header block, sends it to an h2 of its own for good.
-PING is answered here, since it changes no state of h2 and may carry any bytes.
+Without a memo it has that from the beginning. PING is answered here, since it changes no state of
+h2 and may carry any bytes.
 """
 
 from __future__ import annotations
@@ -12,12 +13,10 @@ from collections.abc import Sequence
 from h2.events import Event, PingAckReceived, PingReceived
 
 from konnect.wire import frames
-from konnect.wire.arrivals import Arrivals
 from konnect.wire.headers import HeaderBlock, RequestRead
-from konnect.wire.http2 import Http2Connection, Limits
+from konnect.wire.http2 import Http2Connection, Limits, new_connection
 from konnect.wire.memo import LONGEST, OpeningMemo, Step, Told, tell
-from konnect.wire.runs import learn
-from konnect.wire.splitter import FrameSplitter
+from konnect.wire.runs import Run, learn
 
 _PING_SIZE = frames.HEAD_SIZE + 8
 _PING_LENGTH = b"\0\0\x08"
@@ -30,15 +29,25 @@ _WITH_BLOCK = frozenset({frames.HEADERS, frames.PUSH_PROMISE, frames.CONTINUATIO
 class RememberedHttp2:
     """What `GrpcConnection` uses of h2's connection, answered from the memo as far as it goes."""
 
-    __slots__ = ("_memo", "_out", "_read", "_real", "_step")
+    __slots__ = ("_limits", "_memo", "_read", "_real", "_step", "out", "state")
 
-    def __init__(self, memo: OpeningMemo) -> None:
+    def __init__(self, limits: Limits, memo: OpeningMemo | None, *, client: bool) -> None:
+        """`limits`: the memo's, if there is one."""
+        self._limits = limits
         self._memo = memo
-        memo.begun += 1
-        # Where the connection is; None: at a place that is not remembered, its own h2 knows.
-        self._step: Step | None = memo.root
         self._real: Http2Connection | None = None
-        self._out = b""
+        # Where the connection is; None: at a place that is not remembered, its own h2 knows.
+        self._step: Step | None = None
+        self.state: Step | Http2Connection
+        """What knows the peer's settings, and the streams so far."""
+        if memo is not None:
+            memo.begun += 1
+            self._step = self.state = memo.root
+        else:
+            self._real = self.state = new_connection(limits, client=client)
+        self.out: list[bytes | memoryview] = []
+        """What goes out next: it is put here at once, so that it keeps its place among the frames
+        of others."""
         # The last read, and where it began, if a run may be learned from it.
         self._read: tuple[Step, bytes] | None = None
 
@@ -46,24 +55,26 @@ class RememberedHttp2:
 
     def receive_data(self, data: bytes | memoryview) -> Sequence[Event | RequestRead]:
         """See H2Connection."""
-        step = self._step
-        if step is None:
-            assert self._real is not None
-            return self._real.receive_data(data)
+        if self._step is None:
+            return self._receive_real(data)
         told = bytes(data)
         if not _is_whole(told):
             return self._leave(told)
         if len(told) == _PING_SIZE and told[3] == frames.PING:
             if told[4:9] == _ASKED:
-                self._out += _ping(_ANSWERED, told[9:])
+                self.out.append(_ping(_ANSWERED, told[9:]))
                 return (PingReceived(ping_data=told[9:]),)
             if told[4:9] == _ANSWERED:
                 return (PingAckReceived(ping_data=told[9:]),)
         return self._tell(told)
 
-    def begin(self, limits: Limits) -> None:
-        """See Http2Connection; the memo was made with the same limits."""
-        self._out += self._memo.root.out
+    def begin(self) -> None:
+        """See Http2Connection."""
+        if self._memo is not None:
+            self.out.append(self._memo.root.out)
+        else:
+            self._own.begin(self._limits)
+            self._collect()
 
     def send_headers(self, stream_id: int, headers: HeaderBlock, end_stream: bool = False) -> None:
         """See H2Connection."""
@@ -84,105 +95,98 @@ class RememberedHttp2:
         elif len(opaque_data) != 8:
             raise ValueError(f"a PING carries 8 bytes, not {len(opaque_data)}")
         else:
-            self._out += _ping(_ASKED, opaque_data)
+            self.out.append(_ping(_ASKED, opaque_data))
 
     def get_next_available_stream_id(self) -> int:
         """See H2Connection; servers open no streams."""
-        raise NotImplementedError
+        return self._own.get_next_available_stream_id()
 
-    def take_run(self, data: bytes, splitter: FrameSplitter, arrivals: Arrivals) -> bytes:
+    def take_run(self, data: bytes, room: int) -> Run | None:
         """
-        What is left of a read when the run at its beginning, if one is known there, has been acted
-        upon. For what is left, call `learn_run` when it has been read.
+        The run at a read's beginning, if one is known there: this goes on as if h2 had been told of
+        it. For what is left, call `learn_run` when it has been read.
 
-        Only for what may begin with a run (`konnect.wire.runs.BEGINNINGS`).
+        Only between two frames, and for what may begin with a run (`runs.BEGINNINGS`).
+
+        :param room: bytes by which the connection's window may become wider.
         """
         self._read = None
         step = self._step
-        if step is None or not splitter.between:
-            return data
+        if step is None:
+            return None
         runs = step.runs
         if runs is not None:
             for size in runs.sizes:
                 run = runs.find(data[:size])
-                if run is not None and arrivals.fits(run):
+                if run is not None and run.widens <= room:
                     run.used = True
-                    self._step = run.after
-                    self._out += run.out
-                    splitter.skip_opening()
-                    arrivals.run(run)
-                    return data[size:]
+                    self._step = self.state = run.after
+                    if run.out:
+                        self.out.append(run.out)
+                    return run
         self._read = step, data
-        return data
+        return None
 
     def learn_run(self) -> None:
         """All that was read has been acted upon, and broke no rule."""
-        if self._read is not None:
+        if self._read is not None and self._memo is not None:
             learn(self._memo, *self._read)
             self._read = None
 
-    # -- as h2's connection: what it says
-
-    def data_to_send(self) -> bytes:
-        """See H2Connection."""
-        out = self._out
-        if out:
-            self._out = b""
-        if self._real is not None:
-            out += self._real.data_to_send()
-        return out
-
-    @property
-    def peer_stream_window(self) -> int:
-        """See Http2Connection."""
-        return self._state.peer_stream_window
-
-    @property
-    def max_outbound_frame_size(self) -> int:
-        """See H2Connection."""
-        return self._state.max_outbound_frame_size
-
-    @property
-    def highest_inbound_stream_id(self) -> int:
-        """See H2Connection."""
-        return self._state.highest_inbound_stream_id
-
-    @property
-    def _state(self) -> Step | Http2Connection:
-        state = self._step or self._real
-        assert state is not None
-        return state
+    def refusal(self) -> bytes:
+        """What h2 has made of an error that it found itself."""
+        return self._real.data_to_send() if self._real is not None else b""
 
     # -- remembering
 
     def _tell(self, told: Told) -> Sequence[Event | RequestRead]:
-        step, real = self._step, self._real
-        if step is None:
-            assert real is not None
-            return tell(real, told)
+        step, real, memo = self._step, self._real, self._memo
+        if step is None or memo is None:
+            events = tell(self._own, told)
+            self._collect()
+            return events
         if real is None:
-            found = self._memo.find(step, told)
+            found = memo.find(step, told)
             if found is not None:
-                self._step = found
+                self._step = self.state = found
                 if found.out:
-                    self._out += found.out
+                    self.out.append(found.out)
                 return found.events
-            real = self._real = self._memo.make(step)
+            real = self._real = memo.make(step)
         # Nowhere, should h2 refuse it.
-        self._step = None
+        self._step, self.state = None, real
         events = tell(real, told)
         out = real.data_to_send()
-        self._out += out
-        self._step = self._memo.remember(step, told, out, events, real)
+        if out:
+            self.out.append(out)
+        found = self._step = memo.remember(step, told, out, events, real)
+        if found is not None:
+            self.state = found
         return events
 
     def _leave(self, data: bytes) -> Sequence[Event]:
         """Go on with an h2 of our own."""
         step, self._step = self._step, None
         if self._real is None:
-            assert step is not None
+            assert step is not None and self._memo is not None
             self._real = self._memo.make(step)
-        return self._real.receive_data(data)
+        self.state = self._real
+        return self._receive_real(data)
+
+    @property
+    def _own(self) -> Http2Connection:
+        assert self._real is not None
+        return self._real
+
+    def _receive_real(self, data: bytes | memoryview) -> Sequence[Event]:
+        events = self._own.receive_data(data)
+        self._collect()
+        return events
+
+    def _collect(self) -> None:
+        out = self._own.data_to_send()
+        if out:
+            self.out.append(out)
 
 
 def _ping(flags_and_stream: bytes, payload: bytes) -> bytes:

@@ -41,7 +41,7 @@ _NO_STREAM = bytes(4)
 class Run:
     """Some frames, and what they do."""
 
-    __slots__ = ("after", "events", "kinds", "out", "used", "widens")
+    __slots__ = ("after", "events", "kinds", "out", "size", "used", "widens")
 
     def __init__(
         self,
@@ -50,8 +50,11 @@ class Run:
         events: Sequence[Any],
         widens: int,
         kinds: dict[int, int],
+        size: int,
     ) -> None:
         self.after = after
+        self.size = size
+        """Its bytes."""
         self.out = out
         """What h2 sends for it."""
         self.events = events
@@ -124,7 +127,7 @@ def learn(memo: OpeningMemo, step: Step, data: bytes) -> None:
             break
     whole = frames.SETTINGS in overhead.kinds or not data.startswith(frames.PREFACE)
     if at is not step and whole:
-        run = Run(at, b"".join(out), tuple(events), widens, overhead.kinds)
+        run = Run(at, b"".join(out), tuple(events), widens, overhead.kinds, position)
         if step.runs is None:
             step.runs = Runs()
         step.runs.keep(data[:position], run)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from konnect.wire import headers
 from konnect.wire.events import Metadata
 from konnect.wire.framing import PREFIX_SIZE
-from konnect.wire.http2 import Http2, Role
+from konnect.wire.http2 import Role
+from konnect.wire.remembered import RememberedHttp2
 from konnect.wire.status import OK, ErrorCode, Status
 from konnect.wire.stream_window import StreamWindow
 from konnect.wire.streams import Streams
@@ -18,7 +19,7 @@ from konnect.wire.streams import Streams
 class StreamCalls:
     """See the module."""
 
-    def __init__(self, role: Role, http2: Http2, streams: Streams) -> None:
+    def __init__(self, role: Role, http2: RememberedHttp2, streams: Streams) -> None:
         self.role = role
         self._http2 = http2
         self.streams = streams
@@ -59,16 +60,10 @@ class StreamCalls:
     def first(self, stream_id: int, head: bytes, size: int) -> bytes | None:
         """
         `direct` for what it has no answer to: a server's first message, before which the response
-        headers go; None for any other.
+        headers go, and what waits for `output`; None for any other.
         """
         stream, streams = self._live.get(stream_id), self.streams
-        if (
-            stream is None
-            or stream.headers_sent
-            or stream.ending is not None
-            or streams.client
-            or streams.out
-        ):
+        if stream is None or stream.headers_sent or stream.ending is not None or streams.client:
             return None
         self._http2.send_headers(stream_id, headers.RESPONSE)
         stream.headers_sent = stream.straight = True
@@ -76,12 +71,14 @@ class StreamCalls:
         if before is None:
             stream.straight = False  # not before the message has gone out, by the queue
             return None
-        return self._http2.data_to_send() + before
+        before = b"".join((*streams.out, before))
+        streams.out.clear()
+        return before
 
     @property
     def largest_message(self) -> int:
         """Bytes of the largest message that goes out in one frame."""
-        return self._http2.max_outbound_frame_size - PREFIX_SIZE
+        return self._http2.state.max_outbound_frame_size - PREFIX_SIZE
 
     def end_stream(self, stream_id: int, status: Status = OK, message: str = "") -> None:
         """End our side of a stream behind everything queued.
@@ -124,7 +121,7 @@ class StreamCalls:
         stream = self._live.get(stream_id)
         if stream is None:
             return 0
-        return stream.queue.size + self._http2.peer_stream_window - stream.windows.out
+        return stream.queue.size + self._http2.state.peer_stream_window - stream.windows.out
 
     def acknowledge(self, stream_id: int, cost: int) -> None:
         """Give the peer back `cost` bytes of the stream's window (a quarter of it at a time)."""

@@ -38,7 +38,7 @@ class StreamWindow:
         stream = streams.table.get(self._stream_id)
         if stream is not None:
             stream.most = most
-            stream.reserve = max(0, streams.http2.peer_stream_window - most)
+            stream.reserve = max(0, streams.http2.state.peer_stream_window - most)
             streams.enter_rota(stream)
 
     def widen(self, size: int) -> None:
@@ -52,7 +52,6 @@ class StreamWindow:
         for stream in streams.table.values():
             stream.windows.into += more
         # Past h2, which has no part in the windows for receiving; it takes the answer as it comes.
-        streams.collect()
         streams.out.append(_SETTING.pack(0, 6, SETTINGS, 0, 0, _INITIAL_WINDOW_SIZE, size))
 
     def watch(self, given: Callable[[int], None]) -> None:

@@ -14,17 +14,14 @@ from konnect.wire import frames, headers
 from konnect.wire.events import Event, StreamEnded, Writable
 from konnect.wire.frames import SMALLEST_LIMIT
 from konnect.wire.framing import PREFIX_SIZE
-from konnect.wire.http2 import Http2, Limits
+from konnect.wire.http2 import Limits
+from konnect.wire.remembered import RememberedHttp2
 from konnect.wire.status import ErrorCode, Status
 from konnect.wire.stream import Stream
 from konnect.wire.windows import DEFAULT, Windows
 
 TURN = 16384
 """How many bytes one stream may send before the next has its turn."""
-
-SHARE = 256 * 1024
-"""Most that a stream's window may lack before its peer is told: a peer that limits what it has on
-its way (`Stream.most`) waits for it."""
 
 _HEADS = Struct("!IxIxI")
 """A DATA frame's head and a message's prefix, as `frames.data_head` and `framing.prefix` make them,
@@ -37,19 +34,19 @@ NEVER = 2**31
 class Streams:
     """The table, the rota of those with something to send, and what happens at a stream's end."""
 
-    def __init__(self, http2: Http2, limits: Limits, *, client: bool) -> None:
+    def __init__(self, http2: RememberedHttp2, limits: Limits, *, client: bool) -> None:
         self.http2 = http2
         self.limits = limits
         self.window = limits.stream_window
         """Bytes of each stream's window for receiving, as announced last."""
         self.client = client
         self.table: dict[int, Stream] = {}
-        self.windows = Windows(max(limits.connection_window, DEFAULT), DEFAULT)
+        self.windows = Windows(limits.whole_window, DEFAULT)
         """The connection's."""
         self.granted = self.windows.out
         """Bytes that the peer has let us send on the connection, in all."""
-        self.out: list[bytes | memoryview] = []
-        """What goes out next, in order; before it come only bytes that h2 still holds."""
+        self.out = http2.out
+        """What goes out next, in order."""
         self.pending: list[Event] = []
         """Events that no received byte caused."""
         self.refused_above = NEVER
@@ -57,13 +54,12 @@ class Streams:
         self.peer_last = NEVER
         """The last stream id of the peer's GOAWAY."""
         self.usual: Stream | None = None
-        """The live one whose whole packets came last: a link has but one, as most clients have, and
-        a read that goes on with it need not be cut into frames first."""
+        """The live one whose whole packets came last (before any, the first): a link has but one,
+        as most clients have, and a read that goes on with it need not be cut into frames first. The
+        peer has not ended its side."""
         self.rota: list[Stream] = []
         """Those with something to send, in turn."""
-        # What a peer that has not seen our SETTINGS may believe of a stream's window.
-        self._in_doubt = max(0, DEFAULT - limits.stream_window)
-        self._window_share = max(1, min(limits.stream_window // 4, SHARE))
+        self._in_doubt = limits.in_doubt
 
     def queued(self) -> int:
         """Bytes in the queues of all streams."""
@@ -75,14 +71,17 @@ class Streams:
 
     def add(self, stream_id: int, encoding: str = "") -> None:
         """A stream has been opened."""
-        windows = Windows(self.window + self._in_doubt, self.http2.peer_stream_window)
-        self.table[stream_id] = Stream(stream_id, self.limits, windows, encoding)
+        windows = Windows(self.window + self._in_doubt, self.http2.state.peer_stream_window)
+        stream = self.table[stream_id] = Stream(stream_id, self.limits, windows, encoding)
+        if self.usual is None:
+            self.usual = stream
 
     def settings_acknowledged(self) -> None:
         """The peer has our SETTINGS: a window below the default holds from now on."""
-        for stream in self.table.values():
-            stream.windows.into -= self._in_doubt
-        self._in_doubt = 0
+        if self._in_doubt:
+            for stream in self.table.values():
+                stream.windows.into -= self._in_doubt
+            self._in_doubt = 0
 
     def drop(self, stream: Stream) -> None:
         """Forget a stream and what it had queued.
@@ -110,19 +109,12 @@ class Streams:
             stream.straight = False
             self.rota.append(stream)
 
-    def collect(self) -> None:
-        """Put what h2 has to send in its place among the DATA frames."""
-        data = self.http2.data_to_send()
-        if data:
-            self.out.append(data)
-
     def serve(self) -> None:
         """Turn queued bytes into DATA frames: each stream in turn, as far as the windows allow."""
         rota = self.rota
-        self.collect()
         out = self.out
         windows = self.windows
-        frame = self.http2.max_outbound_frame_size
+        frame = self.http2.state.max_outbound_frame_size
         while rota:
             stream = rota[0]
             queue = stream.queue
@@ -145,7 +137,6 @@ class Streams:
                     stream.straight = stream.ending is None
                     if stream.ending is not None:
                         self.send_ending(stream)
-                        self.collect()
             # Done, ended, or out of window; a WINDOW_UPDATE brings the last kind back.
             rota.pop(0)
             stream.in_turn = False
@@ -164,7 +155,7 @@ class Streams:
         if (
             length > windows.out
             or length > own.out - stream.reserve
-            or (length > SMALLEST_LIMIT and length > self.http2.max_outbound_frame_size)
+            or (length > SMALLEST_LIMIT and length > self.http2.state.max_outbound_frame_size)
         ):
             return None
         windows.out -= length
@@ -199,7 +190,7 @@ class Streams:
         """Let the peer send `size` more bytes on the stream: a quarter of the window at a time, or
         `SHARE` if that is less."""
         stream.owed += size
-        if stream.owed >= self._window_share and not stream.half_closed:
+        if stream.owed >= self.limits.share and not stream.half_closed:
             owed, stream.owed = stream.owed, 0
             self.open_window(stream.id, owed)
             stream.windows.into += owed
@@ -208,7 +199,6 @@ class Streams:
 
     def open_window(self, stream_id: int, increment: int) -> None:
         """Queue a WINDOW_UPDATE; stream 0 is the connection."""
-        self.collect()
         self.out.append(frames.window_update(stream_id, increment))
 
     def end_all(self, text: str, events: list[Event]) -> None:

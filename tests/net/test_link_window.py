@@ -10,7 +10,7 @@ from konnect.net.path import LEAST, LEAST_BRISK, MOST
 from konnect.net.policing import AGENTS, PingPolice
 from konnect.tunnel.link_sizes import LIMITS, path_holds
 from konnect.wire.grpc import Limits
-from konnect.wire.streams import SHARE
+from konnect.wire.http2 import SHARE
 from tests.net.streams import GrpcTestCase
 
 STEPS = 4
@@ -239,7 +239,7 @@ class LinkWindowTests(GrpcTestCase):
             self.wire.run()
             wire = self.client._wire
             state = wire._live[self.stream.id]
-            self.assertEqual(wire._http2.peer_stream_window, MOST)
+            self.assertEqual(wire._http2.state.peer_stream_window, MOST)
             self.assertEqual(state.windows.out - state.reserve, LEAST)
         got = self.send(2 * LEAST)
         self.assertLessEqual(got, LEAST)
@@ -300,7 +300,7 @@ class LinkWindowTests(GrpcTestCase):
         state = self.client._wire._live[self.stream.id]
         more = self.send(2 * MOST)
         self.assertLessEqual(more, MOST)
-        self.assertEqual(self.client._wire._http2.peer_stream_window, MOST)
+        self.assertEqual(self.client._wire._http2.state.peer_stream_window, MOST)
         self.assertGreater(more, MOST - 16384)
         self.assertEqual(state.reserve, 0)
 
@@ -335,4 +335,4 @@ class LinkWindowTests(GrpcTestCase):
         self.peer.follow_path(own=True)
         self.peer.follow_path(own=False)
         self.wire.run()
-        self.assertEqual(self.client._wire._http2.peer_stream_window, FIRST)
+        self.assertEqual(self.client._wire._http2.state.peer_stream_window, FIRST)

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from konnect.net.path import BRISK_RATE, LEAST, LEAST_BRISK, MOST, PathGauge
 from konnect.tunnel.link_sizes import path_holds
 from konnect.wire.grpc import Limits
-from konnect.wire.streams import SHARE
+from konnect.wire.http2 import SHARE
 from tests.net.streams import GrpcTestCase
 
 

@@ -126,7 +126,7 @@ class Listener:
         """What was charged has been given back, but for what is still to be told."""
         wire = self.wire
         splitter, arrivals, windows = wire._splitter, wire._arrivals, wire.streams.windows
-        assert windows.into + arrivals._unclaimed == LIMITS.connection_window, "connection"
+        assert LIMITS.claim_at < windows.into <= LIMITS.connection_window, "connection"
         assert arrivals.gathering is None
         for stream in wire.streams.table.values():
             if stream.deaf:

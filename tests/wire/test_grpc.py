@@ -265,7 +265,7 @@ class OpeningTests(SynchronousTestCase):
         """The last stream id is used, and after it none."""
         peer = RawPeer(Role.CLIENT)
         # A connection that lived through a thousand million streams would take too long to make.
-        http2: Any = peer.wire._http2
+        http2: Any = peer.wire._http2._real
         http2.highest_outbound_stream_id = 2**31 - 3
         self.assertEqual(self.open(peer), 2**31 - 1)
         with self.assertRaises(StreamRefused):

@@ -52,7 +52,6 @@ class StreamTable(Protocol):
     pinged_too_often = False
     """The peer goes away because our keepalive is too eager."""
     _takes_views = False
-    _closing: str | None = None
 
     def __init__(
         self,
@@ -63,7 +62,8 @@ class StreamTable(Protocol):
         self._direct = wire.direct
         self._accept = accept
         self._streams: dict[int, GrpcStream] = {}
-        # An attribute of each object, since Python 3.11 is slow to find what only the class has:
+        self._closing: str | None = None
+        # Attributes of each object, since Python 3.11 is slow to find what only the class has:
         # sending 64 bytes on a link takes 0.975 of the instructions (`bench/micro.py`).
         self._receiving = self._blocked = False
         # Streams with nothing queued that were told to stop since the transport takes no more.

@@ -7,17 +7,17 @@ other frame is shown to h2, whose events are `reactions`' part.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from konnect.wire import frames
 from konnect.wire.events import Event, MessageReceived, StreamEnded
 from konnect.wire.framing import PREFIX_SIZE, Deframer
 from konnect.wire.overhead import TINY
 from konnect.wire.packet_frames import PacketFrames
-from konnect.wire.reactions import Reactions, overflow
+from konnect.wire.reactions import overflow
 from konnect.wire.runs import Run
 from konnect.wire.status import ErrorCode, Status
-from konnect.wire.stream import Stream
 from konnect.wire.streams import Streams
 from konnect.wire.windows import WindowOverflow, overrun
 
@@ -25,23 +25,14 @@ from konnect.wire.windows import WindowOverflow, overrun
 class Arrivals(PacketFrames):
     """The frames of one connection, as a `FrameSink`; `events` is what they have brought about."""
 
-    __slots__ = (
-        "_live",
-        "_reactions",
-        "overhead",
-    )
+    __slots__ = ()
 
-    def __init__(self, streams: Streams, reactions: Reactions) -> None:
-        self._streams = streams
-        self._reactions = reactions
-        self._live = streams.table
-        self.events: list[Event] = []
-        self.deliver: Callable[[list[Event]], None] | None = None
-        """Acts on the events so far: what an inlet gives must not overtake them."""
-        self.gathering: Stream | None = None
-        """Of whose bytes some wait for the end of the read."""
-        self.overhead = reactions.overhead
-        """Of what floods are made."""
+    def __init__(self, streams: Streams, deliver: Callable[[list[Event]], None] | None) -> None:
+        """`deliver`: acts on the events so far: what an inlet gives must not overtake them."""
+        super().__init__(streams)
+        self.deliver = deliver
+        self.events = []
+        self.gathering = None
 
     def for_h2(self, piece: memoryview) -> None:
         """See `FrameSink`."""
@@ -51,11 +42,14 @@ class Arrivals(PacketFrames):
     def _show_h2(self, piece: bytes | memoryview) -> None:
         if self.gathering is not None:
             self.let_go()
+        self._react(self._streams.http2.receive_data(piece))
+
+    def _react(self, events: Sequence[Any]) -> None:
         reactions = self._reactions
-        for event in self._streams.http2.receive_data(piece):
-            reaction = reactions.table.get(event.__class__)
+        for event in events:
+            reaction = reactions.get(event.__class__)
             if reaction is not None:
-                reaction(reactions, event, self.events)
+                reaction(self, event, self.events)
 
     def let_go(self) -> None:
         """The read is over, or something else comes: pass on what waits of the last stream."""
@@ -77,15 +71,12 @@ class Arrivals(PacketFrames):
         """Frames that came together, and what they do (`runs`)."""
         if self.gathering is not None:
             self.let_go()
-        self.overhead.add_all(run.kinds)
-        streams, reactions = self._streams, self._reactions
+        self.overhead.add_run(run.count, run.kinds)
         if run.widens:
+            streams = self._streams
             streams.windows.out += run.widens
             streams.granted += run.widens
-        for event in run.events:
-            reaction = reactions.table.get(event.__class__)
-            if reaction is not None:
-                reaction(reactions, event, self.events)
+        self._react(run.events)
         if self.events and self.deliver is not None:
             # What comes behind a request can take the way that its owner chooses for it.
             self.deliver(self.events)
@@ -111,9 +102,8 @@ class Arrivals(PacketFrames):
             if windows.into <= streams.limits.claim_at:
                 self._claim()
             if stream is not None:
-                windows = stream.windows
-                windows.into -= charge
-                if windows.into < 0:
+                stream.into -= charge
+                if stream.into < 0:
                     raise overrun("stream")
         if stream is not None and self.events and self.deliver is not None:
             # Whoever is told of the stream may cut it through, or end it.
@@ -131,7 +121,7 @@ class Arrivals(PacketFrames):
                         self.let_go()
                 if live.get(stream_id) is stream:
                     if inlet.error is not None:
-                        self._reactions.refuse(stream, inlet.error, self.events)
+                        self._refuse_message(stream, inlet.error, self.events)
                     elif back:
                         streams.give_back(stream, back)
         if ended:
@@ -158,7 +148,7 @@ class Arrivals(PacketFrames):
             stream.early = 0
             self.events.append(MessageReceived(stream_id, payload, cost))
         if deframer.error is not None:
-            self._reactions.refuse(stream, deframer.error, self.events)
+            self._refuse_message(stream, deframer.error, self.events)
             return
         if deframer.expected > half:
             # If a message might not fit into the window, all of it but half a window is given back
@@ -185,7 +175,7 @@ class Arrivals(PacketFrames):
             return
         stream = self._live[stream_id]
         try:
-            stream.windows.widen(increment)
+            stream.widen(increment)
         except WindowOverflow:
             # One stream's fault ends that stream (RFC 9113 section 6.9.1).
             self.let_go()
@@ -202,4 +192,4 @@ class Arrivals(PacketFrames):
         """See `FrameSink`. Raises `ProtocolViolation`."""
         self.overhead.add(frames.GOAWAY)
         self.let_go()
-        self._reactions.goaway(body, self.events)
+        self._goaway(body, self.events)

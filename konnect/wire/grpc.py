@@ -33,7 +33,6 @@ from konnect.wire.events import ConnectionEnded, Event, Metadata, StreamRefused
 from konnect.wire.http2 import Limits, Role
 from konnect.wire.inlet import PacketInlet
 from konnect.wire.memo import OpeningMemo
-from konnect.wire.reactions import Reactions
 from konnect.wire.remembered import RememberedHttp2
 from konnect.wire.runs import BEGINNINGS
 from konnect.wire.splitter import FrameSplitter
@@ -72,16 +71,11 @@ class GrpcConnection(StreamCalls):
         self.limits = limits
         self.closed = False
         """True after a connection error or `connection_lost`; nothing more is processed."""
+        # Made for the first read that needs it: those of a client with one tunnel do not.
+        self._splitter: FrameSplitter | None = None
         http2 = RememberedHttp2(limits, memo, client=client)
         super().__init__(role, http2, Streams(http2, limits, client=client))
-        self._splitter = FrameSplitter(
-            preface=not client,
-            max_frame=limits.max_frame,
-            max_block=limits.max_header_list,
-            live=self.streams.table.get,
-        )
-        self._arrivals = Arrivals(self.streams, Reactions(self.streams))
-        self._arrivals.deliver = deliver
+        self._arrivals = Arrivals(self.streams, deliver)
         self.overhead = self._arrivals.overhead
         """Of what floods are made."""
 
@@ -110,9 +104,9 @@ class GrpcConnection(StreamCalls):
         arrivals = self._arrivals
         arrivals.events = events
         try:
-            usual = streams.usual
+            usual, splitter = streams.usual, self._splitter
             taken = 0
-            if usual is not None and self._splitter.between:
+            if usual is not None and (splitter is None or splitter.between):
                 taken = arrivals.packets(data, 0, usual)  # most reads are nothing else
             if taken < len(data):
                 self._receive_other(data, taken)
@@ -127,20 +121,34 @@ class GrpcConnection(StreamCalls):
     def _receive_other(self, data: bytes, position: int) -> None:
         """What is not the usual packets, from `position` on."""
         splitter, arrivals, http2 = self._splitter, self._arrivals, self._http2
-        if position or not splitter.between or len(data) < 4 or data[3] not in BEGINNINGS:
-            splitter.split(data, arrivals, position)
-            return
-        run = http2.take_run(data, LARGEST - self.streams.windows.out)
-        if run is not None:
-            position = run.size
+        between = not position and (splitter is None or splitter.between)
+        if between and len(data) > 3 and data[3] in BEGINNINGS:
+            run = http2.take_run(data, LARGEST - self.streams.windows.out)
+            if run is not None:
+                position = run.size
+                if splitter is not None:
+                    splitter.skip_opening()
+                arrivals.run(run)
+                usual = self.streams.usual
+                if usual is not None:
+                    position = arrivals.packets(data, position, usual)
+                if position == len(data):
+                    return
+        if splitter is None:
+            splitter = self._make_splitter()
+        splitter.split(data, arrivals, position)
+        http2.learn_run()
+
+    def _make_splitter(self) -> FrameSplitter:
+        splitter = self._splitter = FrameSplitter(
+            preface=self.role is Role.SERVER,
+            max_frame=self.limits.max_frame,
+            max_block=self.limits.max_header_list,
+            live=self.streams.table.get,
+        )
+        if self._http2.opened:
             splitter.skip_opening()
-            arrivals.run(run)
-            usual = self.streams.usual
-            if usual is not None:
-                position = arrivals.packets(data, position, usual)
-        if position < len(data):
-            splitter.split(data, arrivals, position)
-            http2.learn_run()
+        return splitter
 
     def backlog(self) -> int:
         """Bytes of control frames that wait for `output`."""
@@ -148,7 +156,8 @@ class GrpcConnection(StreamCalls):
 
     def waiting(self) -> tuple[int, int]:
         """Bytes that wait to be sent, and bytes kept of messages and frames that are not whole."""
-        return self.backlog() + self.streams.queued(), self._splitter.held + self.streams.held()
+        held = self._splitter.held if self._splitter is not None else 0
+        return self.backlog() + self.streams.queued(), held + self.streams.held()
 
     def output(self) -> bytes:
         """All bytes to send now: control frames, then the streams in turn, as windows allow."""

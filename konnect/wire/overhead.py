@@ -26,7 +26,7 @@ TINY = 1024
 class Overhead:
     """One connection's."""
 
-    __slots__ = ("count", "kinds", "wasted")
+    __slots__ = ("_kinds", "_runs", "count", "wasted")
 
     def __init__(self) -> None:
         self.count = 0
@@ -34,13 +34,14 @@ class Overhead:
         self.wasted = 0
         """Requests that came to nothing by the peer's doing: it took them back before they were
         answered, broke their streams, or had as many as it may."""
-        self.kinds: dict[int, int] = {}
-        """How many of each type since the last `take_commonest`."""
+        # How many of each type, and of what runs; since the last `take_commonest`.
+        self._kinds: dict[int, int] = {}
+        self._runs: tuple[dict[int, int], ...] = ()
 
     def add(self, kind: int) -> None:
         """One more, of this type of frame."""
         self.count += 1
-        kinds = self.kinds
+        kinds = self._kinds
         kinds[kind] = kinds.get(kind, 0) + 1
 
     def add_window_update(self, increment: int) -> None:
@@ -48,15 +49,20 @@ class Overhead:
         if increment < TINY:
             self.add(frames.WINDOW_UPDATE)
 
-    def add_all(self, kinds: dict[int, int]) -> None:
-        """So many more of each type."""
-        if not self.kinds:
-            self.kinds = kinds.copy()
-            self.count += sum(kinds.values())
-            return
-        for kind, count in kinds.items():
-            self.count += count
-            self.kinds[kind] = self.kinds.get(kind, 0) + count
+    def add_run(self, count: int, kinds: dict[int, int]) -> None:
+        """So many more, which are these of each type. Looked at when somebody asks: a connection
+        has few runs, since each leads it deeper into the memo."""
+        self.count += count
+        self._runs += (kinds,)
+
+    @property
+    def kinds(self) -> dict[int, int]:
+        """How many of each type since the last `take_commonest`."""
+        kinds = self._kinds.copy()
+        for run in self._runs:
+            for kind, count in run.items():
+                kinds[kind] = kinds.get(kind, 0) + count
+        return kinds
 
     def add_piece(self, piece: bytes | memoryview) -> None:
         """One more, whose beginning this is. (The rest of a frame that came in pieces counts as
@@ -65,5 +71,6 @@ class Overhead:
 
     def take_commonest(self) -> str:
         """What most of them were since the last call, in a word."""
-        kinds, self.kinds = self.kinds, {}
+        kinds = self.kinds
+        self._kinds, self._runs = {}, ()
         return _WORDS.get(max(kinds, key=kinds.__getitem__, default=-1), "frames")

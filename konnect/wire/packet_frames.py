@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from konnect.wire.data_packet import BYTES, CONNECT_ID, TYPE_AND_TAG, read_varint
 from konnect.wire.frames import HEAD_SIZE
 from konnect.wire.framing import PREFIX_SIZE
+from konnect.wire.reactions import Reactions
 
 if TYPE_CHECKING:
     from konnect.wire.events import Event
     from konnect.wire.stream import Stream
-    from konnect.wire.streams import Streams
 
 _HEADS = Struct("!I6sI3sB")
 """A frame's length and type (as one: DATA is 0); its flags, its stream and a message's flag, which
@@ -33,15 +33,15 @@ COPIED = 2048
 """Payloads up to this are copied: a view would keep the whole read alive, and costs as much."""
 
 
-class PacketFrames:
+class PacketFrames(Reactions):
     """The part of `konnect.wire.arrivals.Arrivals` that takes them."""
 
-    __slots__ = ("_streams", "deliver", "events", "gathering")
+    __slots__ = ("deliver", "events", "gathering")
 
-    _streams: Streams
     events: list[Event]
     deliver: Callable[[list[Event]], None] | None
     gathering: Stream | None
+    """Of whose bytes some wait for the end of the read."""
 
     def let_go(self) -> None:
         raise NotImplementedError
@@ -66,7 +66,7 @@ class PacketFrames:
         streams = self._streams
         windows, limits = streams.windows, streams.limits
         largest = limits.largest_whole
-        room = left = min(windows.into, stream.windows.into)
+        room = left = min(windows.into, stream.into)
         end = len(data)
         back = 0
         unpack, give, give_other = _HEADS.unpack_from, sink.data, sink.packet
@@ -121,7 +121,7 @@ class PacketFrames:
         charge = room - left
         if charge:
             windows.into -= charge
-            stream.windows.into -= charge
+            stream.into -= charge
             if inlet.waiting:
                 self.gathering = stream
             if windows.into <= limits.claim_at:

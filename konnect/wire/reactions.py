@@ -40,13 +40,19 @@ def overflow(what: str) -> frames.ProtocolViolation:
 
 
 class Reactions:
-    """One connection's reactions, looked up in `table` by the class of h2's event."""
+    """
+    The part of `konnect.wire.arrivals.Arrivals` that has a connection's reactions, looked up in
+    `_reactions` by the class of h2's event.
+    """
+
+    __slots__ = ("_live", "_reactions", "_streams", "overhead")
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
-        self.overhead = Overhead()
         self._live = streams.table
-        self.table = _CLIENT if streams.client else _SERVER
+        self._reactions = _CLIENT if streams.client else _SERVER
+        self.overhead = Overhead()
+        """Of what floods are made."""
 
     def _settings(self, event: h2.events.RemoteSettingsChanged, events: list[Event]) -> None:
         change = event.changed_settings.get(SettingCodes.INITIAL_WINDOW_SIZE)
@@ -55,7 +61,7 @@ class Reactions:
         before = DEFAULT if change.original_value is None else change.original_value
         for stream in self._live.values():
             try:
-                stream.windows.widen(change.new_value - before)
+                stream.widen(change.new_value - before)
             except WindowOverflow:
                 raise overflow(f"stream {stream.id}") from None
             stream.reserve = max(0, change.new_value - stream.most)
@@ -72,7 +78,7 @@ class Reactions:
     def _pong(self, event: h2.events.PingAckReceived, events: list[Event]) -> None:
         events.append(Ponged(event.ping_data))
 
-    def goaway(self, body: memoryview, events: list[Event]) -> None:
+    def _goaway(self, body: memoryview, events: list[Event]) -> None:
         """The peer takes no new streams, and none of ours above the id it names.
 
         Raises `ProtocolViolation`.
@@ -179,7 +185,7 @@ class Reactions:
             text = f"stream reset for what the peer sent on it: {code_name(code)}"
         events.append(StreamEnded(stream.id, from_reset(code), text, True))
 
-    def refuse(self, stream: Stream, error: FramingError, events: list[Event]) -> None:
+    def _refuse_message(self, stream: Stream, error: FramingError, events: list[Event]) -> None:
         """End a stream for a message that cannot be accepted."""
         self._refuse(stream, *self._framing_status(stream, error), events)
 

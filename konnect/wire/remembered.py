@@ -127,6 +127,11 @@ class RememberedHttp2:
         self._read = step, data
         return None
 
+    @property
+    def opened(self) -> bool:
+        """Whether the peer's preface and SETTINGS have been read, by the memo at least."""
+        return self._memo is not None and self.state is not self._memo.root
+
     def learn_run(self) -> None:
         """All that was read has been acted upon, and broke no rule."""
         if self._read is not None and self._memo is not None:

@@ -41,7 +41,7 @@ _NO_STREAM = bytes(4)
 class Run:
     """Some frames, and what they do."""
 
-    __slots__ = ("after", "events", "kinds", "out", "size", "used", "widens")
+    __slots__ = ("after", "count", "events", "kinds", "out", "size", "used", "widens")
 
     def __init__(
         self,
@@ -63,8 +63,9 @@ class Run:
         """By how many bytes the connection's window for sending becomes wider."""
         self.used = False
         """Whether it came again lately."""
+        self.count = sum(kinds.values())
         self.kinds = kinds
-        """How many frames of each type `Overhead` counts for it."""
+        """How many frames `Overhead` counts for it, in all and of each type."""
 
 
 class Runs:

@@ -15,54 +15,46 @@ from konnect.wire.windows import LARGEST, Windows
 _MARK = Struct("!xIx")
 
 
-class Stream:
-    """One live stream."""
+NOTHING = SendQueue(0, 0)
+"""The queue of a stream that never had to wait, as most: `Stream.send_later` makes one."""
 
-    __slots__ = (
-        "deaf",
-        "deframer",
-        "early",
-        "encoding",
-        "ending",
-        "finished",
-        "given",
-        "half_closed",
-        "headers_sent",
-        "id",
-        "in_turn",
-        "inlet",
-        "mark",
-        "most",
-        "next_inlet",
-        "owed",
-        "queue",
-        "reserve",
-        "straight",
-        "told",
-        "windows",
-    )
 
-    def __init__(
-        self, stream_id: int, limits: Limits, windows: Windows, encoding: str = ""
-    ) -> None:
+class Stream(Windows):
+    """One live stream, with its flow-control windows."""
+
+    # What most streams never change; what every one uses is set for each.
+    deframer: Deframer | None = None
+    """Made when something comes that no inlet takes."""
+    next_inlet: PacketInlet | None = None
+    """The inlet, while the deframer still has an incomplete message."""
+    finished = False
+    """Client: our END_STREAM is out."""
+    told = False
+    """Its StreamEnded has been told."""
+    most = LARGEST
+    """Bytes that are to be on the way at most, whatever the window for sending."""
+    given: Callable[[int], None] | None = None
+    """Told of bytes that go back to the peer."""
+    early = 0
+    """Bytes of the incomplete message that have been given back already."""
+
+    def __init__(self, stream_id: int, into: int, out: int, encoding: str = "") -> None:
+        """`into`, `out`: its windows."""
+        self.into = into
+        self.out = out
         self.id = stream_id
         self.mark = _MARK.pack(stream_id)
         """What stands in a usual DATA frame between its type and the length of its message: no
         flags, the stream, no flag."""
-        self.windows = windows
-        self.deframer: Deframer | None = None
-        """Made when something comes that no inlet takes."""
-        self.inlet: PacketInlet | None = None
-        """What takes the received bytes instead of the deframer."""
-        self.next_inlet: PacketInlet | None = None
-        """The inlet, while the deframer still has an incomplete message."""
-        self.queue = SendQueue(limits.send_high, limits.send_low)
-        self.encoding = encoding
-        """The peer's grpc-encoding."""
+        self.queue = NOTHING
         self.ending: headers.HeaderBlock | None = None
         """What ends our side, behind the queue: a server's trailers, nothing for a client."""
-        self.finished = False
-        """Client: our END_STREAM is out."""
+        self.in_turn = False
+        """It stands in the rota."""
+        self.inlet: PacketInlet | None = None
+        """What takes the received bytes instead of the deframer."""
+        self.encoding = encoding
+        """The peer's grpc-encoding."""
         self.headers_sent = False
         """Server: the response headers are out."""
         self.straight = False
@@ -70,22 +62,18 @@ class Stream:
         the queue."""
         self.half_closed = False
         """The peer has sent END_STREAM."""
-        self.told = False
-        """Its StreamEnded has been told."""
         self.deaf = False
         """Nothing more that is received on it is told to anybody."""
-        self.in_turn = False
-        """It stands in the rota."""
-        self.most = LARGEST
-        """Bytes that are to be on the way at most, whatever the window for sending."""
         self.reserve = 0
-        """Bytes of the window for sending that are left alone for it."""
-        self.given: Callable[[int], None] | None = None
-        """Told of bytes that go back to the peer."""
-        self.early = 0
-        """Bytes of the incomplete message that have been given back already."""
+        """Bytes of the window for sending that are left alone for `most`."""
         self.owed = 0
         """Acknowledged bytes that have not been given back to the peer yet."""
+
+    def send_later(self, message: bytes, limits: Limits) -> None:
+        """Put a message into the queue."""
+        if self.queue is NOTHING:
+            self.queue = SendQueue(limits.send_high, limits.send_low)
+        self.queue.put(message)
 
     def take_inlet(self, inlet: PacketInlet) -> None:
         """Use it from the next message on."""

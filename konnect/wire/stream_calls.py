@@ -49,7 +49,7 @@ class StreamCalls:
             stream.headers_sent = True
             if self.role is Role.SERVER:
                 self._http2.send_headers(stream_id, headers.RESPONSE)
-        stream.queue.put(payload)
+        stream.send_later(payload, self.streams.limits)
         if not stream.in_turn:
             self.streams.enter_rota(stream)
 
@@ -121,7 +121,7 @@ class StreamCalls:
         stream = self._live.get(stream_id)
         if stream is None:
             return 0
-        return stream.queue.size + self._http2.state.peer_stream_window - stream.windows.out
+        return stream.queue.size + self._http2.state.peer_stream_window - stream.out
 
     def acknowledge(self, stream_id: int, cost: int) -> None:
         """Give the peer back `cost` bytes of the stream's window (a quarter of it at a time)."""

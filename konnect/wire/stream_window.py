@@ -50,7 +50,7 @@ class StreamWindow:
             return
         streams.window = size
         for stream in streams.table.values():
-            stream.windows.into += more
+            stream.into += more
         # Past h2, which has no part in the windows for receiving; it takes the answer as it comes.
         streams.out.append(_SETTING.pack(0, 6, SETTINGS, 0, 0, _INITIAL_WINDOW_SIZE, size))
 

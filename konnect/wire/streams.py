@@ -34,6 +34,11 @@ NEVER = 2**31
 class Streams:
     """The table, the rota of those with something to send, and what happens at a stream's end."""
 
+    refused_above = NEVER
+    """Server: new streams above this id are refused, since we have sent a GOAWAY."""
+    peer_last = NEVER
+    """The last stream id of the peer's GOAWAY."""
+
     def __init__(self, http2: RememberedHttp2, limits: Limits, *, client: bool) -> None:
         self.http2 = http2
         self.limits = limits
@@ -49,10 +54,6 @@ class Streams:
         """What goes out next, in order."""
         self.pending: list[Event] = []
         """Events that no received byte caused."""
-        self.refused_above = NEVER
-        """Server: new streams above this id are refused, since we have sent a GOAWAY."""
-        self.peer_last = NEVER
-        """The last stream id of the peer's GOAWAY."""
         self.usual: Stream | None = None
         """The live one whose whole packets came last (before any, the first): a link has but one,
         as most clients have, and a read that goes on with it need not be cut into frames first. The
@@ -71,8 +72,8 @@ class Streams:
 
     def add(self, stream_id: int, encoding: str = "") -> None:
         """A stream has been opened."""
-        windows = Windows(self.window + self._in_doubt, self.http2.state.peer_stream_window)
-        stream = self.table[stream_id] = Stream(stream_id, self.limits, windows, encoding)
+        into, out = self.window + self._in_doubt, self.http2.state.peer_stream_window
+        stream = self.table[stream_id] = Stream(stream_id, into, out, encoding)
         if self.usual is None:
             self.usual = stream
 
@@ -80,7 +81,7 @@ class Streams:
         """The peer has our SETTINGS: a window below the default holds from now on."""
         if self._in_doubt:
             for stream in self.table.values():
-                stream.windows.into -= self._in_doubt
+                stream.into -= self._in_doubt
             self._in_doubt = 0
 
     def drop(self, stream: Stream) -> None:
@@ -121,14 +122,14 @@ class Streams:
             if queue.size:
                 if windows.out <= 0:
                     return
-                room = min(windows.out, stream.windows.out - stream.reserve)
+                room = min(windows.out, stream.out - stream.reserve)
                 if room > 0:
                     turn = frame if len(rota) == 1 else min(TURN, frame)
                     size = min(turn, room, queue.size)
                     out.append(frames.data_head(stream.id, size))
                     queue.move(size, out)
                     windows.out -= size
-                    stream.windows.out -= size
+                    stream.out -= size
                     if queue.relieved() and stream.ending is None:
                         self.pending.append(Writable(stream.id))
                     if queue.size:
@@ -151,15 +152,15 @@ class Streams:
             return None
         message = len(head) + size
         length = PREFIX_SIZE + message
-        windows, own = self.windows, stream.windows
+        windows = self.windows
         if (
             length > windows.out
-            or length > own.out - stream.reserve
+            or length > stream.out - stream.reserve
             or (length > SMALLEST_LIMIT and length > self.http2.state.max_outbound_frame_size)
         ):
             return None
         windows.out -= length
-        own.out -= length
+        stream.out -= length
         return _HEADS.pack(length << 8, stream_id, message) + head
 
     def end(self, stream: Stream, block: headers.HeaderBlock) -> None:
@@ -193,7 +194,7 @@ class Streams:
         if stream.owed >= self.limits.share and not stream.half_closed:
             owed, stream.owed = stream.owed, 0
             self.open_window(stream.id, owed)
-            stream.windows.into += owed
+            stream.into += owed
             if stream.given is not None:
                 stream.given(owed)
 

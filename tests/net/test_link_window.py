@@ -240,7 +240,7 @@ class LinkWindowTests(GrpcTestCase):
             wire = self.client._wire
             state = wire._live[self.stream.id]
             self.assertEqual(wire._http2.state.peer_stream_window, MOST)
-            self.assertEqual(state.windows.out - state.reserve, LEAST)
+            self.assertEqual(state.out - state.reserve, LEAST)
         got = self.send(2 * LEAST)
         self.assertLessEqual(got, LEAST)
         self.assertGreater(got, LEAST - 16384)

@@ -131,8 +131,10 @@ class Listener:
         for stream in wire.streams.table.values():
             if stream.deaf:
                 continue
-            used = LIMITS.stream_window - stream.windows.into - stream.owed
-            left = splitter._data_left if splitter._data_stream == stream.id else 0
+            used = LIMITS.stream_window - stream.into - stream.owed
+            left = 0
+            if splitter is not None and splitter._data_stream == stream.id:
+                left = splitter._data_left
             if stream.inlet is not None:
                 assert not stream.inlet.waiting
                 assert used == left + len(stream.inlet._rest), f"stream {stream.id}"

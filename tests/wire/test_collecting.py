@@ -86,16 +86,16 @@ class StreamTests(SynchronousTestCase):
         peer, sink = self.stream()
         sink.give_back = False
         stream = peer.wire.streams.table[1]
-        whole = stream.windows.into
+        whole = stream.into
         sent = 0
         for count in (1, 2):
             self.begin(peer)
-            self.assertEqual(stream.windows.into + stream.owed, whole - sent)
+            self.assertEqual(stream.into + stream.owed, whole - sent)
             self.finish(peer)
             sent = count * (len(ODD) + 5)
-            self.assertEqual(stream.windows.into + stream.owed, whole - sent)
+            self.assertEqual(stream.into + stream.owed, whole - sent)
         peer.wire.acknowledge(1, sent)
-        self.assertEqual(stream.windows.into + stream.owed, whole)
+        self.assertEqual(stream.into + stream.owed, whole)
 
     def test_refused(self) -> None:
         """Where another has the room, the stream ends, and says why; nothing of it is kept."""

@@ -162,18 +162,21 @@ class GrpcProtocol(WatchedStreams):
             self._unread = None
         done = isinstance(reason.value, ConnectionDone)
         text = self._closing
-        self.unusual_end = text is not None or not (self._started or done)
-        if text is None:
-            text = CLOSED if self._started and done else explain(reason, self.transport)
+        if text is None and done and self._started:
+            text = CLOSED
+        else:
+            self.unusual_end = text is not None or not (self._started or done)
+            text = text or explain(reason, self.transport)
         self._closing = text
-        # The wire's own events say the same with less: it does not know why.
-        self._wire.connection_lost()
-        # grpc's programs count it so: a client that leaves has cancelled, most of Go's leave like
-        # this after each tunnel, and only a server is missed.
-        server = self._wire.role is Role.SERVER
-        status = Status.CANCELLED if server else Status.UNAVAILABLE
-        for stream in list(self._streams.values()):
-            self._tell_ended(stream, status, text, reset=True)
+        # The wire's own events would say the same with less: it does not know why.
+        self._wire.forget()
+        if self._streams:
+            # grpc's programs count it so: a client that leaves has cancelled, most of Go's leave
+            # like this after each tunnel, and only a server is missed.
+            server = self._wire.role is Role.SERVER
+            status = Status.CANCELLED if server else Status.UNAVAILABLE
+            for stream in list(self._streams.values()):
+                self._tell_ended(stream, status, text, reset=True)
         if self._ready is not None and not self._ready.called:
             self._ready.errback(Failure(ConnectionError(text)))
             # Whoever waited knows now; there may be nobody.

@@ -89,7 +89,7 @@ class GrpcConnection(StreamCalls):
 
         To be called once, first.
         """
-        self._http2.begin()
+        self._http2.begin(self.limits)
 
     def receive(self, data: bytes) -> list[Event]:
         """Take received bytes, in any pieces. Never raises for what a peer sends.
@@ -178,11 +178,16 @@ class GrpcConnection(StreamCalls):
         """The transport is gone: every live stream ends with UNAVAILABLE."""
         events = self.pending()
         if not self.closed:
-            self.closed = True
             self.streams.end_all("the connection was lost", events)
+        self.forget()
+        return events
+
+    def forget(self) -> None:
+        """The same, by an owner who knows what to tell of the live streams: there are no events."""
+        self.closed = True
+        self.streams.drop_all()
         # It belongs to our owner, who would otherwise be left to the garbage collector with us.
         self._arrivals.deliver = None
-        return events
 
     def open_stream(self, path: str, metadata: Metadata, *, authority: str, scheme: str) -> int:
         """Client: open a stream and return its id.

@@ -46,18 +46,17 @@ class PacketSink(Protocol):
 class PacketInlet(Gathering):
     """One stream's received bytes, on their way to a `PacketSink`."""
 
-    __slots__ = (
-        "_collected",
-        "_collecting",
-        "_left",
-        "_midway_id",
-        "_missing",
-        "_rest",
-        "error",
-        "limit",
-        "midway",
-        "taken",
-    )
+    # Of a message that has begun and not ended: those of most streams come whole.
+    # Bytes to come of the DATA packet whose payload is being passed on, and its tunnel.
+    _left = 0
+    _midway_id = 0
+    # A message that is collected, and the bytes that it lacks.
+    _collected: bytearray | None = None
+    _missing = 0
+    taken = 0
+    """What it takes of what large messages may take that are collected."""
+    # A message's beginning that is too short to be acted upon.
+    _rest = b""
 
     def __init__(self, sink: PacketSink, limit: int, collecting: Collecting | None = None) -> None:
         """
@@ -68,18 +67,8 @@ class PacketInlet(Gathering):
         self.waiting = 0
         self.limit = limit
         self.midway = False
-        """Whether any of the following is set: the next byte does not begin a message."""
-        # Bytes to come of the DATA packet whose payload is being passed on, and its tunnel.
-        self._left = 0
-        self._midway_id = 0
-        # A message that is collected, and the bytes that it lacks.
-        self._collected: bytearray | None = None
-        self._missing = 0
+        """Whether the next byte does not begin a message."""
         self._collecting = collecting
-        self.taken = 0
-        """What it takes of that."""
-        # A message's beginning that is too short to be acted upon.
-        self._rest = b""
         self.error: FramingError | None = None
         """Why reading stopped. Set once; nothing is given after it."""
 

@@ -28,6 +28,7 @@ _HEADS = Struct("!I6sI3sB")
 are `Stream.mark`; the message's length; a DATA packet's first fields and their first length."""
 
 HEADS_SIZE = _HEADS.size
+_unpack = _HEADS.unpack_from
 
 COPIED = 2048
 """Payloads up to this are copied: a view would keep the whole read alive, and costs as much."""
@@ -57,8 +58,8 @@ class PacketFrames(Reactions):
         """
         if self.gathering is not None and self.gathering is not stream:
             self.let_go()
-        inlet = stream.inlet
-        if inlet is None or inlet.midway:
+        inlet, end = stream.inlet, len(data)
+        if inlet is None or inlet.midway or end - position < HEADS_SIZE:
             return position
         if self.events and self.deliver is not None:
             self.deliver(self.events)
@@ -66,12 +67,10 @@ class PacketFrames(Reactions):
         streams = self._streams
         windows, limits = streams.windows, streams.limits
         largest = limits.largest_whole
-        room = left = min(windows.into, stream.into)
-        end = len(data)
+        room = left = windows.into if windows.into < stream.into else stream.into
         back = 0
-        unpack, give, give_other = _HEADS.unpack_from, sink.data, sink.packet
         while end - position >= HEADS_SIZE and not stream.deaf:
-            lead, middle, size, tag, inner = unpack(data, position)
+            lead, middle, size, tag, inner = _unpack(data, position)
             cost = size + PREFIX_SIZE
             stop = position + HEAD_SIZE + cost
             if middle != mark or lead != cost << 8 or stop > end or size > largest or cost > left:
@@ -109,14 +108,14 @@ class PacketFrames(Reactions):
                                 length, at = read_varint(data, at - 2, stop)
                         if at + length == stop and length and connect_id > 0:
                             if length <= COPIED and not inlet.waiting:
-                                back += give(connect_id, data[at:stop], cost)
+                                back += sink.data(connect_id, data[at:stop], cost)
                             else:
                                 back += inlet.pass_on(connect_id, memoryview(data)[at:stop], cost)
                             position = stop
                             continue
             if inlet.waiting:
                 back += inlet.let_go()
-            back += give_other(data[stop - size : stop], cost)
+            back += sink.packet(data[stop - size : stop], cost)
             position = stop
         charge = room - left
         if charge:

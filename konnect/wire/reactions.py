@@ -70,7 +70,12 @@ class Reactions:
     def _settings_acknowledged(
         self, event: h2.events.SettingsAcknowledged, events: list[Event]
     ) -> None:
-        self._streams.settings_acknowledged()
+        # A window below the default holds from now on.
+        streams = self._streams
+        if streams.in_doubt:
+            for stream in self._live.values():
+                stream.into -= streams.in_doubt
+            streams.in_doubt = 0
 
     def _ping(self, event: h2.events.PingReceived, events: list[Event]) -> None:
         events.append(Pinged(self._streams.granted - self._streams.windows.out))

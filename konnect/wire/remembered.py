@@ -29,13 +29,13 @@ _WITH_BLOCK = frozenset({frames.HEADERS, frames.PUSH_PROMISE, frames.CONTINUATIO
 class RememberedHttp2:
     """What `GrpcConnection` uses of h2's connection, answered from the memo as far as it goes."""
 
-    __slots__ = ("_limits", "_memo", "_read", "_real", "_step", "out", "state")
+    _real: Http2Connection | None = None
+    # The last read, and where it began, if a run may be learned from it.
+    _read: tuple[Step, bytes] | None = None
 
     def __init__(self, limits: Limits, memo: OpeningMemo | None, *, client: bool) -> None:
         """`limits`: the memo's, if there is one."""
-        self._limits = limits
         self._memo = memo
-        self._real: Http2Connection | None = None
         # Where the connection is; None: at a place that is not remembered, its own h2 knows.
         self._step: Step | None = None
         self.state: Step | Http2Connection
@@ -48,8 +48,6 @@ class RememberedHttp2:
         self.out: list[bytes | memoryview] = []
         """What goes out next: it is put here at once, so that it keeps its place among the frames
         of others."""
-        # The last read, and where it began, if a run may be learned from it.
-        self._read: tuple[Step, bytes] | None = None
 
     # -- as h2's connection: what it is told
 
@@ -68,12 +66,12 @@ class RememberedHttp2:
                 return (PingAckReceived(ping_data=told[9:]),)
         return self._tell(told)
 
-    def begin(self) -> None:
+    def begin(self, limits: Limits) -> None:
         """See Http2Connection."""
         if self._memo is not None:
             self.out.append(self._memo.root.out)
         else:
-            self._own.begin(self._limits)
+            self._own.begin(limits)
             self._collect()
 
     def send_headers(self, stream_id: int, headers: HeaderBlock, end_stream: bool = False) -> None:
@@ -110,14 +108,14 @@ class RememberedHttp2:
 
         :param room: bytes by which the connection's window may become wider.
         """
-        self._read = None
         step = self._step
         if step is None:
             return None
         runs = step.runs
         if runs is not None:
+            known = runs.known
             for size in runs.sizes:
-                run = runs.find(data[:size])
+                run = known.get(data[:size])
                 if run is not None and run.widens <= room:
                     run.used = True
                     self._step = self.state = run.after

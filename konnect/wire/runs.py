@@ -71,29 +71,26 @@ class Run:
 class Runs:
     """The runs that begin in one state."""
 
-    __slots__ = ("_known", "sizes")
+    __slots__ = ("known", "sizes")
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Run] = {}
+        self.known: dict[bytes, Run] = {}
+        """Each by its bytes."""
         self.sizes: tuple[int, ...] = ()
-        """Bytes of the runs that are known."""
-
-    def find(self, data: bytes) -> Run | None:
-        """The run that is exactly this."""
-        return self._known.get(data)
+        """How many bytes they have."""
 
     def keep(self, data: bytes, run: Run) -> None:
         """Remember one."""
-        self._known = dict([(data, run), *self._known.items()][:KEPT])
+        self.known = dict([(data, run), *self.known.items()][:KEPT])
         self._measure()
 
     def forget(self, data: bytes) -> None:
         """Remember it no more, if it is remembered."""
-        if self._known.pop(data, None) is not None:
+        if self.known.pop(data, None) is not None:
             self._measure()
 
     def _measure(self) -> None:
-        self.sizes = tuple(dict.fromkeys(map(len, self._known)))
+        self.sizes = tuple(dict.fromkeys(map(len, self.known)))
 
 
 def learn(memo: OpeningMemo, step: Step, data: bytes) -> None:
@@ -135,7 +132,7 @@ def learn(memo: OpeningMemo, step: Step, data: bytes) -> None:
         memo.learned.append((step.runs, data[:position]))
         while len(memo.learned) > IN_ALL:
             runs, first = oldest = memo.learned.popleft()
-            known = runs.find(first)
+            known = runs.known.get(first)
             if known is not None and known.used:
                 known.used = False
                 memo.learned.append(oldest)

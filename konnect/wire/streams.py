@@ -60,7 +60,8 @@ class Streams:
         peer has not ended its side."""
         self.rota: list[Stream] = []
         """Those with something to send, in turn."""
-        self._in_doubt = limits.in_doubt
+        self.in_doubt = limits.in_doubt
+        """What is to be taken from each stream's window when the peer has our SETTINGS."""
 
     def queued(self) -> int:
         """Bytes in the queues of all streams."""
@@ -72,17 +73,10 @@ class Streams:
 
     def add(self, stream_id: int, encoding: str = "") -> None:
         """A stream has been opened."""
-        into, out = self.window + self._in_doubt, self.http2.state.peer_stream_window
+        into, out = self.window + self.in_doubt, self.http2.state.peer_stream_window
         stream = self.table[stream_id] = Stream(stream_id, into, out, encoding)
         if self.usual is None:
             self.usual = stream
-
-    def settings_acknowledged(self) -> None:
-        """The peer has our SETTINGS: a window below the default holds from now on."""
-        if self._in_doubt:
-            for stream in self.table.values():
-                stream.into -= self._in_doubt
-            self._in_doubt = 0
 
     def drop(self, stream: Stream) -> None:
         """Forget a stream and what it had queued.
@@ -92,7 +86,8 @@ class Streams:
         stream.deaf = True
         if self.usual is stream:
             self.usual = None
-        stream.queue.clear()
+        if stream.queue.size:
+            stream.queue.clear()
         inlet = stream.inlet
         if inlet is not None and inlet.taken:
             inlet.close()
@@ -204,8 +199,13 @@ class Streams:
 
     def end_all(self, text: str, events: list[Event]) -> None:
         """The connection is over: tell the owners of all live streams."""
-        for stream in list(self.table.values()):
-            self.drop(stream)
+        for stream in self.table.values():
             # A server that has ended a stream itself hears no more of it.
             if not stream.told and (self.client or stream.ending is None):
                 events.append(StreamEnded(stream.id, Status.UNAVAILABLE, text, True))
+        self.drop_all()
+
+    def drop_all(self) -> None:
+        """`drop` each of them."""
+        for stream in list(self.table.values()):
+            self.drop(stream)

@@ -113,7 +113,7 @@ class RunTests(MemoTestCase):
         begun = self.memo.root.runs
         assert begun is not None
         self.assertEqual(len(begun.sizes), 1)
-        self.assertEqual(len(begun._known), runs.KEPT)
+        self.assertEqual(len(begun.known), runs.KEPT)
         _, taken = self.third(HELLO + ASK)
         self.assertEqual(taken, 1)
 
@@ -127,8 +127,8 @@ class RunTests(MemoTestCase):
         while steps:
             begun = steps.pop().runs
             if begun is not None:
-                found += len(begun._known)
-                steps += [run.after for run in begun._known.values()]
+                found += len(begun.known)
+                steps += [run.after for run in begun.known.values()]
         self.assertLessEqual(found, 20)
         _, taken = self.third(HELLO + ASK)
         self.assertEqual(taken, 1)

@@ -22,6 +22,11 @@ from konnect.wire import packets
 from konnect.wire.features import Features
 from konnect.wire.grpc import Limits, Role
 
+try:
+    from konnect.net.grpc_terms import own_terms
+except ImportError:  # in other versions
+    own_terms = None  # type: ignore[assignment]
+
 Run = Callable[[], None]
 
 LARGE = 256 * 1024 - 64
@@ -76,7 +81,10 @@ class LinkPair:
 
     def _protocol(self, role: Role, **more: Any) -> GrpcProtocol:
         clock: Any = self.clock
-        return GrpcProtocol(role, clock, limits=LIMITS, keepalive_time=0, **more)
+        make: Any = GrpcProtocol
+        if own_terms is None:  # in other versions
+            return make(role, clock, limits=LIMITS, keepalive_time=0, **more)
+        return make(own_terms(role, clock, limits=LIMITS, keepalive_time=0, **more))
 
     def _accept(self, stream: Any, path: str, metadata: Any) -> Any:
         return self._link(stream)

@@ -18,6 +18,7 @@ from konnect.log import make_logger
 from konnect.net.diagnosis import WORDLESS, with_peer
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.net.grpc_terms import own_terms
 from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link_sizes import LIMITS
@@ -167,11 +168,13 @@ async def connect(
 
     def build() -> GrpcProtocol:
         return GrpcProtocol(
-            Role.CLIENT,
-            clock,
-            limits=LIMITS,
-            keepalive_time=keepalive_time,
-            on_lost=lambda protocol, _: connections.discard(protocol),
+            own_terms(
+                Role.CLIENT,
+                clock,
+                limits=LIMITS,
+                keepalive_time=keepalive_time,
+                on_lost=lambda protocol, _: connections.discard(protocol),
+            )
         )
 
     factory = Factory.forProtocol(build)

@@ -19,6 +19,7 @@ from konnect.client.live import Live
 from konnect.client.reaching import reach
 from konnect.net.diagnosis import explain, with_peer
 from konnect.net.grpc import GrpcProtocol
+from konnect.net.grpc_terms import own_terms
 from konnect.wire.grpc import Role
 
 
@@ -88,7 +89,7 @@ class OwnConnections:
     async def _open(self) -> ClientConnection:
         if self._live.closed:
             raise TunnelClosed()
-        connection = ClientConnection(Role.CLIENT, self._clock, on_lost=self._lost)
+        connection = ClientConnection(own_terms(Role.CLIENT, self._clock, on_lost=self._lost))
         try:
             await reach(self._endpoint, connection)
             if not connection.lost:  # its endpoint may be late to tell

@@ -10,15 +10,12 @@ It does not know packets, tunnels or services; `konnect.net.grpc_server` routes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHandshakeListener,
     IPushProducer,
-    IReactorTime,
     ISSLTransport,
 )
 from twisted.internet.protocol import connectionDone
@@ -28,14 +25,13 @@ from zope.interface import implementer
 from konnect.log import make_logger
 from konnect.net.closing import ended_below
 from konnect.net.diagnosis import CLOSED, explain, peer_address
-from konnect.net.floods import DEFAULT, Count, FloodLimits
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.grpc_watches import WatchedStreams
 from konnect.net.keepalive import ANSWER_TIMEOUT, Keepalive
 from konnect.net.tcp import give_up_after, tune
 from konnect.net.users import user_of
 from konnect.wire.events import ConnectionEnded
-from konnect.wire.grpc import GrpcConnection, Limits, OpeningMemo, Role
+from konnect.wire.grpc import Role
 from konnect.wire.status import ErrorCode, Status
 
 log = make_logger(__name__)
@@ -46,12 +42,7 @@ CLOSE_TIMEOUT = 15.0
 
 @implementer(IPushProducer, IHandshakeListener)
 class GrpcProtocol(WatchedStreams):
-    """
-    One HTTP/2 connection that carries gRPC streams, in either role.
-
-    `accept(stream, path, metadata)` is called for each stream that the peer opens (server role) and
-    returns the stream's listener, or None when it has ended the stream itself.
-    """
+    """One HTTP/2 connection that carries gRPC streams, in either role."""
 
     _user: str | None = None
     _started = False
@@ -59,26 +50,6 @@ class GrpcProtocol(WatchedStreams):
     _ready: Deferred[None] | None = None
     unusual_end = False
     """After the end: whether it deserves a log line (we closed it for a reason, or TLS failed)."""
-
-    def __init__(
-        self,
-        role: Role,
-        clock: IReactorTime,
-        *,
-        limits: Limits | None = None,
-        memo: OpeningMemo | None = None,
-        accept: Callable[[GrpcStream, str, Metadata], StreamListener | None] | None = None,
-        keepalive_time: float = 3600.0,
-        keepalive: Keepalive | None = None,
-        floods: FloodLimits = DEFAULT,
-        on_cut: Count | None = None,
-        on_lost: Callable[[GrpcProtocol, str], None] | None = None,
-    ) -> None:
-        """`keepalive`: what watches this connection with others, instead of `keepalive_time`."""
-        wire = GrpcConnection(role, limits, memo=memo, deliver=self._act)
-        super().__init__(wire, accept, clock, floods, on_cut)
-        self._on_lost = on_lost
-        self.keepalive = keepalive or Keepalive(clock, keepalive_time)
 
     @property
     def ready(self) -> Deferred[None]:
@@ -91,6 +62,11 @@ class GrpcProtocol(WatchedStreams):
             elif self._started:
                 ready.callback(None)
         return ready
+
+    @property
+    def keepalive(self) -> Keepalive:
+        """See `konnect.net.keepalive.Watched`."""
+        return self._terms.keepalive
 
     # -- the transport's side
 
@@ -122,7 +98,7 @@ class GrpcProtocol(WatchedStreams):
         self._started = True
         self._wire.start()
         self._flush()
-        self.keepalive.start(self)
+        self._terms.keepalive.start(self)
         if self._ready is not None:
             self._ready.callback(None)
 
@@ -146,14 +122,14 @@ class GrpcProtocol(WatchedStreams):
                 self._act(events)
         finally:
             self._receiving = False
-        if self._blocked or wire.overhead.count >= self._limits.watch_from:
+        if self._blocked or wire.overhead.count >= self._terms.floods.watch_from:
             self._look_for_floods()
         if wire.streams.out or wire.streams.rota:  # most reads leave nothing to be said
             self._flush()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost = True
-        self.keepalive.stop(self)
+        self._terms.keepalive.stop(self)
         if self._abort_call is not None:
             self._abort_call.cancel()
             self._abort_call = None
@@ -181,9 +157,8 @@ class GrpcProtocol(WatchedStreams):
             self._ready.errback(Failure(ConnectionError(text)))
             # Whoever waited knows now; there may be nobody.
             self._ready.addErrback(lambda _: None)
-        on_lost, self._on_lost, self._accept = self._on_lost, None, None
-        if on_lost is not None:
-            on_lost(self, text)
+        if self._terms.on_lost is not None:
+            self._terms.on_lost(self, text)
 
     def pauseProducing(self) -> None:
         """The transport's buffer is full: what is queued waits in the wire's stream queues."""
@@ -252,7 +227,7 @@ class GrpcProtocol(WatchedStreams):
         data = self._wire.output()
         if data:
             transport.write(data)
-        self._abort_call = self._clock.callLater(within, self._close_late)
+        self._abort_call = self._terms.clock.callLater(within, self._close_late)
         transport.loseConnection()
 
     def abort(self) -> None:

@@ -8,6 +8,7 @@ one log line; plain HTTP/1 is also answered, since a person with a browser or cu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -19,6 +20,7 @@ from konnect.net.deadlines import Deadlines
 from konnect.net.floods import DEFAULT, Count, Crowd, FloodLimits
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.net.grpc_terms import Terms
 from konnect.net.keepalive import Keepalive
 from konnect.net.policing import TOO_MANY_PINGS, PingPolice, PingRules
 from konnect.wire.grpc import Limits, OpeningMemo, Role
@@ -37,58 +39,53 @@ _ANSWER = (
 )
 
 
-class GrpcServerProtocol(GrpcProtocol):
-    """
-    One accepted connection.
+@dataclass(slots=True, kw_only=True)
+class ServerTerms(Terms):
+    """What a listener's connections have in common besides."""
 
-    :param crowd: those of its listener that ask for nothing.
-    :param prefaces: the limits for connections that have not begun, which end by `preface_late`.
-    :param pings: how often the peer may ping.
-    """
+    crowd: Crowd
+    """Those of them that ask for nothing."""
+    prefaces: Deadlines[GrpcServerProtocol]
+    """The limits for connections that have not begun, which end by `preface_late`."""
+    pings: PingRules | None = None
+    """How often their peers may ping; None: as often as they like."""
+
+
+class GrpcServerProtocol(GrpcProtocol):
+    """One accepted connection."""
+
+    _terms: ServerTerms
 
     _police: PingPolice | None = None
 
     _head = b""
 
-    def __init__(
-        self,
-        clock: IReactorTime,
-        crowd: Crowd,
-        *,
-        prefaces: Deadlines[GrpcServerProtocol],
-        pings: PingRules | None = None,
-        **more: Any,
-    ) -> None:
-        super().__init__(Role.SERVER, clock, **more)
-        self._pings = pings
-        self._crowd = crowd
-        self._prefaces = prefaces
-
     def connectionMade(self) -> None:
-        self._prefaces.set(self)
+        self._terms.prefaces.set(self)
         super().connectionMade()
-        self._crowd.enter(self)
+        self._terms.crowd.enter(self)
 
     def _idle(self) -> None:
         # One that goes would crowd out another first.
         if self._closing is None:
-            self._crowd.enter(self)
+            self._terms.crowd.enter(self)
 
     def _busy(self) -> None:
-        self._crowd.leave(self)
+        self._terms.crowd.leave(self)
 
     def pinged(self, sent: int) -> None:
-        if self._pings is None or self._closing is not None:
+        rules, clock = self._terms.pings, self._terms.clock
+        if rules is None or self._closing is not None:
             return
         police = self._police
         if police is None:  # most connections never see a ping
-            police = self._police = PingPolice(self._pings)
-        if police.too_many(self._clock.seconds(), sent, self.live_streams):
+            police = self._police = PingPolice(rules)
+        if police.too_many(clock.seconds(), sent, self.live_streams):
             self._count_cut("too_many_pings")
             self._wire.goaway(ErrorCode.ENHANCE_YOUR_CALM, TOO_MANY_PINGS)
             self.close(
                 "the peer sent keepalive pings too often (they have to be"
-                f" {self._pings.min_time:g} s apart)"
+                f" {rules.min_time:g} s apart)"
             )
 
     def crowded_out(self) -> None:
@@ -103,7 +100,7 @@ class GrpcServerProtocol(GrpcProtocol):
             data = self._head + data
         if data.startswith(PREFACE):
             self._head = b""
-            self._prefaces.drop(self)
+            self._terms.prefaces.drop(self)
             super()._start()
             return data
         if PREFACE.startswith(data):
@@ -114,9 +111,9 @@ class GrpcServerProtocol(GrpcProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if not self._started:
-            self._prefaces.drop(self)
+            self._terms.prefaces.drop(self)
         super().connectionLost(reason)
-        self._crowd.leave(self)
+        self._terms.crowd.leave(self)
 
     def preface_late(self) -> None:
         """The limit for the preface is over."""
@@ -161,35 +158,29 @@ class GrpcServerFactory(Factory):
         pings: PingRules | None = None,
         on_cut: Count | None = None,
     ) -> None:
-        self._floods = floods
-        self._pings = pings
-        self._on_cut = on_cut
-        self._crowd = Crowd(floods.idle)
         self._name = name
         self._routes = routes
-        self._clock = clock
-        self._limits = limits
-        self._memo = memo
-        self._keepalive = Keepalive(clock, keepalive_time, lasting=True)
-        self._prefaces: Deadlines[GrpcServerProtocol] = Deadlines(
+        prefaces: Deadlines[GrpcServerProtocol] = Deadlines(
             clock, floods.preface_timeout, GrpcServerProtocol.preface_late, lasting=True
+        )
+        self._terms = ServerTerms(
+            Role.SERVER,
+            clock,
+            Keepalive(clock, keepalive_time, lasting=True),
+            self._accept,
+            limits,
+            memo,
+            floods,
+            on_cut,
+            self._lost,
+            crowd=Crowd(floods.idle),
+            prefaces=prefaces,
+            pings=pings,
         )
         self.connections: set[GrpcProtocol] = set()
 
     def buildProtocol(self, addr: Any) -> GrpcProtocol:
-        protocol = GrpcServerProtocol(
-            self._clock,
-            self._crowd,
-            limits=self._limits,
-            memo=self._memo,
-            accept=self._accept,
-            keepalive=self._keepalive,
-            prefaces=self._prefaces,
-            floods=self._floods,
-            pings=self._pings,
-            on_cut=self._on_cut,
-            on_lost=self._lost,
-        )
+        protocol = GrpcServerProtocol(self._terms)
         self.connections.add(protocol)
         return protocol
 

@@ -13,7 +13,8 @@ from typing import Any
 from twisted.internet.protocol import Protocol
 
 from konnect.log import make_logger
-from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.net.grpc_stream import GrpcStream
+from konnect.net.grpc_terms import Terms
 from konnect.net.policing import TOO_MANY_PINGS
 from konnect.net.unwritten import unwritten
 from konnect.tunnel.waiting import MESSAGES, STREAMS, TRANSPORTS
@@ -53,14 +54,12 @@ class StreamTable(Protocol):
     """The peer goes away because our keepalive is too eager."""
     _takes_views = False
 
-    def __init__(
-        self,
-        wire: GrpcConnection,
-        accept: Callable[[GrpcStream, str, Metadata], StreamListener | None] | None,
-    ) -> None:
-        self._wire = wire
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        wire = self._wire = GrpcConnection(
+            terms.role, terms.limits, memo=terms.memo, deliver=self._act
+        )
         self._direct = wire.direct
-        self._accept = accept
         self._streams: dict[int, GrpcStream] = {}
         self._closing: str | None = None
         # Attributes of each object, since Python 3.11 is slow to find what only the class has:
@@ -186,8 +185,9 @@ class StreamTable(Protocol):
         if not self._streams:
             self._busy()
         stream = self._new_stream(event.stream_id)
-        assert self._accept is not None
-        stream.listener = self._accept(stream, event.path, event.metadata)
+        accept = self._terms.accept
+        assert accept is not None
+        stream.listener = accept(stream, event.path, event.metadata)
 
     def _headers_received(self, event: HeadersReceived) -> None:
         stream = self._streams.get(event.stream_id)

@@ -6,19 +6,14 @@ connections never need one of their own, so they are made when there is somethin
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from twisted.internet.interfaces import IReactorTime
-
 from konnect.log import make_logger
-from konnect.net.floods import Count, FloodLimits, FloodWatch
-from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.net.floods import FloodWatch
+from konnect.net.grpc_stream import GrpcStream
 from konnect.net.grpc_streams import StreamTable
 from konnect.net.link_window import WholeWindow, WindowGauge, follow
 from konnect.net.tls import expect_short_records
 from konnect.net.unread import UnreadEnds
 from konnect.wire.events import Ponged
-from konnect.wire.grpc import GrpcConnection
 from konnect.wire.status import Status
 
 log = make_logger(__name__)
@@ -36,19 +31,6 @@ class WatchedStreams(StreamTable):
     lost = False
     """The connection is gone."""
 
-    def __init__(
-        self,
-        wire: GrpcConnection,
-        accept: Callable[[GrpcStream, str, Metadata], StreamListener | None] | None,
-        clock: IReactorTime,
-        floods: FloodLimits,
-        on_cut: Count | None,
-    ) -> None:
-        super().__init__(wire, accept)
-        self._clock = clock
-        self._limits = floods
-        self._on_cut = on_cut
-
     def close(self, why: str, *, abort: bool = False) -> None:
         """End the connection; `why` is what its listeners are told."""
         raise NotImplementedError
@@ -56,7 +38,8 @@ class WatchedStreams(StreamTable):
     def _look_for_floods(self) -> None:
         watch = self._floods
         if watch is None:
-            watch = self._floods = FloodWatch(self._clock, self._limits, self._wire.overhead)
+            terms = self._terms
+            watch = self._floods = FloodWatch(terms.clock, terms.floods, self._wire.overhead)
         verdict = watch.verdict(self._wire, self._blocked)
         if verdict is not None:
             self.cut(*verdict)
@@ -68,8 +51,8 @@ class WatchedStreams(StreamTable):
             self.close(why, abort=True)
 
     def _count_cut(self, label: str) -> None:
-        if self._on_cut is not None:
-            self._on_cut(label)
+        if self._terms.on_cut is not None:
+            self._terms.on_cut(label)
 
     def ask(self) -> None:
         """See `konnect.net.keepalive.Watched`: send a ping."""
@@ -87,7 +70,7 @@ class WatchedStreams(StreamTable):
         if not own:
             expect_short_records(self.transport)
         window = self._wire.window_of(stream.id)
-        self._path = follow(self._clock.seconds, self.ask, window, own=own)
+        self._path = follow(self._terms.clock.seconds, self.ask, window, own=own)
         self.ask()
 
     def silent(self) -> None:
@@ -99,7 +82,8 @@ class WatchedStreams(StreamTable):
             super()._end(stream, status, text)
             if not self.lost and self._wire.queued(stream.id):
                 if self._unread is None:
-                    self._unread = UnreadEnds(self._clock, self._wire.queued, self._drop_unread)
+                    clock = self._terms.clock
+                    self._unread = UnreadEnds(clock, self._wire.queued, self._drop_unread)
                 self._unread.watch(stream.id)
 
     def _drop_unread(self, stream_id: int) -> None:

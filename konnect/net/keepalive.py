@@ -24,7 +24,10 @@ ANSWER_TIMEOUT = 20.0
 class Watched(Protocol):
     """A connection that is watched."""
 
-    keepalive: Keepalive
+    @property
+    def keepalive(self) -> Keepalive:
+        """What watches it."""
+
     heard: bool
     """Set on every receipt."""
     quiet_ticks: int

@@ -179,7 +179,8 @@ class SharedTests(GrpcCase):
         tunnel."""
         first = self.open()
         old = self.proxy
-        http2: Any = self.dialer._connections._current._wire._http2  # type: ignore[attr-defined]
+        wire: Any = self.dialer._connections._current._wire  # type: ignore[attr-defined]
+        http2 = wire._http2._real
         http2.highest_outbound_stream_id = 2**31 - 3
         last = self.open(stream=2**31 - 1)
         self.assertEqual(len(self.endpoint.peers), 1)

@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata
+from konnect.net.grpc_terms import own_terms
 from konnect.wire import packets
 from konnect.wire.grpc import Role
 from konnect.wire.packets import PROXY_PATH, PacketType
@@ -120,7 +121,7 @@ class RawStream:
 async def raw_grpc(endpoint: Any) -> GrpcProtocol:
     """A connection to a gRPC frontend that is ready for streams."""
     clock = the_reactor()
-    factory = Factory.forProtocol(lambda: GrpcProtocol(Role.CLIENT, clock))
+    factory = Factory.forProtocol(lambda: GrpcProtocol(own_terms(Role.CLIENT, clock)))
     factory.noisy = False
     protocol: GrpcProtocol = await endpoint.connect(factory)
     await protocol.ready

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.net.grpc_terms import own_terms
 from konnect.wire.grpc import Limits, Role
 from konnect.wire.status import Status
 from tests.net.wires import Wire
@@ -58,19 +59,23 @@ class GrpcTestCase(SynchronousTestCase):
         self.accepted: list[Listener] = []
         self.opened: list[tuple[str, dict[str, str]]] = []
         self.server = GrpcProtocol(
-            Role.SERVER,
-            self.clock,
-            limits=self.limits,
-            accept=self.accept,
-            keepalive_time=0,
-            on_lost=lambda protocol, why: self.lost.append(f"server: {why}"),
+            own_terms(
+                Role.SERVER,
+                self.clock,
+                limits=self.limits,
+                accept=self.accept,
+                keepalive_time=0,
+                on_lost=lambda protocol, why: self.lost.append(f"server: {why}"),
+            )
         )
         self.client = GrpcProtocol(
-            Role.CLIENT,
-            self.clock,
-            limits=self.limits,
-            keepalive_time=KEEPALIVE,
-            on_lost=lambda protocol, why: self.lost.append(f"client: {why}"),
+            own_terms(
+                Role.CLIENT,
+                self.clock,
+                limits=self.limits,
+                keepalive_time=KEEPALIVE,
+                on_lost=lambda protocol, why: self.lost.append(f"client: {why}"),
+            )
         )
         self.wire = Wire(self.client, self.server)
         self.wire.run()

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.net.floods import FLOODED
 from konnect.net.grpc import CLOSE_TIMEOUT, GrpcProtocol
+from konnect.net.grpc_terms import own_terms
 from konnect.net.keepalive import ANSWER_TIMEOUT
 from konnect.wire.grpc import Role, StreamRefused
 from tests.fakes import FakeSocket
@@ -157,7 +158,7 @@ class TlsTests(SynchronousTestCase):
         self.clock = Clock()
         self.lost: list[str] = []
         self.protocol = GrpcProtocol(
-            Role.CLIENT, self.clock, on_lost=lambda protocol, why: self.lost.append(why)
+            own_terms(Role.CLIENT, self.clock, on_lost=lambda protocol, why: self.lost.append(why))
         )
         self.ready: list[Any] = []
         self.protocol.ready.addBoth(self.ready.append)

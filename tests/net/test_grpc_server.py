@@ -13,6 +13,7 @@ from konnect.net.floods import DEFAULT
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_server import PREFACE, GrpcServerFactory
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.net.grpc_terms import own_terms
 from konnect.net.policing import AGENTS, CLIENTS, PingRules
 from konnect.wire.grpc import Role
 from tests.fakes import FakeLog, FakeSocket
@@ -65,7 +66,7 @@ class GrpcServerTestCase(SynchronousTestCase):
 
     def call(self, path: str) -> list[object]:
         """What a client hears that opens a stream for `path`."""
-        client = GrpcProtocol(Role.CLIENT, self.clock, keepalive_time=0)
+        client = GrpcProtocol(own_terms(Role.CLIENT, self.clock, keepalive_time=0))
         wire = Wire(client, self.factory.buildProtocol(None))
         self.sockets += [wire.client, wire.server]
         wire.run()
@@ -202,7 +203,7 @@ class EagerTests(GrpcServerTestCase):
 
     def link(self) -> Wire:
         """A client that is connected."""
-        client = GrpcProtocol(Role.CLIENT, self.clock, keepalive_time=0)
+        client = GrpcProtocol(own_terms(Role.CLIENT, self.clock, keepalive_time=0))
         wire = Wire(client, self.factory.buildProtocol(None))
         self.sockets += [wire.client, wire.server]
         wire.run()

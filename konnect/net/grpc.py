@@ -124,7 +124,8 @@ class GrpcProtocol(WatchedStreams):
             self._receiving = False
         if self._blocked or wire.overhead.count >= self._terms.floods.watch_from:
             self._look_for_floods()
-        if wire.streams.out or wire.streams.rota:  # most reads leave nothing to be said
+        streams = wire.streams
+        if streams.out or streams.rota:  # most reads leave nothing to be said
             self._flush()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -149,7 +150,7 @@ class GrpcProtocol(WatchedStreams):
         if self._streams:
             # grpc's programs count it so: a client that leaves has cancelled, most of Go's leave
             # like this after each tunnel, and only a server is missed.
-            server = self._wire.role is Role.SERVER
+            server = self._terms.role is Role.SERVER
             status = Status.CANCELLED if server else Status.UNAVAILABLE
             for stream in list(self._streams.values()):
                 self._tell_ended(stream, status, text, reset=True)

@@ -68,9 +68,7 @@ class Arrivals(PacketFrames):
             self._streams.give_back(stream, back)
 
     def run(self, run: Run) -> None:
-        """Frames that came together, and what they do (`runs`)."""
-        if self.gathering is not None:
-            self.let_go()
+        """Frames that came together at the beginning of a read, and what they do (`runs`)."""
         self.overhead.add_run(run.count, run.kinds)
         if run.widens:
             streams = self._streams

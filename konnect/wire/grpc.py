@@ -121,8 +121,8 @@ class GrpcConnection(StreamCalls):
     def _receive_other(self, data: bytes, position: int) -> None:
         """What is not the usual packets, from `position` on."""
         splitter, arrivals, http2 = self._splitter, self._arrivals, self._http2
-        between = not position and (splitter is None or splitter.between)
-        if between and len(data) > 3 and data[3] in BEGINNINGS:
+        between = splitter is None or splitter.between
+        if between and not position and len(data) > 3 and data[3] in BEGINNINGS:
             run = http2.take_run(data, LARGEST - self.streams.windows.out)
             if run is not None:
                 position = run.size
@@ -130,7 +130,7 @@ class GrpcConnection(StreamCalls):
                     splitter.skip_opening()
                 arrivals.run(run)
                 usual = self.streams.usual
-                if usual is not None:
+                if usual is not None and position < len(data):
                     position = arrivals.packets(data, position, usual)
                 if position == len(data):
                     return

@@ -105,7 +105,7 @@ func cancelOne(o *options) result {
 		return r
 	}
 	r.Sent, r.Received = sent, received
-	if err := steady.Close(); err != nil {
+	if err := closed(steady); err != nil {
 		r.CloseError = err.Error()
 	}
 	r.OK = sent == received && r.CloseError == "" && d.close() == nil
@@ -132,7 +132,7 @@ func closeInFlight(o *options) result {
 	r.Bytes, r.Received = len(data), sum(data)
 	// The library drops its tunnel when nobody reads for ten seconds: read on while closing.
 	go io.Copy(io.Discard, conn)
-	if err := conn.Close(); err != nil {
+	if err := closed(conn); err != nil {
 		r.CloseError = err.Error()
 	}
 	r.Done = o.ended(done)

@@ -172,6 +172,16 @@ func (o *options) ended(done <-chan struct{}) bool {
 	}
 }
 
+// closed closes a connection. The library waits for the answer to its close and for the end of its
+// tunnel, which follows the answer at once; when it finds both it takes either, and then says
+// "tunnel closed". Whether the answer came is for those tests that see the packets.
+func closed(conn io.Closer) error {
+	if err := conn.Close(); err != nil && err.Error() != "tunnel closed" {
+		return err
+	}
+	return nil
+}
+
 // readFull reads until n bytes, the end, or the limit: the library's connections know no
 // deadlines.
 func (o *options) readFull(conn io.Reader, n int) ([]byte, error) {

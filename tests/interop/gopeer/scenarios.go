@@ -72,7 +72,7 @@ func (d *dialer) one(n int) result {
 	if err != nil {
 		r.Error = err.Error()
 	}
-	if err := conn.Close(); err != nil {
+	if err := closed(conn); err != nil {
 		r.CloseError = err.Error()
 	}
 	r.Done = d.o.ended(done)
@@ -151,7 +151,7 @@ func concurrent(o *options) result {
 			if err == nil && sent != received {
 				err = errors.New("other bytes came back than were sent")
 			}
-			if closing := conn.Close(); err == nil {
+			if closing := closed(conn); err == nil {
 				err = closing
 			}
 			if !o.ended(done) && err == nil {
@@ -191,7 +191,7 @@ func banner(o *options) result {
 		} else if r.Error == "" {
 			r.Error = fmt.Sprintf("%d bytes, %v", len(greeting), err)
 		}
-		if err := conn.Close(); err != nil && r.CloseError == "" {
+		if err := closed(conn); err != nil && r.CloseError == "" {
 			r.CloseError = err.Error()
 		}
 	}

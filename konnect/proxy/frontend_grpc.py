@@ -157,8 +157,7 @@ class ProxyStream(ClientStream):
 
     def _dial_req(self, protocol: str, address: str, random: int, whole: Packet | None) -> None:
         self._dialed = True
-        if self._resting:
-            self._stop_rest()
+        self._resting = False
         if random in self._dials:
             self._dial_rsp(random, error="duplicate dial id")
         elif len(self._dials) + len(self._open) >= TUNNELS:
@@ -264,20 +263,24 @@ class ProxyStream(ClientStream):
             self._resting = True
             self._frontend.resting.set(self)
 
-    def _stop_rest(self) -> None:
-        self._resting = False
-        self._frontend.resting.drop(self)
-
     def rested(self) -> None:
-        """It has waited long enough for its client to end it."""
-        self._resting = False
-        self.half_closed()
+        """It has waited long enough for its client to end it. (A dial leaves the limit alone.)"""
+        if self._resting:
+            self._resting = False
+            self.half_closed()
 
     def _over(self, reason: Reason) -> None:
         """The stream is gone: cancel its dials, close its tunnels, leave nothing."""
         self._ledger.stream_closed("Proxy")
         self.forget_window()
         self._ignoring = True
+        if self._dials or self._open:  # most have none by then
+            self._end_tunnels(reason)
+        self._blocked = ()
+        self._resting = False
+        self._frontend.resting.drop(self)
+
+    def _end_tunnels(self, reason: Reason) -> None:
         for end in list(self._dials.values()):
             if end.tunnel is not None:
                 end.tunnel.close(Reason.CLIENT_LEFT)
@@ -287,9 +290,6 @@ class ProxyStream(ClientStream):
             end.drop()
             if end.tunnel is not None:
                 end.tunnel.close(reason)
-        self._blocked = ()
-        if self._resting:
-            self._stop_rest()
 
 
 _HANDLERS: dict[int, Callable[..., None]] = {

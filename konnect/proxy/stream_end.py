@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
@@ -22,11 +23,13 @@ class StreamEnd(End):
 
     __slots__ = (
         "_backlog",
+        "_clock",
         "_ending",
         "_full",
         "_full_since",
         "_hold",
         "_ledger",
+        "_ready",
         "_stream",
         "connect_id",
         "head",
@@ -39,8 +42,11 @@ class StreamEnd(End):
         super().__init__()
         self._stream = stream
         self._ledger = ledger
-        self._hold = Hold(clock)
-        self._backlog = Backlog(ledger)
+        self._clock = clock
+        # The client takes what we send, or is gone: nothing is held any more.
+        self._ready = False
+        self._hold: Hold | None = None  # made for a destination that speaks before
+        self._backlog: Backlog | None = None  # made for a stream that is full
         self._full = False
         self._full_since: float | None = None
         self._ending: Reason | None = None
@@ -61,12 +67,15 @@ class StreamEnd(End):
 
     def spoken(self) -> None:
         """The client has used the connection: it is ready for what we send."""
-        if not self._hold.over:
-            self._hold.release()
+        if not self._ready:
+            self._ready = True
+            if self._hold is not None:
+                self._hold.release()
 
     def client_said(self, data: Bytes) -> None:
         """The client has sent bytes."""
-        self.spoken()
+        if not self._ready:
+            self.spoken()
         if data and self.other is not None:
             self.other.write(data)
 
@@ -74,23 +83,40 @@ class StreamEnd(End):
         """The stream is gone: nothing held is worth sending."""
         if self._full_since is not None:
             self._waited()
-        self._hold.drop()
-        self._backlog.drop()
+        self._ready = True
+        if self._hold is not None:
+            self._hold.drop()
+        if self._backlog is not None:
+            self._backlog.drop()
 
     def write(self, data: Bytes) -> None:
         if self._full:
+            if self._backlog is None:
+                self._backlog = Backlog(self._ledger)
             self._backlog.put(data)
-        elif self._hold.over:
+        elif self._ready or self._held_long:
             self._send(data)
         elif self.other is not None:
             # The source stands still, so what is held is bounded by what was on its way.
             self.other.pause()
             kept = bytes(data)
-            self._hold.after(lambda: self._write_held(kept))
+            self._later(lambda: self._write_held(kept))
+
+    @property
+    def _held_long(self) -> bool:
+        """Whether the client has had its moment to get ready."""
+        return self._hold is not None and self._hold.over
+
+    def _later(self, action: Callable[[], None]) -> None:
+        """Run it when the client is ready."""
+        if self._hold is None:
+            self._hold = Hold(self._clock)
+        self._hold.after(action)
 
     def _write_held(self, data: bytes) -> None:
         self.write(data)
-        if self._hold.empty and not self._full and self.other is not None:
+        held = self._hold is not None and not self._hold.empty
+        if not held and not self._full and self.other is not None:
             self.other.resume()
 
     def _send(self, data: Bytes) -> None:
@@ -105,12 +131,13 @@ class StreamEnd(End):
         if self._full_since is not None:
             self._waited()
         self._full = False
-        while self._backlog.size and not self._full:
-            data = self._backlog.take(CHUNK)
+        backlog = self._backlog
+        while backlog is not None and backlog.size and not self._full:
+            data = backlog.take(CHUNK)
             self._send(data)
             if self.other is not None:
                 self.other.drained(len(data))
-        if self._ending is not None and not self._backlog.size:
+        if self._ending is not None and (backlog is None or not backlog.size):
             self._stream.tunnel_closed(self, self._ending)
             return
         if not self._full and self.other is not None:
@@ -138,15 +165,15 @@ class StreamEnd(End):
         if self.connect_id:
             # Behind what is held or waits; a Go client also ignores a close that comes before it is
             # ready.
-            if self._hold.over:
+            if self._ready or self._held_long:
                 self._close(reason)
             else:
-                self._hold.after(lambda: self._close(reason))
+                self._later(lambda: self._close(reason))
         else:
             self._stream.dial_dropped(self)
 
     def _close(self, reason: Reason) -> None:
-        if self._backlog.size:
+        if self._backlog is not None and self._backlog.size:
             # Behind what waits, which stays counted until the client takes it.
             self._ending = reason
         else:

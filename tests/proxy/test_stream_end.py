@@ -298,7 +298,19 @@ class CloseTests(StreamTestCase):
         self.open(1, 10)
         self.open(2, 11)
         self.c.says(packets.close_req(1))
+        self.clock.advance(frontend_grpc.LINGER + 1)
+        self.assertIsNone(self.c.stream.ending)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_lingers_anew(self) -> None:
+        """The time begins with the end of the last tunnel, however soon that is."""
+        self.clock.advance(frontend_grpc.LINGER - 2)
+        self.open()
+        self.c.says(packets.close_req(1))
+        self.clock.advance(frontend_grpc.LINGER - 1)
+        self.assertIsNone(self.c.stream.ending)
+        self.clock.advance(2)
+        self.assertEqual(self.c.stream.ending, (OK, ""))
 
     def test_forgotten_ids(self) -> None:
         """Ended ids are remembered, but not without bound."""

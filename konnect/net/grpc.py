@@ -31,8 +31,7 @@ from konnect.net.keepalive import ANSWER_TIMEOUT, Keepalive
 from konnect.net.tcp import give_up_after, tune
 from konnect.net.users import user_of
 from konnect.wire.events import ConnectionEnded
-from konnect.wire.grpc import Role
-from konnect.wire.status import ErrorCode, Status
+from konnect.wire.status import ErrorCode
 
 log = make_logger(__name__)
 
@@ -87,7 +86,7 @@ class GrpcProtocol(WatchedStreams):
         that ends TLS may know `--alpn-proto`'s name only.
         """
         agreed = getattr(self.transport, "negotiatedProtocol", None)
-        if agreed != b"h2" and not (agreed and self._wire.role is Role.CLIENT):
+        if agreed != b"h2" and not (agreed and self._wire.role.client):
             self.close("the peer did not agree on HTTP/2 by ALPN (h2)", abort=True)
         else:
             self._start()
@@ -148,10 +147,7 @@ class GrpcProtocol(WatchedStreams):
         # The wire's own events would say the same with less: it does not know why.
         self._wire.forget()
         if self._streams:
-            # grpc's programs count it so: a client that leaves has cancelled, most of Go's leave
-            # like this after each tunnel, and only a server is missed.
-            server = self._terms.role is Role.SERVER
-            status = Status.CANCELLED if server else Status.UNAVAILABLE
+            status = self._terms.lost
             for stream in list(self._streams.values()):
                 self._tell_ended(stream, status, text, reset=True)
         if self._ready is not None and not self._ready.called:

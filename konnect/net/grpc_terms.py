@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
@@ -12,6 +12,7 @@ from konnect.net.floods import DEFAULT, Count, FloodLimits
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.keepalive import Keepalive
 from konnect.wire.grpc import Limits, OpeningMemo, Role
+from konnect.wire.status import Status
 
 if TYPE_CHECKING:
     from konnect.net.grpc import GrpcProtocol
@@ -36,6 +37,12 @@ class Terms:
     """Counts what was cut for what its peer did."""
     on_lost: Callable[[GrpcProtocol, str], None] | None = None
     """Told of each connection's end, and why."""
+    lost: Status = field(init=False)
+    """How streams end whose connection is lost. grpc's programs count it so: a client that leaves
+    has cancelled, most of Go's leave like this after each tunnel, and only a server is missed."""
+
+    def __post_init__(self) -> None:
+        self.lost = Status.UNAVAILABLE if self.role.client else Status.CANCELLED
 
 
 def own_terms(

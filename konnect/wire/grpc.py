@@ -67,7 +67,7 @@ class GrpcConnection(StreamCalls):
             empties the list.
         """
         limits = memo.limits if memo is not None else limits or Limits()
-        client = role is Role.CLIENT
+        client = role.client
         self.limits = limits
         self.closed = False
         """True after a connection error or `connection_lost`; nothing more is processed."""
@@ -141,7 +141,7 @@ class GrpcConnection(StreamCalls):
 
     def _make_splitter(self) -> FrameSplitter:
         splitter = self._splitter = FrameSplitter(
-            preface=self.role is Role.SERVER,
+            preface=not self.role.client,
             max_frame=self.limits.max_frame,
             max_block=self.limits.max_header_list,
             live=self.streams.table.get,

@@ -30,6 +30,10 @@ class Role(enum.Enum):
     CLIENT = "client"
     SERVER = "server"
 
+    def __init__(self, name: str) -> None:
+        # Asked for each connection: Python 3.11 is slow to find a member in its enumeration.
+        self.client = name == "client"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

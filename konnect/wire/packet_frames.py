@@ -59,7 +59,8 @@ class PacketFrames(Reactions):
         if self.gathering is not None and self.gathering is not stream:
             self.let_go()
         inlet, end = stream.inlet, len(data)
-        if inlet is None or inlet.midway or end - position < HEADS_SIZE:
+        last = end - HEADS_SIZE
+        if inlet is None or inlet.midway or position > last:
             return position
         if self.events and self.deliver is not None:
             self.deliver(self.events)
@@ -69,7 +70,7 @@ class PacketFrames(Reactions):
         largest = limits.largest_whole
         room = left = windows.into if windows.into < stream.into else stream.into
         back = 0
-        while end - position >= HEADS_SIZE and not stream.deaf:
+        while position <= last and not stream.deaf:
             lead, middle, size, tag, inner = _unpack(data, position)
             cost = size + PREFIX_SIZE
             stop = position + HEAD_SIZE + cost

@@ -30,6 +30,8 @@ from konnect.wire.stream import Stream
 from konnect.wire.streams import Streams
 from konnect.wire.windows import DEFAULT, WindowOverflow
 
+_INITIAL_WINDOW_SIZE = SettingCodes.INITIAL_WINDOW_SIZE
+
 Reaction = Callable[[Any, Any, list[Event]], None]
 
 
@@ -55,7 +57,7 @@ class Reactions:
         """Of what floods are made."""
 
     def _settings(self, event: h2.events.RemoteSettingsChanged, events: list[Event]) -> None:
-        change = event.changed_settings.get(SettingCodes.INITIAL_WINDOW_SIZE)
+        change = event.changed_settings.get(_INITIAL_WINDOW_SIZE)
         if change is None:
             return
         before = DEFAULT if change.original_value is None else change.original_value

@@ -12,6 +12,9 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+_GO_NAMES = {0: "OK", 1: "Canceled"}
+"""Go's names of codes, where they are not what follows from gRPC's."""
+
 
 class Status(enum.IntEnum):
     """The codes of `grpc-status`."""
@@ -34,14 +37,9 @@ class Status(enum.IntEnum):
     DATA_LOSS = 15
     UNAUTHENTICATED = 16
 
-    @property
-    def label(self) -> str:
+    def __init__(self, code: int) -> None:
+        self.label: str = _GO_NAMES.get(code) or self._name_.title().replace("_", "")
         """The code's name in metrics: Go's (`Unavailable`, `Canceled`), which is upstream's."""
-        if self is Status.OK:
-            return "OK"
-        if self is Status.CANCELLED:
-            return "Canceled"
-        return self.name.title().replace("_", "")
 
 
 OK: Final = Status.OK

@@ -47,7 +47,7 @@ class StreamCalls:
             return
         if not stream.headers_sent:
             stream.headers_sent = True
-            if self.role is Role.SERVER:
+            if not self.role.client:
                 self._http2.send_headers(stream_id, headers.RESPONSE)
         stream.send_later(payload, self.streams.limits)
         if not stream.in_turn:
@@ -90,7 +90,7 @@ class StreamCalls:
         stream = self._live.get(stream_id)
         if stream is None or stream.ending is not None:
             return
-        if self.role is Role.SERVER:
+        if not self.role.client:
             self.streams.end(stream, headers.trailers(status, message))
         elif status is OK and not message:
             self.streams.end(stream, [])

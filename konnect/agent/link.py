@@ -24,7 +24,7 @@ from konnect.tunnel.flow import Flow
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import Link
 from konnect.tunnel.link_end import LinkEnd
-from konnect.tunnel.reasons import FAULTS, Reason, from_label
+from konnect.tunnel.reasons import CLIENT_CLOSED, FAULTS, Reason, from_label
 from konnect.tunnel.tunnel import Tunnel
 from konnect.tunnel.waiting import Holder
 from konnect.wire import packets
@@ -210,7 +210,7 @@ class ProxyLink(Link):
         if tunnel is not None:
             # Between two konnect halves the error says that the tunnel was cut, and why.
             told = from_label(error) if error and self.half_close else None
-            tunnel.close(told or tunnel.reason or Reason.CLIENT_CLOSED)
+            tunnel.close(told or tunnel.reason or CLIENT_CLOSED)
         if connect_id in self.ends and (tunnel is None or self.half_close):
             # Its last bytes wait for credit that nobody will give any more: a proxy that knows
             # half-close sends this only when it has let go of the tunnel.

@@ -26,7 +26,7 @@ from konnect.tunnel.account import Client
 from konnect.tunnel.ends import Bytes
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link_end import LinkEnd
-from konnect.tunnel.reasons import Reason
+from konnect.tunnel.reasons import CLIENT_CLOSED, CLIENT_LOST, Reason
 from konnect.tunnel.recent import RecentIds
 from konnect.wire import contents, data_packet
 from konnect.wire.packets import DATA, MalformedPacket, Packet, PacketType
@@ -151,7 +151,7 @@ class ProxyStream(ClientStream):
 
     def ended(self, status: Status, text: str, reset: bool) -> None:
         self._ledger.stream_error("from_client", status.label)
-        self._over(Reason.CLIENT_LOST)
+        self._over(CLIENT_LOST)
 
     # -- packets
 
@@ -198,7 +198,7 @@ class ProxyStream(ClientStream):
         if end is not None:
             end.spoken()
             if end.tunnel is not None:
-                end.tunnel.close(Reason.CLIENT_CLOSED)
+                end.tunnel.close(CLIENT_CLOSED)
             else:
                 end.give_up()
         elif not self._dialed:

@@ -86,6 +86,9 @@ _BY_TEXT: tuple[tuple[str, Reason], ...] = (
     ("waiting for slow readers", Reason.OVERLOADED),
 )
 
+CLIENT_CLOSED, CLIENT_LOST = Reason.CLIENT_CLOSED, Reason.CLIENT_LOST
+"""By these names they cost less: see `konnect.tunnel.tunnel.OPEN`."""
+
 FAULTS = frozenset({Reason.TOO_MANY_FILES, Reason.OUT_OF_RESOURCES, Reason.OVERLOADED})
 """Of an agent that itself cannot dial: another may be able to."""
 

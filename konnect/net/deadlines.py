@@ -29,7 +29,7 @@ class Deadlines(Generic[T]):
         call is kept for the next limit, until they rest.
     """
 
-    __slots__ = ("_call", "_clock", "_due", "_lasting", "_now", "_seconds", "times")
+    __slots__ = ("_call", "_clock", "_due", "_lasting", "_seconds", "now", "times")
 
     def __init__(
         self,
@@ -41,7 +41,8 @@ class Deadlines(Generic[T]):
     ) -> None:
         # Not in the queues of `Timers`: the rest of a length is a length that nobody else has.
         self._clock: Any = clock.reactor if isinstance(clock, Timers) else clock
-        self._now = elapsed_of(self._clock)
+        self.now = elapsed_of(self._clock)
+        """The clock that limits are counted by, from a beginning of its own."""
         self._seconds = seconds
         self._due = due
         self.times: dict[T, float] = {}
@@ -52,14 +53,16 @@ class Deadlines(Generic[T]):
             self._lasting = True
             clock.on_rest(self._rest)
 
-    def set(self, owner: T) -> None:
-        """Begin the owner's limit, anew if it has begun already."""
+    def set(self, owner: T) -> float:
+        """Begin the owner's limit, anew if it has begun already; tells when that is, by `now`."""
         times = self.times
         if owner in times:
             del times[owner]
-        times[owner] = self._now() + self._seconds
+        now = self.now()
+        times[owner] = now + self._seconds
         if self._call is None:
             self._call = self._clock.callLater(self._seconds, self._look)
+        return now
 
     def drop(self, owner: T) -> bool:
         """Forget it; whether there was one."""
@@ -79,7 +82,7 @@ class Deadlines(Generic[T]):
 
     def _look(self) -> None:
         self._call = None
-        times, now = self.times, self._now()
+        times, now = self.times, self.now()
         # In one walk, as in `konnect.net.timers`.
         over = list(takewhile(lambda entry: entry[1] <= now, times.items()))
         try:
@@ -89,7 +92,7 @@ class Deadlines(Generic[T]):
                     self._due(owner)
         finally:
             if times:
-                left = max(next(iter(times.values())) - self._now(), 0)
+                left = max(next(iter(times.values())) - self.now(), 0)
                 if self._call is None:
                     self._call = self._clock.callLater(left, self._look)
                 else:  # made by one that began anew: the others are due before it

@@ -49,7 +49,7 @@ class Dials(Protocol):
     patience: float
     """Seconds without an answer after which another is asked; at most half of the above."""
     limits: Deadlines[PendingDial]
-    """Of that length."""
+    """Of that length; their clock is that of all that is measured here."""
 
     def another(self, tunnel: Tunnel, tried: AgentLink, cause: str) -> AgentLink | None:
         """A link that may be asked instead of `tried`, if there is one; `cause` is counted."""
@@ -88,10 +88,8 @@ class PendingDial:
 
     def begin(self, link: AgentLink) -> None:
         """Ask the first link."""
-        dials = self._dials
-        dials.limits.set(self)
+        self._links[link] = self._dials.limits.set(self)
         self.tunnel.dial = self
-        self._links[link] = dials.clock.seconds()
         link.ask(self)
 
     # -- what a link says; it has taken the dial out of its table
@@ -162,7 +160,7 @@ class PendingDial:
         """Let the silent links know, each once when it is surely their fault; returns one of them.
         Those that were asked only just now are not meant."""
         silent = None
-        now = self._dials.clock.seconds()
+        now = self._dials.limits.now()
         for link, asked in self._links.items():
             if asked is None:
                 continue
@@ -184,6 +182,6 @@ class PendingDial:
         if link is None:
             return False
         self._tried_again = True
-        self._links[link] = self._dials.clock.seconds()
+        self._links[link] = self._dials.limits.now()
         link.ask(self)
         return True

@@ -48,16 +48,13 @@ _Reader = Callable[[bytes], Contents | None]
 
 def read(payload: bytes) -> Contents:
     """Type and values. Raises `MalformedPacket`, as `packets.parse` does."""
-    reader = _READERS.get(payload[:3])
-    if reader is None and payload and payload[0] == _DIAL_REQ:
-        reader = _dial_req
-    if reader is not None:
-        try:
-            contents = reader(payload)
-        except (IndexError, UnicodeDecodeError):
-            contents = None
-        if contents is not None:
-            return contents
+    try:
+        reader = _dial_req if payload[0] == _DIAL_REQ else _READERS.get(payload[:3])
+        contents = None if reader is None else reader(payload)
+    except (IndexError, UnicodeDecodeError):
+        contents = None
+    if contents is not None:
+        return contents
     packet = packets.parse(payload)
     values = _VALUES.get(packet.type)
     return packet.type, () if values is None else values(packet)

@@ -111,13 +111,22 @@ def parse(payload: bytes) -> Packet:
 
 
 # Builders write the canonical bytes by hand, as protobuf and Go do: as an object of protobuf a
-# CLOSE_REQ takes 0.75 us and a DIAL_RSP 0.68, this way 0.2 and 0.3 (measured).
+# CLOSE_REQ takes 0.75 us and a DIAL_RSP 0.68, this way 0.2 and 0.3 (measured). What each tunnel
+# needs is written in one step, since a call takes as long as all that it would do.
+
+_SHORT = 0x60
+"""A text below this leaves room for the other fields within a length of one byte."""
 
 
 def dial_req(protocol: str, address: str, random: int) -> bytes:
     """A DIAL_REQ. Raises ValueError if `random` is no int64, or a text has a lone surrogate."""
     if not -(2**63) <= random < 2**63:
         raise ValueError(f"{random} is no int64")
+    if protocol == "tcp" and random:
+        host, number = address.encode(), varint(random)
+        if 0 < (size := len(host)) < _SHORT:
+            whole = 8 + size + len(number)
+            return b"\x12%c\x0a\x03tcp\x12%c%b\x18%b" % (whole, size, host, number)
     body = _text(b"\x0a", protocol) + _text(b"\x12", address) + _number(b"\x18", random)
     return _packet(b"\x12", body)
 
@@ -131,6 +140,9 @@ def with_random(request: Packet, random: int) -> bytes:
 def dial_rsp(random: int, *, connect_id: int = 0, error: str = "", fault: str = "") -> bytes:
     """A DIAL_RSP: success with a `connect_id`, or failure with an `error` text; a `fault` (why the
     agent itself cannot dial) only to a peer that has announced itself."""
+    if connect_id and random and not error:
+        ours, theirs = varint(connect_id), varint(random)
+        return b"\x08\x01\x1a%c\x10%b\x18%b" % (2 + len(ours) + len(theirs), ours, theirs)
     body = _number(b"\x10", connect_id) + _number(b"\x18", random)
     if error:
         body = _text(b"\x0a", _error_text(error)) + body + _text(b"\xa2\x06", fault)
@@ -139,12 +151,19 @@ def dial_rsp(random: int, *, connect_id: int = 0, error: str = "", fault: str = 
 
 def close_req(connect_id: int, error: str = "") -> bytes:
     """A CLOSE_REQ; an `error` (it was cut, and why) only to a peer that announced half-close."""
+    if connect_id and not error:
+        number = varint(connect_id)
+        return b"\x08\x02\x2a%c\x08%b" % (1 + len(number), number)
     body = _number(b"\x08", connect_id)
     return _packet(b"\x08\x02\x2a", body + _text(b"\xa2\x06", error) if error else body)
 
 
 def close_rsp(connect_id: int, error: str = "") -> bytes:
     """A CLOSE_RSP; an empty `error` is an ordinary end."""
+    if connect_id and 0 < (size := len(error)) < _SHORT and error.isascii():
+        number = varint(connect_id)
+        whole = 3 + size + len(number)
+        return b"\x08\x03\x32%c\x0a%c%b\x10%b" % (whole, size, error.encode(), number)
     body = _number(b"\x10", connect_id)
     return _packet(b"\x08\x03\x32", _text(b"\x0a", _error_text(error)) + body if error else body)
 

@@ -82,10 +82,23 @@ class BuilderTests(SynchronousTestCase):
     @given(st.text(max_size=200), INT64, INT64)
     def test_as_protobuf_writes_them(self, text: str, random: int, connect_id: int) -> None:
         """Byte for byte, whatever the values; protobuf has its own order for what is unknown."""
+        self._check(text, random, connect_id)
+
+    def test_as_protobuf_writes_texts_of_any_length(self) -> None:
+        """Also where a length begins to take two bytes, of a text or of the whole."""
+        for size in range(0x70, 0x90):
+            self._check("a" * (size - 0x20), -1, -1)
+            self._check("a" * size, 1, 1)
+            self._check("\u00fc" * (size // 2), -1, -1)
+
+    def _check(self, text: str, random: int, connect_id: int) -> None:
         for raw in (
             packets.dial_req(text, text, random),
+            packets.dial_req("tcp", text, random),
             packets.dial_rsp(random, connect_id=connect_id, error=text, fault=text),
+            packets.dial_rsp(random, connect_id=connect_id),
             packets.close_req(connect_id, text),
+            packets.close_req(connect_id),
             packets.close_rsp(connect_id, text),
             packets.dial_cls(random),
             packets.credit(connect_id, random),

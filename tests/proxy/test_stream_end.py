@@ -274,14 +274,18 @@ class CloseTests(StreamTestCase):
         self.assertEqual(self.c.stream.ending, (OK, ""))
         self.assertEqual(dict(self.ledger.stream_errors), {})
 
-    def test_lingers_after_a_close(self) -> None:
-        """A stream with nothing left is ended by the proxy, but not at once."""
+    def lingers_after_a_tunnel(self) -> None:
+        """A tunnel comes and goes: the stream is ended `LINGER` after that."""
         self.open()
         self.c.says(packets.close_req(1))
         self.clock.advance(frontend_grpc.LINGER - 1)
         self.assertIsNone(self.c.stream.ending)
         self.clock.advance(2)
         self.assertEqual(self.c.stream.ending, (OK, ""))
+
+    def test_lingers_after_a_close(self) -> None:
+        """A stream with nothing left is ended by the proxy, but not at once."""
+        self.lingers_after_a_tunnel()
 
     def test_lingers_after_a_failure(self) -> None:
         """So it is after a failed dial; another dial in time keeps the stream."""
@@ -305,12 +309,7 @@ class CloseTests(StreamTestCase):
     def test_lingers_anew(self) -> None:
         """The time begins with the end of the last tunnel, however soon that is."""
         self.clock.advance(frontend_grpc.LINGER - 2)
-        self.open()
-        self.c.says(packets.close_req(1))
-        self.clock.advance(frontend_grpc.LINGER - 1)
-        self.assertIsNone(self.c.stream.ending)
-        self.clock.advance(2)
-        self.assertEqual(self.c.stream.ending, (OK, ""))
+        self.lingers_after_a_tunnel()
 
     def test_forgotten_ids(self) -> None:
         """Ended ids are remembered, but not without bound."""

@@ -53,7 +53,7 @@ class DialledEnd(LinkEnd):
         link = self.link
         del link.dials[self.random]
         link.ends[self.connect_id] = self
-        answer = packets.dial_rsp(self.random, connect_id=self.connect_id)
+        answer = packets.dial_rsp(self.random, connect_id=self.connect_id, middle=self.head)
         link.send(DIAL_RSP, answer)
 
     def failed(self, reason: Reason, text: str) -> None:
@@ -170,7 +170,8 @@ class ProxyLink(Link):
 
     # -- packets
 
-    def _dial_req(self, protocol: str, address: str, random: int, whole: object) -> None:
+    def _dial_req(self, values: tuple[str, str, int, object]) -> None:
+        protocol, address, random, _ = values
         if self._going:
             self._give_up(random)
             return
@@ -201,7 +202,8 @@ class ProxyLink(Link):
         fault = reason.label if reason in FAULTS and self.extended else ""
         self.send(DIAL_RSP, packets.dial_rsp(random, error=text, fault=fault))
 
-    def _close_req(self, connect_id: int, error: str) -> None:
+    def _close_req(self, values: tuple[int, str]) -> None:
+        connect_id, error = values
         end = self.ends.get(connect_id)
         if end is None:
             self._close_rsp(connect_id, "Unknown connectID")
@@ -217,7 +219,8 @@ class ProxyLink(Link):
             end.gone()
             self.close_end(end, Reason.CLIENT_CLOSED)
 
-    def _dial_cls(self, random: int) -> None:
+    def _dial_cls(self, values: tuple[int]) -> None:
+        (random,) = values
         dialling = self.dials.get(random)
         if dialling is not None:
             self._end_dial(dialling, Reason.CLIENT_LEFT)
@@ -279,7 +282,7 @@ class ProxyLink(Link):
     def close_end(self, end: LinkEnd, reason: Reason) -> None:
         if self.ends.pop(end.connect_id, None) is not None:
             told = reason.label if self.half_close else ""
-            self.send(CLOSE_RSP, packets.close_rsp(end.connect_id, told))
+            self.send(CLOSE_RSP, packets.close_rsp(end.connect_id, told, end.head))
         elif self.dials.get(end.random) is end:
             del self.dials[end.random]  # it was given up
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 log = make_logger(__name__)
 
+_NOBODY: frozenset[StreamEnd] = frozenset()
+
 
 class ClientStream:
     """
@@ -29,21 +31,22 @@ class ClientStream:
     :param went: counts what is sent to clients.
     """
 
-    # Most streams change none of these.
-    _window: ClientWindow | None = None
-    _part = INITIAL // PART
-    _owed = 0
-    _paused: frozenset[StreamEnd] = frozenset()
-    _blocked: tuple[StreamEnd, ...] = ()
     _complained = False
 
     def __init__(
         self, stream: GrpcStream, ledger: Ledger, windows: ClientWindows, went: SegmentCounts
     ) -> None:
-        self._stream = stream
+        self.stream = stream
         self._ledger = ledger
         self._windows = windows
         self._went = went
+        # Not the class's, though most streams change none of these: Python 3.11 takes 250
+        # instructions to find there what each packet asks for.
+        self._window: ClientWindow | None = None
+        self._part = INITIAL // PART
+        self._owed = 0
+        self._paused = _NOBODY
+        self._blocked: tuple[StreamEnd, ...] = ()
 
     def _malformed(self, error: MalformedPacket) -> None:
         """Count it, and log the first: one read may hold tens of thousands."""
@@ -52,7 +55,7 @@ class ClientStream:
             self._complained = True
             log.warn(
                 "client {peer} sent a malformed packet: {error} (further ones are only counted)",
-                peer=self._stream.peer,
+                peer=self.stream.peer,
                 error=error,
             )
 
@@ -86,7 +89,7 @@ class ClientStream:
         if not self._paused and self._owed >= self._part:
             back = self._give_back()
             if back:
-                self._stream.acknowledge(back)
+                self.stream.acknowledge(back)
 
     def forget_window(self) -> None:
         """The stream is over."""
@@ -99,7 +102,7 @@ class ClientStream:
 
     def send_data(self, end: StreamEnd, data: Bytes) -> bool:
         """Send a destination's bytes; False: the end's `writable` will say when there is room."""
-        stream = self._stream
+        stream = self.stream
         size = len(data)
         if size <= SMALL:
             self._went[DATA][0] += 1
@@ -113,28 +116,25 @@ class ClientStream:
             self._without_room("DATA")
         return room
 
-    @property
-    def closing(self) -> bool:
-        """Whether what is sent now goes nowhere."""
-        return self._stream.closing
-
     def writable(self) -> None:
         blocked, self._blocked = self._blocked, ()
         for end in blocked:
             end.writable()
 
-    def _dial_rsp(self, random: int, *, connect_id: int = 0, error: str = "") -> None:
+    def _dial_rsp(
+        self, random: int, *, connect_id: int = 0, error: str = "", middle: bytes = b""
+    ) -> None:
         self._went[DIAL_RSP][0] += 1
-        packet = packets.dial_rsp(random, connect_id=connect_id, error=error)
-        if not self._stream.send(packet):
+        packet = packets.dial_rsp(random, connect_id=connect_id, error=error, middle=middle)
+        if not self.stream.send(packet):
             self._without_room("DIAL_RSP")
 
-    def _close_rsp(self, connect_id: int, error: str) -> None:
+    def _close_rsp(self, connect_id: int, error: str, middle: bytes = b"") -> None:
         self._went[CLOSE_RSP][0] += 1
-        if not self._stream.send(packets.close_rsp(connect_id, error)):
+        if not self.stream.send(packets.close_rsp(connect_id, error, middle)):
             self._without_room("CLOSE_RSP")
 
     def _without_room(self, packet_type: str) -> None:
         """A packet waits for the client; or it was in vain, which upstream counts as an error."""
-        if self._stream.closing:
+        if self.stream.closing:
             self._ledger.stream_error("to_client", Status.UNAVAILABLE.label, packet_type)

@@ -22,12 +22,12 @@ from konnect.proxy.client_stream import ClientStream
 from konnect.proxy.client_window import ClientWindows
 from konnect.proxy.dialing import Switchboard
 from konnect.proxy.stream_end import StreamEnd
-from konnect.tunnel.account import Client
+from konnect.tunnel.account import client_of
 from konnect.tunnel.ends import Bytes
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import CLIENT_CLOSED, CLIENT_LOST, Reason
-from konnect.tunnel.recent import RecentIds
+from konnect.tunnel.recent import remember
 from konnect.wire import contents, data_packet
 from konnect.wire.packets import DATA, MalformedPacket, Packet, PacketType
 from konnect.wire.status import Status
@@ -82,19 +82,18 @@ class GrpcFrontend:
 class ProxyStream(ClientStream):
     """One client's `Proxy` stream."""
 
-    _dialed = False
-    _ignoring = False
-
     def __init__(self, frontend: GrpcFrontend, stream: GrpcStream) -> None:
         ledger = frontend.ledger
-        super().__init__(stream, ledger, frontend.windows, frontend.went)
+        # By its name, since `super()` takes longer: see `ConnectEnd`.
+        ClientStream.__init__(self, stream, ledger, frontend.windows, frontend.went)
+        self._dialed = self._ignoring = False
         self._came = frontend.came
         self._frontend = frontend
         self._dials: dict[int, StreamEnd] = {}
         self._open: dict[int, StreamEnd] = {}
-        self._closed_ids = RecentIds(CLOSED_IDS)
+        self._closed_ids: dict[int, None] = {}
         logged = ledger.account is not None
-        self._client = Client("grpc", stream.peer, stream.user) if logged else None
+        self._client = client_of(("grpc", stream.peer, stream.user)) if logged else None
         stream.cut_through(self)
         ledger.stream_opened("Proxy")
         self._resting = True
@@ -107,7 +106,7 @@ class ProxyStream(ClientStream):
 
     def message(self, payload: bytes, cost: int) -> None:
         if back := self.packet(payload, cost):
-            self._stream.acknowledge(back)
+            self.stream.acknowledge(back)
 
     def packet(self, payload: bytes, cost: int) -> int:
         """See `konnect.wire.inlet.PacketSink`."""
@@ -123,7 +122,7 @@ class ProxyStream(ClientStream):
             return self.data(connect_id, data, cost)
         self._came[kind][0] += 1
         if handler := _HANDLERS.get(kind):
-            handler(self, *values)
+            handler(self, values)
         return self._owe(cost)
 
     def data(self, connect_id: int, data: Bytes, cost: int) -> int:
@@ -147,7 +146,7 @@ class ProxyStream(ClientStream):
     def half_closed(self) -> None:
         """The client has ended its side: as upstream, OK, and its tunnels are closed."""
         self._over(Reason.CLIENT_CLOSED)
-        self._stream.end()
+        self.stream.end()
 
     def ended(self, status: Status, text: str, reset: bool) -> None:
         self._ledger.stream_error("from_client", status.label)
@@ -155,7 +154,8 @@ class ProxyStream(ClientStream):
 
     # -- packets
 
-    def _dial_req(self, protocol: str, address: str, random: int, whole: Packet | None) -> None:
+    def _dial_req(self, values: tuple[str, str, int, Packet | None]) -> None:
+        protocol, address, random, whole = values
         self._dialed = True
         self._resting = False
         if random in self._dials:
@@ -180,9 +180,7 @@ class ProxyStream(ClientStream):
             self._ignoring = True
             self._rest()
         elif self._open:
-            log.warn(
-                "client {peer} sent DATA for an id that is not its own", peer=self._stream.peer
-            )
+            log.warn("client {peer} sent DATA for an id that is not its own", peer=self.stream.peer)
             self._close_rsp(connect_id, MISMATCH)
             self._ignoring = True
             for end in list(self._open.values()):
@@ -193,7 +191,8 @@ class ProxyStream(ClientStream):
         else:
             self._close_rsp(connect_id, "unrecognized connectID")
 
-    def _close_req(self, connect_id: int, error: str) -> None:
+    def _close_req(self, values: tuple[int, str]) -> None:
+        connect_id, _ = values
         end = self._open.get(connect_id)
         if end is not None:
             end.spoken()
@@ -206,7 +205,8 @@ class ProxyStream(ClientStream):
         elif connect_id not in self._closed_ids:
             self._close_rsp(connect_id, "Unknown connectID")
 
-    def _dial_cls(self, random: int) -> None:
+    def _dial_cls(self, values: tuple[int]) -> None:
+        (random,) = values
         end = self._dials.get(random)
         if end is not None and end.tunnel is not None:
             end.tunnel.close(Reason.CLIENT_LEFT)
@@ -230,7 +230,7 @@ class ProxyStream(ClientStream):
         end.connect_id = connect_id
         end.head = head or data_packet.middle(connect_id)
         self._open[connect_id] = end
-        self._dial_rsp(end.random, connect_id=connect_id)
+        self._dial_rsp(end.random, connect_id=connect_id, middle=end.head)
 
     def dial_failed(self, end: StreamEnd, text: str) -> None:
         """A dial has failed."""
@@ -248,11 +248,11 @@ class ProxyStream(ClientStream):
         connect_id = end.connect_id
         if self._open.pop(connect_id, None) is None:
             return
-        self._closed_ids.add(connect_id)
+        remember(self._closed_ids, connect_id, CLOSED_IDS)
         # Else it is the agent that broke it.
         mismatch = self._ignoring and reason is Reason.PROTOCOL
         error = MISMATCH if mismatch else reason.text if reason.abortive else ""
-        self._close_rsp(connect_id, error)
+        self._close_rsp(connect_id, error, end.head)
         self._rest()
 
     # -- ending

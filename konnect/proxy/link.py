@@ -20,7 +20,7 @@ from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.link import REMEMBERED, Link
 from konnect.tunnel.link_end import LinkEnd
 from konnect.tunnel.reasons import Reason, classify, from_label, own_fault
-from konnect.tunnel.recent import RecentIds
+from konnect.tunnel.recent import remember
 from konnect.wire import packets
 from konnect.wire.metadata import AgentHello
 from konnect.wire.packets import CLOSE_REQ, DIAL_REQ, MalformedPacket, PacketType
@@ -77,7 +77,7 @@ class AgentLink(Link):
         self._on_end = on_end
         # connectIDs whose CLOSE_REQ went out and whose CLOSE_RSP has not come: late DATA of theirs
         # is not worth another CLOSE_REQ.
-        self._closing = RecentIds(REMEMBERED)
+        self._closing: dict[int, None] = {}
 
     def __str__(self) -> str:
         return f"agent {self.agent_id} at {self.peer}"
@@ -159,7 +159,8 @@ class AgentLink(Link):
 
     # -- packets
 
-    def _dial_rsp(self, random: int, connect_id: int, error: str, fault: str) -> None:
+    def _dial_rsp(self, values: tuple[int, int, str, str]) -> None:
+        random, connect_id, error, fault = values
         dial = self.dials.pop(random, None)
         if dial is None:
             read = self._probed
@@ -192,12 +193,13 @@ class AgentLink(Link):
             self._send_close(connect_id)
             tunnel.fail(Reason.CLIENT_GONE)
         else:
-            self._closing.discard(connect_id)
+            self._closing.pop(connect_id, None)
             end = self.ends[connect_id] = LinkEnd(self, connect_id)
             tunnel.opened(end)
 
-    def _close_rsp(self, connect_id: int, error: str) -> None:
-        self._closing.discard(connect_id)
+    def _close_rsp(self, values: tuple[int, str]) -> None:
+        connect_id, error = values
+        self._closing.pop(connect_id, None)
         end = self.ends.pop(connect_id, None)
         if end is None:
             return
@@ -208,12 +210,12 @@ class AgentLink(Link):
             tunnel.close(told or tunnel.reason or Reason.DESTINATION_CLOSED)
         end.gone()
 
-    def _dial_cls(self, random: int) -> None:
-        dial = self.dials.pop(random, None)
+    def _dial_cls(self, values: tuple[int]) -> None:
+        dial = self.dials.pop(values[0], None)
         if dial is not None:
             dial.failed_at(self, Reason.DIAL_CLOSED, Reason.DIAL_CLOSED.text)
 
-    def _drain(self) -> None:
+    def _drain(self, values: tuple[()]) -> None:
         if not self.draining:
             self.draining = True
             log.info("{link} is draining: new dials prefer others", link=self)
@@ -274,11 +276,11 @@ class AgentLink(Link):
             return
         if end.half_close_sent and end.half_close_received:
             # Both directions have ended: the agent closes too, and its CLOSE_RSP is on its way.
-            self._closing.add(end.connect_id)
+            remember(self._closing, end.connect_id, REMEMBERED)
         else:
             cut = self.half_close and reason.abortive
-            self._send_close(end.connect_id, reason.label if cut else "")
+            self._send_close(end.connect_id, reason.label if cut else "", end.head)
 
-    def _send_close(self, connect_id: int, error: str = "") -> None:
-        self._closing.add(connect_id)
-        self.send(CLOSE_REQ, packets.close_req(connect_id, error))
+    def _send_close(self, connect_id: int, error: str = "", middle: bytes = b"") -> None:
+        remember(self._closing, connect_id, REMEMBERED)
+        self.send(CLOSE_REQ, packets.close_req(connect_id, error, middle))

@@ -39,7 +39,8 @@ class StreamEnd(End):
     def __init__(
         self, stream: ProxyStream, random: int, ledger: Ledger, clock: IReactorTime
     ) -> None:
-        super().__init__()
+        # What End does, without a call: one is made for each tunnel.
+        self.tunnel = self.other = self.client = None
         self._stream = stream
         self._ledger = ledger
         self._clock = clock
@@ -57,7 +58,7 @@ class StreamEnd(End):
 
     @property
     def can_be_told(self) -> bool:  # type: ignore[override]
-        return not self._stream.closing
+        return not self._stream.stream.closing
 
     def opened(self) -> None:
         self._stream.dial_opened(self)

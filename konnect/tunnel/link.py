@@ -13,7 +13,7 @@ tunnel may hold of the link's window, and its credit, is in `konnect.tunnel.link
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from konnect.tunnel import window
 from konnect.tunnel.ends import Bytes
@@ -46,7 +46,7 @@ class Link:
     :param carries: which direction of a tunnel is sent here, `to_client` or `to_destination`.
     """
 
-    handlers: dict[int, Callable[..., None]] = {}
+    handlers: dict[int, Callable[[Any, Any], None]] = {}
     """What the role does with packets of a type, given the values of `contents.Contents`."""
     _complained = False
 
@@ -65,6 +65,7 @@ class Link:
         self.ledger = ledger
         self.later = later
         self.flow = flow
+        self.handlers = self.handlers  # the class's, where it is found sooner
         self.ends: dict[int, LinkEnd] = {}
         self.lost = False
         self.name = ""
@@ -139,7 +140,7 @@ class Link:
         self._came[kind][0] += 1
         handler = self.handlers.get(kind)
         if handler is not None:
-            handler(self, *values)
+            handler(self, values)
         elif kind == CREDIT and self.send_credit:
             window.credited(self, *values)
         elif kind == HALF_CLOSE and self.half_close:

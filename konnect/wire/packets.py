@@ -112,7 +112,8 @@ def parse(payload: bytes) -> Packet:
 
 # Builders write the canonical bytes by hand, as protobuf and Go do: as an object of protobuf a
 # CLOSE_REQ takes 0.75 us and a DIAL_RSP 0.68, this way 0.2 and 0.3 (measured). What each tunnel
-# needs is written in one step, since a call takes as long as all that it would do.
+# needs is written in one step, since a call takes as long as all that it would do. Of a tunnel that
+# is open the number is written already: in the `data_packet.middle` of its DATA packets.
 
 _SHORT = 0x60
 """A text below this leaves room for the other fields within a length of one byte."""
@@ -137,11 +138,13 @@ def with_random(request: Packet, random: int) -> bytes:
     return request.SerializeToString()
 
 
-def dial_rsp(random: int, *, connect_id: int = 0, error: str = "", fault: str = "") -> bytes:
+def dial_rsp(
+    random: int, *, connect_id: int = 0, error: str = "", fault: str = "", middle: bytes = b""
+) -> bytes:
     """A DIAL_RSP: success with a `connect_id`, or failure with an `error` text; a `fault` (why the
-    agent itself cannot dial) only to a peer that has announced itself."""
+    agent itself cannot dial) only to a peer that has announced itself. `middle`: see above."""
     if connect_id and random and not error:
-        ours, theirs = varint(connect_id), varint(random)
+        ours, theirs = middle[1:-1] or varint(connect_id), varint(random)
         return b"\x08\x01\x1a%c\x10%b\x18%b" % (2 + len(ours) + len(theirs), ours, theirs)
     body = _number(b"\x10", connect_id) + _number(b"\x18", random)
     if error:
@@ -149,19 +152,22 @@ def dial_rsp(random: int, *, connect_id: int = 0, error: str = "", fault: str = 
     return _packet(b"\x08\x01\x1a", body)
 
 
-def close_req(connect_id: int, error: str = "") -> bytes:
-    """A CLOSE_REQ; an `error` (it was cut, and why) only to a peer that announced half-close."""
+def close_req(connect_id: int, error: str = "", middle: bytes = b"") -> bytes:
+    """A CLOSE_REQ; an `error` (it was cut, and why) only to a peer that announced half-close.
+    `middle`: see above."""
     if connect_id and not error:
-        number = varint(connect_id)
+        number = middle[1:-1] or varint(connect_id)
         return b"\x08\x02\x2a%c\x08%b" % (1 + len(number), number)
     body = _number(b"\x08", connect_id)
     return _packet(b"\x08\x02\x2a", body + _text(b"\xa2\x06", error) if error else body)
 
 
-def close_rsp(connect_id: int, error: str = "") -> bytes:
-    """A CLOSE_RSP; an empty `error` is an ordinary end."""
-    if connect_id and 0 < (size := len(error)) < _SHORT and error.isascii():
-        number = varint(connect_id)
+def close_rsp(connect_id: int, error: str = "", middle: bytes = b"") -> bytes:
+    """A CLOSE_RSP; an empty `error` is an ordinary end. `middle`: see above."""
+    if connect_id and (size := len(error)) < _SHORT and error.isascii():
+        number = middle[1:-1] or varint(connect_id)
+        if not size:
+            return b"\x08\x03\x32%c\x10%b" % (1 + len(number), number)
         whole = 3 + size + len(number)
         return b"\x08\x03\x32%c\x0a%c%b\x10%b" % (whole, size, error.encode(), number)
     body = _number(b"\x10", connect_id)

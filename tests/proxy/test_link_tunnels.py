@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from twisted.logger import capturedLogs
 
+from konnect.proxy import link
 from konnect.tunnel.reasons import Reason
-from konnect.tunnel.recent import RecentIds
 from konnect.wire import packets
 from konnect.wire.features import Features
 from tests.proxy.linking import LinkTestCase
@@ -79,7 +79,7 @@ class CloseTests(LinkTestCase):
 
     def test_forgotten_ids(self) -> None:
         """An agent that never confirms a close does not fill the proxy's memory."""
-        self.a.link._closing = RecentIds(3)
+        self.patch(link, "REMEMBERED", 3)
         for connect_id in range(1, 10):
             self.close(self.open(connect_id))
             self.a.take()

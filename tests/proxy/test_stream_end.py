@@ -6,7 +6,6 @@ from konnect.proxy import frontend_grpc
 from konnect.proxy.client_window import INITIAL, PART
 from konnect.proxy.hold import HOLD
 from konnect.tunnel.link_sizes import CHUNK
-from konnect.tunnel.recent import RecentIds
 from konnect.wire import packets
 from konnect.wire.features import Features
 from konnect.wire.status import OK
@@ -313,7 +312,7 @@ class CloseTests(StreamTestCase):
 
     def test_forgotten_ids(self) -> None:
         """Ended ids are remembered, but not without bound."""
-        self.c.proxy._closed_ids = RecentIds(2)
+        self.patch(frontend_grpc, "CLOSED_IDS", 2)
         for connect_id in (1, 2, 3):
             self.open(connect_id, connect_id)
             self.c.says(packets.close_req(connect_id))

@@ -127,7 +127,7 @@ class ReceivingTests(LinkTestCase):
     def test_handlers(self) -> None:
         """A role's types go to its handlers with the packet's values."""
         seen = []
-        self.link.handlers = {3: lambda link, connect_id, error: seen.append(connect_id)}
+        self.link.handlers = {3: lambda link, values: seen.append(values[0])}
         self.stream.deliver(packets.close_rsp(9))
         self.assertEqual(seen, [9])
 

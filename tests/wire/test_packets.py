@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from hypothesis import given
@@ -14,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import konnect
 from konnect.pb import konnect_pb2
 from konnect.pb.konnect_pb2 import Packet
-from konnect.wire import packets
+from konnect.wire import data_packet, packets
 from konnect.wire.packets import MAX_DATA, MAX_PACKET, MalformedPacket, PacketType
 
 INT64 = st.integers(min_value=-(2**63), max_value=2**63 - 1)
@@ -110,6 +111,17 @@ class BuilderTests(SynchronousTestCase):
             again = Packet()
             again.CopyFrom(packet)
             self.assertEqual(again.SerializeToString(deterministic=True), raw)
+
+    @given(st.text(max_size=200), INT64, INT64)
+    def test_of_an_open_tunnel(self, text: str, random: int, connect_id: int) -> None:
+        """What goes before its DATA has its number in it, which changes no byte."""
+        middle = data_packet.middle(connect_id)
+        for builder in (packets.close_req, packets.close_rsp):
+            for error in ("", text):
+                raw = builder(connect_id, error)
+                self.assertEqual(builder(connect_id, error, middle), raw)
+        answer = partial(packets.dial_rsp, random, connect_id=connect_id)
+        self.assertEqual(answer(middle=middle), answer())
 
     def test_numbers_are_int64(self) -> None:
         """A larger random is refused, as protobuf does."""

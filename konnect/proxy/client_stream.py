@@ -45,7 +45,9 @@ class ClientStream:
         self._window: ClientWindow | None = None
         self._part = INITIAL // PART
         self._owed = 0
-        self._paused = _NOBODY
+        """Bytes that have been passed on and not given back."""
+        self.paused = _NOBODY
+        """The ends of tunnels that take no more."""
         self._blocked: tuple[StreamEnd, ...] = ()
 
     def _malformed(self, error: MalformedPacket) -> None:
@@ -61,13 +63,11 @@ class ClientStream:
 
     # -- the window
 
-    def _owe(self, cost: int) -> int:
-        """So many bytes have been passed on. How many go back now: a part of the window, and
-        nothing while a tunnel is paused."""
-        self._owed += cost
-        return 0 if self._owed < self._part or self._paused else self._give_back()
-
     def _give_back(self) -> int:
+        """A part of the window has been passed on. How many bytes go back now: none while a tunnel
+        is paused."""
+        if self.paused:
+            return 0
         window = self._window
         if window is None:
             window = self._window = ClientWindow(self._windows)
@@ -78,25 +78,24 @@ class ClientStream:
 
     def pause(self, end: StreamEnd) -> None:
         """A tunnel takes no more: the stream's window stays shut."""
-        self._ledger.full_receive_channels["Proxy"] += not self._paused
-        self._paused |= {end}
+        self._ledger.full_receive_channels["Proxy"] += not self.paused
+        self.paused |= {end}
 
     def resume(self, end: StreamEnd) -> None:
         """Undo `pause`."""
-        if end in self._paused:
-            self._paused -= {end}
-            self._ledger.full_receive_channels["Proxy"] -= not self._paused
-        if not self._paused and self._owed >= self._part:
+        if end in self.paused:
+            self.paused -= {end}
+            self._ledger.full_receive_channels["Proxy"] -= not self.paused
+        if not self.paused and self._owed >= self._part:
             back = self._give_back()
             if back:
                 self.stream.acknowledge(back)
 
     def forget_window(self) -> None:
         """The stream is over."""
-        self._owed = 0
-        if self._window is not None:
-            self._window.end()
-            self._window = None
+        window, self._window = self._window, None
+        if window is not None:
+            window.end()
 
     # -- sending
 

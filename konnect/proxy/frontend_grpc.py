@@ -84,7 +84,6 @@ class ProxyStream(ClientStream):
 
     def __init__(self, frontend: GrpcFrontend, stream: GrpcStream) -> None:
         ledger = frontend.ledger
-        # By its name, since `super()` takes longer: see `ConnectEnd`.
         ClientStream.__init__(self, stream, ledger, frontend.windows, frontend.went)
         self._dialed = self._ignoring = False
         self._came = frontend.came
@@ -92,8 +91,7 @@ class ProxyStream(ClientStream):
         self._dials: dict[int, StreamEnd] = {}
         self._open: dict[int, StreamEnd] = {}
         self._closed_ids: dict[int, None] = {}
-        logged = ledger.account is not None
-        self._client = client_of(("grpc", stream.peer, stream.user)) if logged else None
+        self._client = client_of(("grpc", stream.peer, stream.user)) if ledger.account else None
         stream.cut_through(self)
         ledger.stream_opened("Proxy")
         self._resting = True
@@ -123,7 +121,8 @@ class ProxyStream(ClientStream):
         self._came[kind][0] += 1
         if handler := _HANDLERS.get(kind):
             handler(self, values)
-        return self._owe(cost)
+        owed = self._owed = self._owed + cost
+        return 0 if owed < self._part else self._give_back()
 
     def data(self, connect_id: int, data: Bytes, cost: int) -> int:
         """See `konnect.wire.inlet.PacketSink`."""
@@ -137,7 +136,8 @@ class ProxyStream(ClientStream):
             end.client_said(data)
         elif begins:
             self._stray_data(connect_id)
-        return self._owe(cost)
+        owed = self._owed = self._owed + cost
+        return 0 if owed < self._part else self._give_back()
 
     def joined(self, packets: int) -> None:
         """See `konnect.wire.inlet.PacketSink`."""
@@ -206,14 +206,13 @@ class ProxyStream(ClientStream):
             self._close_rsp(connect_id, "Unknown connectID")
 
     def _dial_cls(self, values: tuple[int]) -> None:
-        (random,) = values
-        end = self._dials.get(random)
+        end = self._dials.get(values[0])
         if end is not None and end.tunnel is not None:
             end.tunnel.close(Reason.CLIENT_LEFT)
             return
         # The client gave up just as the dial succeeded: the connection has no owner any more.
         for end in list(self._open.values()):
-            if end.random == random and end.tunnel is not None:
+            if end.random == values[0] and end.tunnel is not None:
                 end.spoken()
                 end.tunnel.close(Reason.CLIENT_LEFT)
 
@@ -272,7 +271,9 @@ class ProxyStream(ClientStream):
     def _over(self, reason: Reason) -> None:
         """The stream is gone: cancel its dials, close its tunnels, leave nothing."""
         self._ledger.stream_closed("Proxy")
-        self.forget_window()
+        self._owed = 0
+        if self._window is not None:
+            self.forget_window()
         self._ignoring = True
         if self._dials or self._open:  # most have none by then
             self._end_tunnels(reason)

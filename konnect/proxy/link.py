@@ -279,8 +279,10 @@ class AgentLink(Link):
             remember(self._closing, end.connect_id, REMEMBERED)
         else:
             cut = self.half_close and reason.abortive
-            self._send_close(end.connect_id, reason.label if cut else "", end.head)
+            remember(self._closing, end.connect_id, REMEMBERED)
+            error = reason.label if cut else ""
+            self.send(CLOSE_REQ, packets.close_req(end.connect_id, error, end.head))
 
-    def _send_close(self, connect_id: int, error: str = "", middle: bytes = b"") -> None:
+    def _send_close(self, connect_id: int) -> None:
         remember(self._closing, connect_id, REMEMBERED)
-        self.send(CLOSE_REQ, packets.close_req(connect_id, error, middle))
+        self.send(CLOSE_REQ, packets.close_req(connect_id))

@@ -100,7 +100,9 @@ class PendingDial:
         health = link.health
         if in_time and (health.misses or health.waiting or link.suspect):
             health.answered()
-        self.cancel()
+        self._dials.limits.drop(self)
+        if self._links or self._limit is not None:  # most were asked of one link, and in time
+            self.cancel()
 
     def declined(self, link: AgentLink, fault: Reason, text: str) -> None:
         """The agent of `link` answers, but cannot dial: another one decides."""

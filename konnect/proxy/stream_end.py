@@ -76,7 +76,10 @@ class StreamEnd(End):
     def client_said(self, data: Bytes) -> None:
         """The client has sent bytes."""
         if not self._ready:
-            self.spoken()
+            # `spoken`, without a call.
+            self._ready = True
+            if self._hold is not None:
+                self._hold.release()
         if data and self.other is not None:
             self.other.write(data)
 
@@ -162,16 +165,20 @@ class StreamEnd(End):
             self.tunnel.close(self.tunnel.reason or Reason.DESTINATION_CLOSED)
 
     def close(self, reason: Reason) -> None:
-        self._stream.resume(self)
+        stream = self._stream
+        if stream.paused:
+            stream.resume(self)
         if self.connect_id:
             # Behind what is held or waits; a Go client also ignores a close that comes before it is
             # ready.
-            if self._ready or self._held_long:
+            if self._ready and self._backlog is None:  # as nearly all
+                stream.tunnel_closed(self, reason)
+            elif self._ready or self._held_long:
                 self._close(reason)
             else:
                 self._later(lambda: self._close(reason))
         else:
-            self._stream.dial_dropped(self)
+            stream.dial_dropped(self)
 
     def _close(self, reason: Reason) -> None:
         if self._backlog is not None and self._backlog.size:

@@ -179,7 +179,7 @@ class InterleavingTests(SynchronousTestCase):
             self.assertEqual(stream.acknowledged, stream.owed)
         proxies = [stream.proxy for stream in world.streams]
         for proxy in [*proxies, *(stray.proxy for stray in world.stray_clients)]:
-            self.assertFalse(proxy._dials or proxy._open or proxy._paused or proxy._blocked)
+            self.assertFalse(proxy._dials or proxy._open or proxy.paused or proxy._blocked)
 
     def check_ledger(self, ledger: Ledger) -> None:
         """All gauges are back at zero."""

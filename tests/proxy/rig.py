@@ -123,7 +123,7 @@ class Client:
     def tables(self) -> tuple[int, int, int]:
         """Sizes of the stream's tables."""
         proxy = self.proxy
-        return len(proxy._dials), len(proxy._open), len(proxy._paused)
+        return len(proxy._dials), len(proxy._open), len(proxy.paused)
 
 
 class ProxyTestCase(SynchronousTestCase):

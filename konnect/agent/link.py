@@ -53,7 +53,7 @@ class DialledEnd(LinkEnd):
         link = self.link
         del link.dials[self.random]
         link.ends[self.connect_id] = self
-        answer = packets.dial_rsp(self.random, connect_id=self.connect_id, middle=self.head)
+        answer = packets.dialled(self.random, self.head)
         link.send(DIAL_RSP, answer)
 
     def failed(self, reason: Reason, text: str) -> None:

@@ -120,12 +120,14 @@ class ClientStream:
         for end in blocked:
             end.writable()
 
-    def _dial_rsp(
-        self, random: int, *, connect_id: int = 0, error: str = "", middle: bytes = b""
-    ) -> None:
+    def _dialled(self, random: int, middle: bytes) -> None:
         self._went[DIAL_RSP][0] += 1
-        packet = packets.dial_rsp(random, connect_id=connect_id, error=error, middle=middle)
-        if not self.stream.send(packet):
+        if not self.stream.send(packets.dialled(random, middle)):
+            self._without_room("DIAL_RSP")
+
+    def _not_dialled(self, random: int, error: str) -> None:
+        self._went[DIAL_RSP][0] += 1
+        if not self.stream.send(packets.dial_rsp(random, error=error)):
             self._without_room("DIAL_RSP")
 
     def _close_rsp(self, connect_id: int, error: str, middle: bytes = b"") -> None:

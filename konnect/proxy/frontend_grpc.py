@@ -159,12 +159,12 @@ class ProxyStream(ClientStream):
         self._dialed = True
         self._resting = False
         if random in self._dials:
-            self._dial_rsp(random, error="duplicate dial id")
+            self._not_dialled(random, "duplicate dial id")
         elif len(self._dials) + len(self._open) >= TUNNELS:
-            self._dial_rsp(random, error=f"more than {TUNNELS} tunnels on one stream")
+            self._not_dialled(random, f"more than {TUNNELS} tunnels on one stream")
         elif whole is not None and (size := whole.ByteSize()) > LARGEST_DIAL:
             text = f"{size} bytes in a dial request, {LARGEST_DIAL} are allowed"
-            self._dial_rsp(random, error=text)
+            self._not_dialled(random, text)
             self._rest()
         else:
             end = self._dials[random] = StreamEnd(self, random, self._ledger, self._frontend.clock)
@@ -229,12 +229,12 @@ class ProxyStream(ClientStream):
         end.connect_id = connect_id
         end.head = head or data_packet.middle(connect_id)
         self._open[connect_id] = end
-        self._dial_rsp(end.random, connect_id=connect_id, middle=end.head)
+        self._dialled(end.random, end.head)
 
     def dial_failed(self, end: StreamEnd, text: str) -> None:
         """A dial has failed."""
         self._dials.pop(end.random, None)
-        self._dial_rsp(end.random, error=text)
+        self._not_dialled(end.random, text)
         self._rest()
 
     def dial_dropped(self, end: StreamEnd) -> None:

@@ -138,18 +138,22 @@ def with_random(request: Packet, random: int) -> bytes:
     return request.SerializeToString()
 
 
-def dial_rsp(
-    random: int, *, connect_id: int = 0, error: str = "", fault: str = "", middle: bytes = b""
-) -> bytes:
+def dial_rsp(random: int, *, connect_id: int = 0, error: str = "", fault: str = "") -> bytes:
     """A DIAL_RSP: success with a `connect_id`, or failure with an `error` text; a `fault` (why the
-    agent itself cannot dial) only to a peer that has announced itself. `middle`: see above."""
-    if connect_id and random and not error:
-        ours, theirs = middle[1:-1] or varint(connect_id), varint(random)
-        return b"\x08\x01\x1a%c\x10%b\x18%b" % (2 + len(ours) + len(theirs), ours, theirs)
+    agent itself cannot dial) only to a peer that has announced itself."""
     body = _number(b"\x10", connect_id) + _number(b"\x18", random)
     if error:
         body = _text(b"\x0a", _error_text(error)) + body + _text(b"\xa2\x06", fault)
     return _packet(b"\x08\x01\x1a", body)
+
+
+def dialled(random: int, middle: bytes) -> bytes:
+    """A DIAL_RSP: success. `middle`: see above."""
+    number = middle[1:-1]
+    if not random:
+        return b"\x08\x01\x1a%c\x10%b" % (1 + len(number), number)
+    theirs = varint(random)
+    return b"\x08\x01\x1a%c\x10%b\x18%b" % (2 + len(number) + len(theirs), number, theirs)
 
 
 def close_req(connect_id: int, error: str = "", middle: bytes = b"") -> bytes:

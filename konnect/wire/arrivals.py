@@ -69,15 +69,23 @@ class Arrivals(PacketFrames):
 
     def run(self, run: Run) -> None:
         """Frames that came together at the beginning of a read, and what they do (`runs`)."""
-        self.overhead.add_run(run.count, run.kinds)
+        overhead = self.overhead
+        overhead.count += run.count
+        overhead.runs += (run.kinds,)
         if run.widens:
             streams = self._streams
             streams.windows.out += run.widens
             streams.granted += run.widens
-        self._react(run.events)
-        if self.events and self.deliver is not None:
-            # What comes behind a request can take the way that its owner chooses for it.
-            self.deliver(self.events)
+        reactions = run.reactions
+        if reactions is None:
+            reactions = run.reactions = self._look_up(run.events)
+        if reactions:
+            events = self.events
+            for reaction, event in reactions:
+                reaction(self, event, events)
+            if events and self.deliver is not None:
+                # What comes behind a request can take the way that its owner chooses for it.
+                self.deliver(events)
 
     def data(
         self, stream_id: int, piece: memoryview, charge: int, ended: bool, padding: int = 0

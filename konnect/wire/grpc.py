@@ -33,8 +33,8 @@ from konnect.wire.events import ConnectionEnded, Event, Metadata, StreamRefused
 from konnect.wire.http2 import Limits, Role
 from konnect.wire.inlet import PacketInlet
 from konnect.wire.memo import OpeningMemo
+from konnect.wire.packet_frames import HEADS_SIZE
 from konnect.wire.remembered import RememberedHttp2
-from konnect.wire.runs import BEGINNINGS
 from konnect.wire.splitter import FrameSplitter
 from konnect.wire.status import ErrorCode
 from konnect.wire.stream_calls import StreamCalls
@@ -106,9 +106,10 @@ class GrpcConnection(StreamCalls):
         try:
             usual, splitter = streams.usual, self._splitter
             taken = 0
-            if usual is not None and (splitter is None or splitter.between):
+            size = len(data)
+            if usual is not None and size > HEADS_SIZE and (splitter is None or splitter.between):
                 taken = arrivals.packets(data, 0, usual)  # most reads are nothing else
-            if taken < len(data):
+            if taken < size:
                 self._receive_other(data, taken)
             if arrivals.gathering is not None:
                 arrivals.let_go()
@@ -120,24 +121,25 @@ class GrpcConnection(StreamCalls):
 
     def _receive_other(self, data: bytes, position: int) -> None:
         """What is not the usual packets, from `position` on."""
-        splitter, arrivals, http2 = self._splitter, self._arrivals, self._http2
-        between = splitter is None or splitter.between
-        if between and not position and len(data) > 3 and data[3] in BEGINNINGS:
-            run = http2.take_run(data, LARGEST - self.streams.windows.out)
+        splitter, arrivals = self._splitter, self._arrivals
+        if not position and (splitter is None or splitter.between):
+            streams = self.streams
+            run = self._http2.take_run(data, LARGEST - streams.windows.out)
             if run is not None:
-                position = run.size
                 if splitter is not None:
                     splitter.skip_opening()
                 arrivals.run(run)
-                usual = self.streams.usual
-                if usual is not None and position < len(data):
-                    position = arrivals.packets(data, position, usual)
-                if position == len(data):
+                position, size = run.size, len(data)
+                if position == size:
                     return
+                if streams.usual is not None:
+                    position = arrivals.packets(data, position, streams.usual)
+                    if position == size:
+                        return
         if splitter is None:
             splitter = self._make_splitter()
         splitter.split(data, arrivals, position)
-        http2.learn_run()
+        self._http2.learn_run()
 
     def _make_splitter(self) -> FrameSplitter:
         splitter = self._splitter = FrameSplitter(

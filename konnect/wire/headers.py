@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from konnect.wire.events import Metadata
+from konnect.wire.events import Metadata, StreamOpened
 from konnect.wire.status import Status, decode_message, encode_message, from_http, from_text
 
 HeaderBlock = list[tuple[bytes, bytes]]
@@ -64,10 +64,13 @@ class RequestRead:
     """The block that opened a stream, read."""
 
     stream_id: int
-    outcome: Request | Refusal | None
-    """None: it breaks RFC 9113 section 8."""
     ended: bool
     """Whether nothing follows it."""
+    opened: StreamOpened | None = None
+    """What is told of it; made once, however many connections say the same."""
+    encoding: str = ""
+    refusal: Refusal | None = None
+    """Without one and nothing to be told, it breaks RFC 9113 section 8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +145,11 @@ def judge_request(
     try:
         outcome = read_request(block)
     except MalformedHeaders:
-        return RequestRead(stream_id, None, ended)
-    return RequestRead(stream_id, outcome, ended)
+        return RequestRead(stream_id, ended)
+    if isinstance(outcome, Refusal):
+        return RequestRead(stream_id, ended, refusal=outcome)
+    opened = StreamOpened(stream_id, outcome.path, outcome.metadata, outcome.authority)
+    return RequestRead(stream_id, ended, opened, outcome.encoding)
 
 
 def read_response(block: Iterable[tuple[bytes, bytes]], *, ended: bool) -> Response | Ending:

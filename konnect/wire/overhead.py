@@ -26,7 +26,7 @@ TINY = 1024
 class Overhead:
     """One connection's."""
 
-    __slots__ = ("_kinds", "_runs", "count", "wasted")
+    __slots__ = ("_kinds", "count", "runs", "wasted")
 
     def __init__(self) -> None:
         self.count = 0
@@ -34,14 +34,18 @@ class Overhead:
         self.wasted = 0
         """Requests that came to nothing by the peer's doing: it took them back before they were
         answered, broke their streams, or had as many as it may."""
-        # How many of each type, and of what runs; since the last `take_commonest`.
-        self._kinds: dict[int, int] = {}
-        self._runs: tuple[dict[int, int], ...] = ()
+        # How many of each type, since the last `take_commonest`.
+        self._kinds: dict[int, int] | None = None
+        self.runs: tuple[dict[int, int], ...] = ()
+        """The same of frames that came as runs, which `count` has too. Looked at when somebody
+        asks: a connection has few runs, since each leads it deeper into the memo."""
 
     def add(self, kind: int) -> None:
         """One more, of this type of frame."""
         self.count += 1
         kinds = self._kinds
+        if kinds is None:
+            kinds = self._kinds = {}
         kinds[kind] = kinds.get(kind, 0) + 1
 
     def add_window_update(self, increment: int) -> None:
@@ -49,17 +53,11 @@ class Overhead:
         if increment < TINY:
             self.add(frames.WINDOW_UPDATE)
 
-    def add_run(self, count: int, kinds: dict[int, int]) -> None:
-        """So many more, which are these of each type. Looked at when somebody asks: a connection
-        has few runs, since each leads it deeper into the memo."""
-        self.count += count
-        self._runs += (kinds,)
-
     @property
     def kinds(self) -> dict[int, int]:
         """How many of each type since the last `take_commonest`."""
-        kinds = self._kinds.copy()
-        for run in self._runs:
+        kinds = dict(self._kinds or ())
+        for run in self.runs:
             for kind, count in run.items():
                 kinds[kind] = kinds.get(kind, 0) + count
         return kinds
@@ -72,5 +70,5 @@ class Overhead:
     def take_commonest(self) -> str:
         """What most of them were since the last call, in a word."""
         kinds = self.kinds
-        self._kinds, self._runs = {}, ()
+        self._kinds, self.runs = None, ()
         return _WORDS.get(max(kinds, key=kinds.__getitem__, default=-1), "frames")

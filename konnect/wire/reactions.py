@@ -6,7 +6,7 @@ none of gRPC's. DATA and WINDOW_UPDATE, which h2 does not see, are `arrivals`' p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import h2.events
@@ -21,7 +21,6 @@ from konnect.wire.events import (
     Pinged,
     Ponged,
     StreamEnded,
-    StreamOpened,
 )
 from konnect.wire.framing import CompressedMessage, FramingError
 from konnect.wire.overhead import Overhead
@@ -55,6 +54,17 @@ class Reactions:
         self._reactions = _CLIENT if streams.client else _SERVER
         self.overhead = Overhead()
         """Of what floods are made."""
+
+    def _look_up(self, events: Sequence[Any]) -> Sequence[tuple[Reaction, Any]]:
+        """What such events do, each with its event, on this connection and on all that share its
+        memo; those are left out that do nothing."""
+        found = [(self._reactions.get(event.__class__), event) for event in events]
+        idle = None if self._streams.limits.in_doubt else Reactions._settings_acknowledged
+        return [
+            (reaction, event)
+            for reaction, event in found
+            if reaction is not None and reaction is not idle
+        ]
 
     def _settings(self, event: h2.events.RemoteSettingsChanged, events: list[Event]) -> None:
         change = event.changed_settings.get(_INITIAL_WINDOW_SIZE)
@@ -109,26 +119,24 @@ class Reactions:
     def _request_read(self, read: headers.RequestRead, events: list[Event]) -> None:
         streams = self._streams
         stream_id = read.stream_id
-        request = read.outcome
+        opened, refusal = read.opened, read.refusal
         most = streams.limits.max_streams
         if stream_id > streams.refused_above:
             streams.http2.reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
-        elif 0 < most <= len(self._live):
+        elif most and most <= len(self._live):
             self.overhead.wasted += 1
             streams.http2.reset_stream(stream_id, ErrorCode.REFUSED_STREAM)
-        elif request is None:
+        elif opened is not None:
+            streams.add(stream_id, read.encoding)
+            events.append(opened)
+        elif refusal is None:
             streams.http2.reset_stream(stream_id, ErrorCode.PROTOCOL_ERROR)
-        elif isinstance(request, headers.Refusal):
-            block = headers.response((), request.http_status)
-            block += headers.trailers(request.status, request.message)
+        else:
+            block = headers.response((), refusal.http_status)
+            block += headers.trailers(refusal.status, refusal.message)
             streams.http2.send_headers(stream_id, block, end_stream=True)
             if not read.ended:
                 streams.http2.reset_stream(stream_id, ErrorCode.NO_ERROR)
-        else:
-            streams.add(stream_id, request.encoding)
-            events.append(
-                StreamOpened(stream_id, request.path, request.metadata, request.authority)
-            )
 
     def _response(self, event: h2.events.ResponseReceived, events: list[Event]) -> None:
         stream = self._live.get(event.stream_id)

@@ -16,7 +16,7 @@ from konnect.wire import frames
 from konnect.wire.headers import HeaderBlock, RequestRead
 from konnect.wire.http2 import Http2Connection, Limits, new_connection
 from konnect.wire.memo import LONGEST, OpeningMemo, Step, Told, tell
-from konnect.wire.runs import Run, learn
+from konnect.wire.runs import BEGINNINGS, Run, learn
 
 _PING_SIZE = frames.HEAD_SIZE + 8
 _PING_LENGTH = b"\0\0\x08"
@@ -104,7 +104,7 @@ class RememberedHttp2:
         The run at a read's beginning, if one is known there: this goes on as if h2 had been told of
         it. For what is left, call `learn_run` when it has been read.
 
-        Only between two frames, and for what may begin with a run (`runs.BEGINNINGS`).
+        Only between two frames.
 
         :param room: bytes by which the connection's window may become wider.
         """
@@ -122,7 +122,8 @@ class RememberedHttp2:
                     if run.out:
                         self.out.append(run.out)
                     return run
-        self._read = step, data
+        if len(data) > 3 and data[3] in BEGINNINGS:
+            self._read = step, data
         return None
 
     @property

@@ -41,7 +41,7 @@ _NO_STREAM = bytes(4)
 class Run:
     """Some frames, and what they do."""
 
-    __slots__ = ("after", "count", "events", "kinds", "out", "size", "used", "widens")
+    __slots__ = ("after", "count", "events", "kinds", "out", "reactions", "size", "used", "widens")
 
     def __init__(
         self,
@@ -59,6 +59,9 @@ class Run:
         """What h2 sends for it."""
         self.events = events
         """What h2 tells of it, in order."""
+        self.reactions: Sequence[tuple[Any, Any]] | None = None
+        """What those do, each with its event: the same for all connections of a memo, whose first
+        that comes to the run looks it up (`konnect.wire.arrivals.Arrivals.run`)."""
         self.widens = widens
         """By how many bytes the connection's window for sending becomes wider."""
         self.used = False

@@ -110,7 +110,7 @@ class FakeStream(GrpcStream):
     def outstanding(self) -> int:
         return self.unread
 
-    def send_data(self, head: bytes, payload: Bytes) -> bool:
+    def send_data(self, head: bytes, payload: Bytes = b"") -> bool:
         return self.send(head + payload)
 
     def send_run(self, run: Sequence[tuple[bytes, Bytes]]) -> bool:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
-    IDelayedCall,
     IHandshakeListener,
     IPushProducer,
     ISSLTransport,
@@ -24,8 +23,9 @@ from zope.interface import implementer
 
 from konnect.log import make_logger
 from konnect.net.closing import ended_below
-from konnect.net.diagnosis import CLOSED, explain, peer_address
+from konnect.net.diagnosis import CLOSED, UNIX_PEER, explain, peer_address
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
+from konnect.net.grpc_streams import UNKNOWN
 from konnect.net.grpc_watches import WatchedStreams
 from konnect.net.keepalive import ANSWER_TIMEOUT, Keepalive
 from konnect.net.tcp import give_up_after, tune
@@ -44,10 +44,7 @@ class GrpcProtocol(WatchedStreams):
     """One HTTP/2 connection that carries gRPC streams, in either role."""
 
     _user: str | None = None
-    _started = False
-    _abort_call: IDelayedCall | None = None
-    _ready: Deferred[None] | None = None
-    unusual_end = False
+    unusual_end: bool
     """After the end: whether it deserves a log line (we closed it for a reason, or TLS failed)."""
 
     @property
@@ -71,9 +68,10 @@ class GrpcProtocol(WatchedStreams):
 
     def connectionMade(self) -> None:
         transport = self.transport
-        self.peer = peer_address(transport) or self.peer
-        tune(transport)
-        give_up_after(transport, ANSWER_TIMEOUT)
+        peer = self.peer = peer_address(transport) or UNKNOWN
+        if peer is not UNIX_PEER:  # there is no TCP, which is dear to find out
+            tune(transport)
+            give_up_after(transport, ANSWER_TIMEOUT)
         self._takes_views = getattr(transport, "takes_views", False)
         transport.registerProducer(self, True)
         if not ISSLTransport.providedBy(transport):
@@ -96,7 +94,8 @@ class GrpcProtocol(WatchedStreams):
         once."""
         self._started = True
         self._wire.start()
-        self._flush()
+        if not self._receiving:
+            self._flush()
         self._terms.keepalive.start(self)
         if self._ready is not None:
             self._ready.callback(None)
@@ -124,12 +123,13 @@ class GrpcProtocol(WatchedStreams):
         if self._blocked or wire.overhead.count >= self._terms.floods.watch_from:
             self._look_for_floods()
         streams = wire.streams
-        if streams.out or streams.rota:  # most reads leave nothing to be said
+        if streams.outgoing or streams.rota:  # most reads leave nothing to be said
             self._flush()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost = True
-        self._terms.keepalive.stop(self)
+        terms = self._terms
+        terms.keepalive.stop(self)
         if self._abort_call is not None:
             self._abort_call.cancel()
             self._abort_call = None
@@ -140,6 +140,7 @@ class GrpcProtocol(WatchedStreams):
         text = self._closing
         if text is None and done and self._started:
             text = CLOSED
+            self.unusual_end = False
         else:
             self.unusual_end = text is not None or not (self._started or done)
             text = text or explain(reason, self.transport)
@@ -147,15 +148,13 @@ class GrpcProtocol(WatchedStreams):
         # The wire's own events would say the same with less: it does not know why.
         self._wire.forget()
         if self._streams:
-            status = self._terms.lost
-            for stream in list(self._streams.values()):
-                self._tell_ended(stream, status, text, reset=True)
+            self._end_all(text)
         if self._ready is not None and not self._ready.called:
             self._ready.errback(Failure(ConnectionError(text)))
             # Whoever waited knows now; there may be nobody.
             self._ready.addErrback(lambda _: None)
-        if self._terms.on_lost is not None:
-            self._terms.on_lost(self, text)
+        if terms.on_lost is not None:
+            terms.on_lost(self, text)
 
     def pauseProducing(self) -> None:
         """The transport's buffer is full: what is queued waits in the wire's stream queues."""

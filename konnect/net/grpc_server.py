@@ -58,12 +58,17 @@ class GrpcServerProtocol(GrpcProtocol):
 
     _police: PingPolice | None = None
 
-    _head = b""
+    _head: bytes
+    """What has come of the preface."""
+
+    # The superclass is called by its name, since `super()` takes 1,000 instructions more each time.
 
     def connectionMade(self) -> None:
-        self._terms.prefaces.set(self)
-        super().connectionMade()
-        self._terms.crowd.enter(self)
+        terms = self._terms
+        terms.prefaces.set(self)
+        self._head = b""
+        GrpcProtocol.connectionMade(self)
+        terms.crowd.enter(self)
 
     def _idle(self) -> None:
         # One that goes would crowd out another first.
@@ -101,7 +106,7 @@ class GrpcServerProtocol(GrpcProtocol):
         if data.startswith(PREFACE):
             self._head = b""
             self._terms.prefaces.drop(self)
-            super()._start()
+            GrpcProtocol._start(self)
             return data
         if PREFACE.startswith(data):
             self._head = data
@@ -110,10 +115,12 @@ class GrpcServerProtocol(GrpcProtocol):
         return b""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
+        terms = self._terms
         if not self._started:
-            self._terms.prefaces.drop(self)
-        super().connectionLost(reason)
-        self._terms.crowd.leave(self)
+            terms.prefaces.drop(self)
+        if not self._streams:
+            terms.crowd.leave(self)
+        GrpcProtocol.connectionLost(self, reason)
 
     def preface_late(self) -> None:
         """The limit for the preface is over."""

@@ -1,23 +1,28 @@
 """One gRPC stream, as the layers above `konnect.net.grpc` see it.
 
-A listener is told what comes; a `GrpcStream` is what it speaks through. Neither knows packets.
+A listener is told what comes; a `GrpcStream` is what it speaks through. Neither knows packets. A
+message of a stream that has nothing queued goes past every queue: it is written to the transport at
+once, and a large payload is not copied on its way there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
 from twisted.internet.interfaces import ITransport
 
 from konnect.net.path import PathGauge
-from konnect.wire.inlet import PacketSink
+from konnect.wire.inlet import PacketInlet, PacketSink
 from konnect.wire.status import OK, Status
 
 if TYPE_CHECKING:
     from konnect.net.grpc import GrpcProtocol
 
 Metadata = Sequence[tuple[str, str]]
+
+_JOIN_BELOW = 4096
+"""Bytes below which a copy costs less than a second piece."""
 
 
 class StreamListener(Protocol):
@@ -42,20 +47,47 @@ class StreamListener(Protocol):
 class GrpcStream:
     """One live stream: what a listener speaks through. All calls are harmless after its end."""
 
-    __slots__ = ("_protocol", "id", "listener")
+    __slots__ = ("_protocol", "_stream", "id", "listener")
 
     def __init__(self, protocol: GrpcProtocol, stream_id: int) -> None:
         self._protocol = protocol
+        self._stream = protocol._wire.stream(stream_id)
         self.id = stream_id
         self.listener: StreamListener | None = None
 
-    def send(self, payload: bytes) -> bool:
-        """Queue one message. False: send nothing more of bulk until `writable()` is told."""
-        return self._protocol._send(self, payload, b"")
+    def send_data(self, head: bytes, payload: bytes | memoryview = b"") -> bool:
+        """
+        Queue one message, in two parts; where nothing is in its way, past every queue and uncopied.
 
-    def send_data(self, head: bytes, payload: bytes | memoryview) -> bool:
-        """`send(head + payload)`, and where nothing is in its way past every queue, uncopied."""
-        return self._protocol._send(self, head, payload)
+        False: send nothing more of bulk until `writable()` is told.
+        """
+        protocol = self._protocol
+        wire, blocked = protocol._wire, protocol._blocked
+        if not blocked and protocol._closing is None:
+            size = len(payload)
+            stream = self._stream
+            if stream.straight:
+                before = wire.streams.direct(stream, head, size)
+            else:
+                before = wire.first(stream, head, size)
+            if before is not None:
+                transport = protocol.transport
+                if size < _JOIN_BELOW or not protocol._takes_views:
+                    transport.write(before + payload)
+                else:
+                    transport.writeSequence((before, payload))
+                if protocol._blocked:  # by what has been written
+                    protocol._waiting[self] = None
+                    return False
+                return True
+        wire.send_message(self.id, head + payload)
+        if not protocol._receiving:
+            protocol._flush()
+        return wire.writable(self.id) and protocol._closing is None
+
+    # Of a message in one part. One method, since one more call for each packet would cost 3 % of
+    # what a link takes to send 64 bytes.
+    send = cast("Callable[[GrpcStream, bytes], bool]", send_data)
 
     def send_run(self, run: Sequence[tuple[bytes, bytes | memoryview]]) -> bool:
         """`send_data` for each head and payload, in one write as far as nothing is in their way."""
@@ -77,7 +109,8 @@ class GrpcStream:
 
         For streams of packets; to be called in `accept` or right after `open`.
         """
-        self._protocol._cut_through(self, sink)
+        limits = self._protocol._wire.limits
+        self._stream.take_inlet(PacketInlet(sink, limits.max_message, limits.collecting))
 
     def follow_path(self, *, own: bool) -> None:
         """Have no more on the way than the path needs: with a peer of our `own` by what is sent

@@ -1,8 +1,7 @@
-"""The streams of one gRPC connection: how they are told what comes, and how they send.
+"""The streams of one gRPC connection: how they are told what comes, and how they end.
 
 `StreamTable` is the half of `konnect.net.grpc.GrpcProtocol` that knows streams; the other half
-knows the transport. A message of a stream that has nothing queued goes past every queue: it is
-written to the transport at once, and a large payload is not copied on its way there.
+knows the transport. How a stream sends is said by `konnect.net.grpc_stream`.
 """
 
 from __future__ import annotations
@@ -10,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol
 
 from konnect.log import make_logger
 from konnect.net.grpc_stream import GrpcStream
 from konnect.net.grpc_terms import Terms
 from konnect.net.policing import TOO_MANY_PINGS
+from konnect.net.unread import UnreadEnds
 from konnect.net.unwritten import unwritten
 from konnect.tunnel.waiting import MESSAGES, STREAMS, TRANSPORTS
 from konnect.wire.events import (
@@ -32,13 +34,9 @@ from konnect.wire.events import (
     Writable,
 )
 from konnect.wire.grpc import GrpcConnection
-from konnect.wire.inlet import PacketInlet, PacketSink
 from konnect.wire.status import Status
 
 log = make_logger(__name__)
-
-_JOIN_BELOW = 4096
-"""Bytes below which a copy costs less than a second piece."""
 
 UNKNOWN = "an unknown peer"
 """What a peer is called that the transport has no name for."""
@@ -52,19 +50,18 @@ class StreamTable(Protocol):
     going_away = False
     pinged_too_often = False
     """The peer goes away because our keepalive is too eager."""
-    _takes_views = False
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
-        wire = self._wire = GrpcConnection(
-            terms.role, terms.limits, memo=terms.memo, deliver=self._act
-        )
-        self._direct = wire.direct
+        self._wire = GrpcConnection(terms.role, terms.limits, terms.memo, self._act)
         self._streams: dict[int, GrpcStream] = {}
         self._closing: str | None = None
-        # Attributes of each object, since Python 3.11 is slow to find what only the class has:
-        # sending 64 bytes on a link takes 0.975 of the instructions (`bench/micro.py`).
-        self._receiving = self._blocked = False
+        # Attributes of each object, the other half's too: Python 3.11 is slow to find what only the
+        # class has, which takes 270 instructions each time, and to set one 20.
+        self._receiving = self._blocked = self._started = self._takes_views = False
+        self._abort_call: IDelayedCall | None = None
+        self._unread: UnreadEnds | None = None
+        self._ready: Deferred[None] | None = None
         # Streams with nothing queued that were told to stop since the transport takes no more.
         self._waiting: dict[GrpcStream, None] = {}
 
@@ -89,38 +86,16 @@ class StreamTable(Protocol):
 
     # -- sending
 
-    def _send(self, stream: GrpcStream, head: bytes, payload: bytes | memoryview) -> bool:
-        blocked = self._blocked
-        if not blocked and self._closing is None:
-            size = len(payload)
-            before = self._direct(stream.id, head, size)
-            if before is None:
-                before = self._wire.first(stream.id, head, size)
-            if before is not None:
-                transport = self.transport
-                if size < _JOIN_BELOW or not self._takes_views:
-                    transport.write(before + payload)
-                else:
-                    transport.writeSequence((before, payload))
-                if self._blocked:  # by what has been written
-                    self._waiting[stream] = None
-                    return False
-                return True
-        wire = self._wire
-        wire.send_message(stream.id, head + payload)
-        if not self._receiving:
-            self._flush()
-        return wire.writable(stream.id) and self._closing is None
-
     def _send_run(
         self, stream: GrpcStream, run: Sequence[tuple[bytes, bytes | memoryview]]
     ) -> bool:
         if len(run) == 1:
-            return self._send(stream, *run[0])
+            return stream.send_data(*run[0])
         pieces: list[bytes | memoryview] = []
         if not self._blocked and self._closing is None and self._takes_views:
+            live, direct = stream._stream, self._wire.streams.direct
             for head, payload in run:
-                before = self._direct(stream.id, head, len(payload))
+                before = direct(live, head, len(payload)) if live.straight else None
                 if before is None:
                     break
                 pieces += (before, payload)
@@ -130,13 +105,8 @@ class StreamTable(Protocol):
                 self._waiting[stream] = None
         room = not self._blocked
         for head, payload in run[len(pieces) // 2 :]:
-            room = self._send(stream, head, payload)
+            room = stream.send_data(head, payload)
         return room
-
-    def _cut_through(self, stream: GrpcStream, sink: PacketSink) -> None:
-        limits = self._wire.limits
-        inlet = PacketInlet(sink, limits.max_message, limits.collecting)
-        self._wire.cut_through(stream.id, inlet)
 
     def _act(self, events: list[Event]) -> None:
         for event in events:
@@ -216,6 +186,15 @@ class StreamTable(Protocol):
         listener, stream.listener = stream.listener, None
         if listener is not None:
             listener.ended(status, text, reset)
+
+    def _end_all(self, text: str) -> None:
+        """The connection is lost."""
+        streams, status = self._streams, self._terms.lost
+        for stream in [*streams.values()]:
+            if streams.pop(stream.id, None) is not None:  # not ended by whoever was told before
+                listener, stream.listener = stream.listener, None
+                if listener is not None:
+                    listener.ended(status, text, True)
 
     def _writable(self, event: Writable) -> None:
         stream = self._streams.get(event.stream_id)

@@ -24,7 +24,6 @@ class WatchedStreams(StreamTable):
 
     _path: WholeWindow | WindowGauge | None = None
     _floods: FloodWatch | None = None
-    _unread: UnreadEnds | None = None
     heard = False
     """See `konnect.net.keepalive.Watched`."""
     quiet_ticks = 0

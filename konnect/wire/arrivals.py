@@ -13,9 +13,9 @@ from typing import Any
 from konnect.wire import frames
 from konnect.wire.events import Event, MessageReceived, StreamEnded
 from konnect.wire.framing import PREFIX_SIZE, Deframer
-from konnect.wire.overhead import TINY
+from konnect.wire.overhead import TINY, Overhead
 from konnect.wire.packet_frames import PacketFrames
-from konnect.wire.reactions import overflow
+from konnect.wire.reactions import CLIENT, SERVER, overflow
 from konnect.wire.runs import Run
 from konnect.wire.status import ErrorCode, Status
 from konnect.wire.streams import Streams
@@ -29,7 +29,10 @@ class Arrivals(PacketFrames):
 
     def __init__(self, streams: Streams, deliver: Callable[[list[Event]], None] | None) -> None:
         """`deliver`: acts on the events so far: what an inlet gives must not overtake them."""
-        super().__init__(streams)
+        self._streams = streams
+        self._live = streams.table
+        self._reactions = CLIENT if streams.client else SERVER
+        self.overhead = Overhead()
         self.deliver = deliver
         self.events = []
         self.gathering = None
@@ -57,8 +60,7 @@ class Arrivals(PacketFrames):
         if stream is None:
             return
         inlet = stream.inlet
-        assert inlet is not None
-        if not inlet.waiting:
+        if inlet is None or not inlet.waiting:  # None: it is over
             return
         if stream.deaf:
             inlet.forget()
@@ -74,7 +76,7 @@ class Arrivals(PacketFrames):
         overhead.runs += (run.kinds,)
         if run.widens:
             streams = self._streams
-            streams.windows.out += run.widens
+            streams.out += run.widens
             streams.granted += run.widens
         reactions = run.reactions
         if reactions is None:
@@ -101,11 +103,10 @@ class Arrivals(PacketFrames):
         if charge:
             # The connection's window goes back whatever becomes of the bytes: no stream may hold up
             # another.
-            windows = streams.windows
-            windows.into -= charge
-            if windows.into < 0:
+            streams.into -= charge
+            if streams.into < 0:
                 raise overrun("connection")
-            if windows.into <= streams.limits.claim_at:
+            if streams.into <= streams.limits.claim_at:
                 self._claim()
             if stream is not None:
                 stream.into -= charge
@@ -136,9 +137,9 @@ class Arrivals(PacketFrames):
     def _claim(self) -> None:
         """Let the peer have back what the connection's window lacks."""
         streams = self._streams
-        lacks = streams.limits.whole_window - streams.windows.into
+        lacks = streams.limits.whole_window - streams.into
         streams.open_window(0, lacks)
-        streams.windows.into += lacks
+        streams.into += lacks
 
     def _messages(self, stream_id: int, piece: memoryview, back: int) -> None:
         stream = self._live[stream_id]
@@ -174,7 +175,7 @@ class Arrivals(PacketFrames):
         streams = self._streams
         if not stream_id:
             try:
-                streams.windows.widen(increment)
+                streams.widen(increment)
             except WindowOverflow:
                 raise overflow("the connection") from None
             streams.granted += increment

@@ -31,7 +31,6 @@ from konnect.wire import frames, headers
 from konnect.wire.arrivals import Arrivals
 from konnect.wire.events import ConnectionEnded, Event, Metadata, StreamRefused
 from konnect.wire.http2 import Limits, Role
-from konnect.wire.inlet import PacketInlet
 from konnect.wire.memo import OpeningMemo
 from konnect.wire.packet_frames import HEADS_SIZE
 from konnect.wire.remembered import RememberedHttp2
@@ -39,7 +38,6 @@ from konnect.wire.splitter import FrameSplitter
 from konnect.wire.status import ErrorCode
 from konnect.wire.stream_calls import StreamCalls
 from konnect.wire.streams import NEVER, Streams
-from konnect.wire.windows import LARGEST
 
 __all__ = ["GrpcConnection", "Limits", "OpeningMemo", "Role", "StreamRefused"]
 
@@ -56,7 +54,6 @@ class GrpcConnection(StreamCalls):
         self,
         role: Role,
         limits: Limits | None = None,
-        *,
         memo: OpeningMemo | None = None,
         deliver: Callable[[list[Event]], None] | None = None,
     ) -> None:
@@ -67,16 +64,17 @@ class GrpcConnection(StreamCalls):
             empties the list.
         """
         limits = memo.limits if memo is not None else limits or Limits()
-        client = role.client
         self.limits = limits
         self.closed = False
         """True after a connection error or `connection_lost`; nothing more is processed."""
         # Made for the first read that needs it: those of a client with one tunnel do not.
         self._splitter: FrameSplitter | None = None
-        http2 = RememberedHttp2(limits, memo, client=client)
-        super().__init__(role, http2, Streams(http2, limits, client=client))
-        self._arrivals = Arrivals(self.streams, deliver)
-        self.overhead = self._arrivals.overhead
+        self.role = role
+        http2 = self._http2 = RememberedHttp2(limits, memo, role)
+        streams = self.streams = Streams(http2, limits, role)
+        self._live = streams.table
+        arrivals = self._arrivals = Arrivals(streams, deliver)
+        self.overhead = arrivals.overhead
         """Of what floods are made."""
 
     @property
@@ -107,7 +105,8 @@ class GrpcConnection(StreamCalls):
             usual, splitter = streams.usual, self._splitter
             taken = 0
             size = len(data)
-            if usual is not None and size > HEADS_SIZE and (splitter is None or splitter.between):
+            # What is shorter is no packet: the answer to our SETTINGS comes alone.
+            if size >= HEADS_SIZE and usual is not None and (splitter is None or splitter.between):
                 taken = arrivals.packets(data, 0, usual)  # most reads are nothing else
             if taken < size:
                 self._receive_other(data, taken)
@@ -124,7 +123,7 @@ class GrpcConnection(StreamCalls):
         splitter, arrivals = self._splitter, self._arrivals
         if not position and (splitter is None or splitter.between):
             streams = self.streams
-            run = self._http2.take_run(data, LARGEST - streams.windows.out)
+            run = self._http2.take_run(data, streams.out)
             if run is not None:
                 if splitter is not None:
                     splitter.skip_opening()
@@ -154,7 +153,7 @@ class GrpcConnection(StreamCalls):
 
     def backlog(self) -> int:
         """Bytes of control frames that wait for `output`."""
-        return sum(map(len, self.streams.out))
+        return sum(map(len, self.streams.outgoing))
 
     def waiting(self) -> tuple[int, int]:
         """Bytes that wait to be sent, and bytes kept of messages and frames that are not whole."""
@@ -166,7 +165,7 @@ class GrpcConnection(StreamCalls):
         streams = self.streams
         if streams.rota and not self.closed:
             streams.serve()
-        out = streams.out
+        out = streams.outgoing
         data = b"".join(out)
         out.clear()
         return data
@@ -221,17 +220,6 @@ class GrpcConnection(StreamCalls):
             return True
         return False
 
-    def cut_through(self, stream_id: int, inlet: PacketInlet) -> None:
-        """
-        From now on give the stream's messages to `inlet`, during `receive` and not as events.
-
-        A message that has begun already still comes as an event. What came before what the inlet
-        gives is told by `deliver`.
-        """
-        stream = self._live.get(stream_id)
-        if stream is not None:
-            stream.take_inlet(inlet)
-
     def ping(self, payload: bytes) -> None:
         """Queue a PING of 8 bytes; `Ponged` comes back. Raises ValueError for any other size."""
         if not self.closed:
@@ -253,7 +241,7 @@ class GrpcConnection(StreamCalls):
         if not notice:
             self.streams.refused_above = last
         # Past h2, which would take this for the end.
-        self.streams.out.append(frames.goaway(last, code, debug))
+        self.streams.outgoing.append(frames.goaway(last, code, debug))
 
     def _fail(self, code: int, text: str, events: list[Event]) -> None:
         self._arrivals.let_go()
@@ -263,6 +251,6 @@ class GrpcConnection(StreamCalls):
         # explanation.
         data = self._http2.refusal().removesuffix(frames.goaway(last, code, b""))
         debug = text.encode("utf-8", "replace")[:_MAX_DEBUG]
-        self.streams.out += [data, frames.goaway(last, code, debug)]
+        self.streams.outgoing += [data, frames.goaway(last, code, debug)]
         self.streams.end_all(f"the connection broke: {text}", events)
         events.append(ConnectionEnded(code, text))

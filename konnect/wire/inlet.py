@@ -53,8 +53,6 @@ class PacketInlet(Gathering):
     # A message that is collected, and the bytes that it lacks.
     _collected: bytearray | None = None
     _missing = 0
-    taken = 0
-    """What it takes of what large messages may take that are collected."""
     # A message's beginning that is too short to be acted upon.
     _rest = b""
 
@@ -69,6 +67,8 @@ class PacketInlet(Gathering):
         self.midway = False
         """Whether the next byte does not begin a message."""
         self._collecting = collecting
+        self.taken = 0
+        """What it takes of what large messages may take that are collected."""
         self.error: FramingError | None = None
         """Why reading stopped. Set once; nothing is given after it."""
 

@@ -12,9 +12,10 @@ Why: an h2 connection costs some 250 us and 16 KB to open, more than all the res
 (docs/performance.md).
 
 Bounds: `STEPS` steps for one listener, the least recently used forgotten first, each of at most
-`LONGEST` bytes, and as many runs (`konnect.wire.runs`), which keep the steps that they lead to.
-Beyond `DEPTH` steps a connection goes on with its own h2. What clients fill the memo with costs
-others time, never correctness: bytes that differ are other steps.
+`LONGEST` bytes, and as many runs (`konnect.wire.runs`), which keep the steps that they lead to, as
+a step keeps the one of its usual response. Beyond `DEPTH` steps a connection goes on with its own
+h2. What clients fill the memo with costs others time, never correctness: bytes that differ are
+other steps.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Step:
         "max_outbound_frame_size",
         "out",
         "peer_stream_window",
+        "response",
         "runs",
         "told",
     )
@@ -76,6 +78,9 @@ class Step:
         self.depth: int = before.depth + 1 if before is not None else 0
         self.runs: Runs | None = None
         """The runs of frames that have begun here."""
+        self.response: Step | None = None
+        """Where the usual beginning of a response leads, to the stream that was opened last. Each
+        tunnel needs it, and to look it up as any other step takes 5,000 instructions more."""
         self.peer_stream_window = real.peer_stream_window
         self.max_outbound_frame_size = real.max_outbound_frame_size
         self.highest_inbound_stream_id = real.highest_inbound_stream_id

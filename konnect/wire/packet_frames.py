@@ -60,15 +60,15 @@ class PacketFrames(Reactions):
             self.let_go()
         inlet, end = stream.inlet, len(data)
         last = end - HEADS_SIZE
-        if inlet is None or inlet.midway or position > last:
+        if inlet is None or inlet.midway:
             return position
         if self.events and self.deliver is not None:
             self.deliver(self.events)
         sink, mark = inlet.sink, stream.mark
         streams = self._streams
-        windows, limits = streams.windows, streams.limits
+        limits = streams.limits
         largest = limits.largest_whole
-        room = left = windows.into if windows.into < stream.into else stream.into
+        room = left = streams.into if streams.into < stream.into else stream.into
         back = 0
         while position <= last and not stream.deaf:
             lead, middle, size, tag, inner = _unpack(data, position)
@@ -120,11 +120,11 @@ class PacketFrames(Reactions):
             position = stop
         charge = room - left
         if charge:
-            windows.into -= charge
+            streams.into -= charge
             stream.into -= charge
             if inlet.waiting:
                 self.gathering = stream
-            if windows.into <= limits.claim_at:
+            if streams.into <= limits.claim_at:
                 self._claim()
             if not stream.deaf:
                 streams.usual = stream

@@ -48,12 +48,11 @@ class Reactions:
 
     __slots__ = ("_live", "_reactions", "_streams", "overhead")
 
-    def __init__(self, streams: Streams) -> None:
-        self._streams = streams
-        self._live = streams.table
-        self._reactions = _CLIENT if streams.client else _SERVER
-        self.overhead = Overhead()
-        """Of what floods are made."""
+    _streams: Streams
+    _live: dict[int, Stream]
+    _reactions: dict[type, Reaction]
+    overhead: Overhead
+    """Of what floods are made."""
 
     def _look_up(self, events: Sequence[Any]) -> Sequence[tuple[Reaction, Any]]:
         """What such events do, each with its event, on this connection and on all that share its
@@ -90,7 +89,7 @@ class Reactions:
             streams.in_doubt = 0
 
     def _ping(self, event: h2.events.PingReceived, events: list[Event]) -> None:
-        events.append(Pinged(self._streams.granted - self._streams.windows.out))
+        events.append(Pinged(self._streams.granted - self._streams.out))
 
     def _pong(self, event: h2.events.PingAckReceived, events: list[Event]) -> None:
         events.append(Ponged(event.ping_data))
@@ -245,12 +244,12 @@ _BOTH: dict[type, Reaction] = {
     h2.events.PingReceived: Reactions._ping,
     h2.events.PingAckReceived: Reactions._pong,
 }
-_CLIENT: dict[type, Reaction] = {
+CLIENT: dict[type, Reaction] = {
     **_BOTH,
     h2.events.ResponseReceived: Reactions._response,
     h2.events.TrailersReceived: Reactions._trailers,
 }
-_SERVER: dict[type, Reaction] = {
+SERVER: dict[type, Reaction] = {
     **_BOTH,
     h2.events.RequestReceived: Reactions._request,
     headers.RequestRead: Reactions._request_read,

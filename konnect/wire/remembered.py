@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from h2.events import Event, PingAckReceived, PingReceived
 
 from konnect.wire import frames
-from konnect.wire.headers import HeaderBlock, RequestRead
-from konnect.wire.http2 import Http2Connection, Limits, new_connection
+from konnect.wire.headers import RESPONSE, HeaderBlock, RequestRead
+from konnect.wire.http2 import Http2Connection, Limits, Role, new_connection
 from konnect.wire.memo import LONGEST, OpeningMemo, Step, Told, tell
 from konnect.wire.runs import BEGINNINGS, Run, learn
+from konnect.wire.windows import LARGEST
 
 _PING_SIZE = frames.HEAD_SIZE + 8
 _PING_LENGTH = b"\0\0\x08"
@@ -29,22 +30,24 @@ _WITH_BLOCK = frozenset({frames.HEADERS, frames.PUSH_PROMISE, frames.CONTINUATIO
 class RememberedHttp2:
     """What `GrpcConnection` uses of h2's connection, answered from the memo as far as it goes."""
 
-    _real: Http2Connection | None = None
     # The last read, and where it began, if a run may be learned from it.
     _read: tuple[Step, bytes] | None = None
 
-    def __init__(self, limits: Limits, memo: OpeningMemo | None, *, client: bool) -> None:
+    def __init__(self, limits: Limits, memo: OpeningMemo | None, role: Role) -> None:
         """`limits`: the memo's, if there is one."""
         self._memo = memo
         # Where the connection is; None: at a place that is not remembered, its own h2 knows.
-        self._step: Step | None = None
+        self._step: Step | None
+        self._real: Http2Connection | None
         self.state: Step | Http2Connection
         """What knows the peer's settings, and the streams so far."""
         if memo is not None:
             memo.begun += 1
+            self._real = None
             self._step = self.state = memo.root
         else:
-            self._real = self.state = new_connection(limits, client=client)
+            self._step = None
+            self._real = self.state = new_connection(limits, client=role.client)
         self.out: list[bytes | memoryview] = []
         """What goes out next: it is put here at once, so that it keeps its place among the frames
         of others."""
@@ -78,6 +81,20 @@ class RememberedHttp2:
         """See H2Connection."""
         self._tell(("send_headers", stream_id, tuple(headers), end_stream))
 
+    def respond(self, stream_id: int) -> None:
+        """`send_headers` with the usual beginning of a response."""
+        step = self._step
+        if step is None or stream_id != step.highest_inbound_stream_id:
+            self.send_headers(stream_id, RESPONSE)
+            return
+        found = step.response
+        if found is None:
+            self.send_headers(stream_id, RESPONSE)
+            step.response = self._step
+        else:
+            self._step = self.state = found
+            self.out.append(found.out)
+
     def end_stream(self, stream_id: int) -> None:
         """See H2Connection."""
         self._tell(("end_stream", stream_id))
@@ -99,14 +116,14 @@ class RememberedHttp2:
         """See H2Connection; servers open no streams."""
         return self._own.get_next_available_stream_id()
 
-    def take_run(self, data: bytes, room: int) -> Run | None:
+    def take_run(self, data: bytes, window: int) -> Run | None:
         """
         The run at a read's beginning, if one is known there: this goes on as if h2 had been told of
         it. For what is left, call `learn_run` when it has been read.
 
         Only between two frames.
 
-        :param room: bytes by which the connection's window may become wider.
+        :param window: the connection's for sending, which a run may not make too wide.
         """
         step = self._step
         if step is None:
@@ -116,7 +133,7 @@ class RememberedHttp2:
             known = runs.known
             for size in runs.sizes:
                 run = known.get(data[:size])
-                if run is not None and run.widens <= room:
+                if run is not None and (not run.widens or run.widens <= LARGEST - window):
                     run.used = True
                     self._step = self.state = run.after
                     if run.out:

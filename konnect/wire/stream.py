@@ -23,8 +23,6 @@ class Stream(Windows):
     """One live stream, with its flow-control windows."""
 
     # What most streams never change; what every one uses is set for each.
-    deframer: Deframer | None = None
-    """Made when something comes that no inlet takes."""
     next_inlet: PacketInlet | None = None
     """The inlet, while the deframer still has an incomplete message."""
     finished = False
@@ -51,6 +49,8 @@ class Stream(Windows):
         """What ends our side, behind the queue: a server's trailers, nothing for a client."""
         self.in_turn = False
         """It stands in the rota."""
+        self.deframer: Deframer | None = None
+        """Made when something comes that no inlet takes."""
         self.inlet: PacketInlet | None = None
         """What takes the received bytes instead of the deframer."""
         self.encoding = encoding
@@ -59,7 +59,7 @@ class Stream(Windows):
         """Server: the response headers are out."""
         self.straight = False
         """The headers and all messages have gone out, and our side goes on: DATA may be sent past
-        the queue."""
+        the queue (`konnect.wire.streams.Streams.direct`)."""
         self.half_closed = False
         """The peer has sent END_STREAM."""
         self.deaf = False
@@ -76,7 +76,12 @@ class Stream(Windows):
         self.queue.put(message)
 
     def take_inlet(self, inlet: PacketInlet) -> None:
-        """Use it from the next message on."""
+        """
+        From the next message on give what comes to `inlet`, while it is received and not as events.
+
+        A message that has begun already still comes as an event. What came before what the inlet
+        gives is told by `deliver` (`konnect.wire.grpc.GrpcConnection`).
+        """
         if self.deframer is not None and self.deframer.incomplete:
             self.next_inlet = inlet
         else:
@@ -93,3 +98,10 @@ class Stream(Windows):
         """Bytes kept of it."""
         received = self.deframer.received if self.deframer is not None else 0
         return received + (self.inlet.held if self.inlet is not None else 0)
+
+
+def ended(stream_id: int) -> Stream:
+    """One that is over."""
+    stream = Stream(stream_id, 0, 0)
+    stream.deaf = True
+    return stream

@@ -12,6 +12,7 @@ from konnect.wire.framing import PREFIX_SIZE
 from konnect.wire.http2 import Role
 from konnect.wire.remembered import RememberedHttp2
 from konnect.wire.status import OK, ErrorCode, Status
+from konnect.wire.stream import Stream, ended
 from konnect.wire.stream_window import StreamWindow
 from konnect.wire.streams import Streams
 
@@ -19,13 +20,20 @@ from konnect.wire.streams import Streams
 class StreamCalls:
     """See the module."""
 
-    def __init__(self, role: Role, http2: RememberedHttp2, streams: Streams) -> None:
-        self.role = role
-        self._http2 = http2
-        self.streams = streams
-        self._live = streams.table
-        self.direct = streams.direct
-        """See there: what goes before a message past `output`; else it goes by `send_message`."""
+    role: Role
+    streams: Streams
+    _http2: RememberedHttp2
+    _live: dict[int, Stream]
+
+    def stream(self, stream_id: int) -> Stream:
+        """
+        The stream itself, to be asked without looking it up each time; one that is over, if it is
+        not there any more.
+
+        Past `output` goes what `streams.direct` answers while it is `straight`, else `first`; where
+        these have no answer, `send_message`.
+        """
+        return self._live.get(stream_id) or ended(stream_id)
 
     def send_headers(self, stream_id: int, metadata: Metadata = ()) -> None:
         """Server: send the response headers now; without this they go out with the first message.
@@ -48,7 +56,7 @@ class StreamCalls:
         if not stream.headers_sent:
             stream.headers_sent = True
             if not self.role.client:
-                self._http2.send_headers(stream_id, headers.RESPONSE)
+                self._http2.respond(stream_id)
         stream.send_later(payload, self.streams.limits)
         if not stream.in_turn:
             self.streams.enter_rota(stream)
@@ -57,22 +65,24 @@ class StreamCalls:
         """To change a stream's windows while it lives."""
         return StreamWindow(self.streams, stream_id)
 
-    def first(self, stream_id: int, head: bytes, size: int) -> bytes | None:
+    def first(self, stream: Stream, head: bytes, size: int) -> bytes | None:
         """
-        `direct` for what it has no answer to: a server's first message, before which the response
-        headers go, and what waits for `output`; None for any other.
+        `Streams.direct` for a server's first message, before which the response headers go, and
+        what waits for `output`; None for any other.
         """
-        stream, streams = self._live.get(stream_id), self.streams
-        if stream is None or stream.headers_sent or stream.ending is not None or streams.client:
+        streams = self.streams
+        if stream.headers_sent or stream.deaf or streams.client:
             return None
-        self._http2.send_headers(stream_id, headers.RESPONSE)
-        stream.headers_sent = stream.straight = True
-        before = streams.direct(stream_id, head, size)
+        self._http2.respond(stream.id)
+        stream.headers_sent = True
+        before = streams.direct(stream, head, size)
         if before is None:
-            stream.straight = False  # not before the message has gone out, by the queue
             return None
-        before = b"".join((*streams.out, before))
-        streams.out.clear()
+        stream.straight = True
+        out = streams.outgoing
+        out.append(before)
+        before = b"".join(out)
+        out.clear()
         return before
 
     @property

@@ -52,7 +52,7 @@ class StreamWindow:
         for stream in streams.table.values():
             stream.into += more
         # Past h2, which has no part in the windows for receiving; it takes the answer as it comes.
-        streams.out.append(_SETTING.pack(0, 6, SETTINGS, 0, 0, _INITIAL_WINDOW_SIZE, size))
+        streams.outgoing.append(_SETTING.pack(0, 6, SETTINGS, 0, 0, _INITIAL_WINDOW_SIZE, size))
 
     def watch(self, given: Callable[[int], None]) -> None:
         """Tell `given` how many bytes go back to the peer, each time that some do."""

@@ -14,7 +14,7 @@ from konnect.wire import frames, headers
 from konnect.wire.events import Event, StreamEnded, Writable
 from konnect.wire.frames import SMALLEST_LIMIT
 from konnect.wire.framing import PREFIX_SIZE
-from konnect.wire.http2 import Limits
+from konnect.wire.http2 import Limits, Role
 from konnect.wire.remembered import RememberedHttp2
 from konnect.wire.status import ErrorCode, Status
 from konnect.wire.stream import Stream
@@ -31,26 +31,26 @@ NEVER = 2**31
 """Above every stream id."""
 
 
-class Streams:
-    """The table, the rota of those with something to send, and what happens at a stream's end."""
+class Streams(Windows):
+    """The table, the rota of those with something to send, and what happens at a stream's end. Its
+    windows are the connection's."""
 
-    refused_above = NEVER
-    """Server: new streams above this id are refused, since we have sent a GOAWAY."""
     peer_last = NEVER
     """The last stream id of the peer's GOAWAY."""
 
-    def __init__(self, http2: RememberedHttp2, limits: Limits, *, client: bool) -> None:
+    def __init__(self, http2: RememberedHttp2, limits: Limits, role: Role) -> None:
         self.http2 = http2
         self.limits = limits
         self.window = limits.stream_window
         """Bytes of each stream's window for receiving, as announced last."""
-        self.client = client
+        self.client = role.client
+        self.refused_above = NEVER
+        """Server: new streams above this id are refused, since we have sent a GOAWAY."""
         self.table: dict[int, Stream] = {}
-        self.windows = Windows(limits.whole_window, DEFAULT)
-        """The connection's."""
-        self.granted = self.windows.out
+        self.into = limits.whole_window
+        self.granted = self.out = DEFAULT
         """Bytes that the peer has let us send on the connection, in all."""
-        self.out = http2.out
+        self.outgoing = http2.out
         """What goes out next, in order."""
         self.pending: list[Event] = []
         """Events that no received byte caused."""
@@ -84,13 +84,18 @@ class Streams:
         It may still stand in the rota, where it is passed over.
         """
         stream.deaf = True
+        stream.straight = False
         if self.usual is stream:
             self.usual = None
         if stream.queue.size:
             stream.queue.clear()
         inlet = stream.inlet
-        if inlet is not None and inlet.taken:
-            inlet.close()
+        if inlet is not None:
+            # Whom it gives what has come may know the stream, and would be left to the garbage
+            # collector with it.
+            stream.inlet = None
+            if inlet.taken:
+                inlet.close()
         del self.table[stream.id]
 
     def reset(self, stream: Stream, code: int) -> None:
@@ -108,22 +113,21 @@ class Streams:
     def serve(self) -> None:
         """Turn queued bytes into DATA frames: each stream in turn, as far as the windows allow."""
         rota = self.rota
-        out = self.out
-        windows = self.windows
+        out = self.outgoing
         frame = self.http2.state.max_outbound_frame_size
         while rota:
             stream = rota[0]
             queue = stream.queue
             if queue.size:
-                if windows.out <= 0:
+                if self.out <= 0:
                     return
-                room = min(windows.out, stream.out - stream.reserve)
+                room = min(self.out, stream.out - stream.reserve)
                 if room > 0:
                     turn = frame if len(rota) == 1 else min(TURN, frame)
                     size = min(turn, room, queue.size)
                     out.append(frames.data_head(stream.id, size))
                     queue.move(size, out)
-                    windows.out -= size
+                    self.out -= size
                     stream.out -= size
                     if queue.relieved() and stream.ending is None:
                         self.pending.append(Writable(stream.id))
@@ -137,26 +141,23 @@ class Streams:
             rota.pop(0)
             stream.in_turn = False
 
-    def direct(self, stream_id: int, head: bytes, size: int) -> bytes | None:
+    def direct(self, stream: Stream, head: bytes, size: int) -> bytes | None:
         """
-        Past the queue: what goes before `size` bytes that end a message which begins with `head`,
-        where all of it may go out at once as one frame; the windows are charged. Else None.
+        Past the queue of a stream that is `straight`: what goes before `size` bytes that end a
+        message which begins with `head`, where all of it may go out at once as one frame; the
+        windows are charged. Else None.
         """
-        stream = self.table.get(stream_id)
-        if stream is None or not stream.straight:
-            return None
         message = len(head) + size
         length = PREFIX_SIZE + message
-        windows = self.windows
         if (
-            length > windows.out
+            length > self.out
             or length > stream.out - stream.reserve
             or (length > SMALLEST_LIMIT and length > self.http2.state.max_outbound_frame_size)
         ):
             return None
-        windows.out -= length
+        self.out -= length
         stream.out -= length
-        return _HEADS.pack(length << 8, stream_id, message) + head
+        return _HEADS.pack(length << 8, stream.id, message) + head
 
     def end(self, stream: Stream, block: headers.HeaderBlock) -> None:
         """End our side of the stream behind its queue."""
@@ -195,7 +196,7 @@ class Streams:
 
     def open_window(self, stream_id: int, increment: int) -> None:
         """Queue a WINDOW_UPDATE; stream 0 is the connection."""
-        self.out.append(frames.window_update(stream_id, increment))
+        self.outgoing.append(frames.window_update(stream_id, increment))
 
     def end_all(self, text: str, events: list[Event]) -> None:
         """The connection is over: tell the owners of all live streams."""
@@ -207,5 +208,5 @@ class Streams:
 
     def drop_all(self) -> None:
         """`drop` each of them."""
-        for stream in list(self.table.values()):
+        for stream in [*self.table.values()]:
             self.drop(stream)

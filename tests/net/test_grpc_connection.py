@@ -75,6 +75,27 @@ class ConnectionTests(GrpcTestCase):
         self.client.close("late")
         self.client.abort()
 
+    def test_ended_by_another(self) -> None:
+        """A stream that is ended when another is told of the connection's end hears nothing."""
+        _, mine, *_ = self.open()
+        second = Listener()
+        other = self.client.open("/S/M", [], second, authority="a")
+        self.patch(mine, "ended", lambda *_: other.reset())
+        self.wire.client.lose(ConnectionLost())
+        self.assertEqual(second.take(), [])
+        self.assertEqual(self.client.live_streams, 0)
+
+    def test_no_tcp(self) -> None:
+        """Nothing of TCP is asked for on a unix socket."""
+        for unix, asked in ((True, []), (False, [True])):
+            options: list[bool] = []
+            socket = FakeSocket(unix=unix)
+            self.patch(socket, "setTcpNoDelay", options.append)
+            protocol = GrpcProtocol(own_terms(Role.CLIENT, Clock(), keepalive_time=0))
+            socket.connect(protocol)
+            self.assertEqual(options, asked)
+            socket.lose()
+
     def test_lost_client(self) -> None:
         """To a server a client that is gone has cancelled its streams, as grpc's servers count."""
         _, _, _, theirs = self.open()

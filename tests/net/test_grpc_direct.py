@@ -174,7 +174,7 @@ class CutThroughTests(GrpcTestCase):
         wire = self.client._wire
         stream.send(b"first")
         self.wire.run()
-        before = wire.direct(stream.id, b"", 3)
+        before = wire.streams.direct(stream._stream, b"", 3)
         assert before is not None
         self.server.dataReceived(before[:9] + b"\x01" + before[10:] + b"abc")
         self.wire.run()

@@ -125,8 +125,8 @@ class Listener:
     def check_windows(self) -> None:
         """What was charged has been given back, but for what is still to be told."""
         wire = self.wire
-        splitter, arrivals, windows = wire._splitter, wire._arrivals, wire.streams.windows
-        assert LIMITS.claim_at < windows.into <= LIMITS.connection_window, "connection"
+        splitter, arrivals = wire._splitter, wire._arrivals
+        assert LIMITS.claim_at < wire.streams.into <= LIMITS.connection_window, "connection"
         assert arrivals.gathering is None
         for stream in wire.streams.table.values():
             if stream.deaf:
@@ -145,7 +145,8 @@ class Listener:
         account = self.accounts[stream_id] = Account()
         if stream_id % 4 == 1:
             account.end = lambda: self._end(stream_id)
-            self.wire.cut_through(stream_id, PacketInlet(account, LIMITS.max_message))
+            inlet = PacketInlet(account, LIMITS.max_message)
+            self.wire.stream(stream_id).take_inlet(inlet)
 
     def _end(self, stream_id: int) -> None:
         if self.wire.role is Role.SERVER:

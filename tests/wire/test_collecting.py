@@ -60,7 +60,7 @@ class StreamTests(SynchronousTestCase):
         peer = RawPeer(Role.SERVER, self.limits)
         peer.send(peer.headers(1))
         sink = Sink()
-        peer.wire.cut_through(1, PacketInlet(sink, self.limits.max_message, self.collecting))
+        peer.wire.stream(1).take_inlet(PacketInlet(sink, self.limits.max_message, self.collecting))
         peer.events.clear()
         return peer, sink
 

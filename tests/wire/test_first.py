@@ -29,12 +29,14 @@ class FirstTests(SynchronousTestCase):
     def test_headers_go_before_it(self) -> None:
         """In one piece; what follows is direct."""
         server = self.pair.server
-        self.assertIsNone(server.direct(self.stream, MESSAGE, 0))
-        first = server.first(self.stream, MESSAGE, 0)
+        stream = server.stream(self.stream)
+        self.assertFalse(stream.straight)
+        first = server.first(stream, MESSAGE, 0)
         assert first is not None
         self.said(first)
-        self.assertIsNone(server.first(self.stream, MESSAGE, 0))
-        second = server.direct(self.stream, MESSAGE, 0)
+        self.assertIsNone(server.first(stream, MESSAGE, 0))
+        self.assertTrue(stream.straight)
+        second = server.streams.direct(stream, MESSAGE, 0)
         assert second is not None
         self.said(second)
         self.assertEqual(self.told(), (1, [MESSAGE, MESSAGE]))
@@ -43,7 +45,7 @@ class FirstTests(SynchronousTestCase):
         """The answer to a PING that has been read."""
         self.pair.client.ping(b"12345678")
         self.pair.server.receive(self.pair.client.output())
-        first = self.pair.server.first(self.stream, MESSAGE, 0)
+        first = self.pair.server.first(self.pair.server.stream(self.stream), MESSAGE, 0)
         assert first is not None
         self.assertIn(b"12345678", first)
         self.said(first)
@@ -54,18 +56,40 @@ class FirstTests(SynchronousTestCase):
         self.pair = Pair(Limits(stream_window=5))
         self.stream = self.pair.open()
         server = self.pair.server
-        self.assertIsNone(server.first(self.stream, MESSAGE, 0))
-        self.assertIsNone(server.direct(self.stream, b"", 0))  # nor may others go before it
+        stream = server.stream(self.stream)
+        self.assertIsNone(server.first(stream, MESSAGE, 0))
+        self.assertFalse(stream.straight)  # nor may others go before it
         server.send_message(self.stream, MESSAGE)
         self.assertEqual(self.told(), (1, [MESSAGE]))
 
     def test_not_for_all(self) -> None:
         """A client's message, a stream that is gone or ending, one whose headers are out."""
-        server = self.pair.server
-        self.assertIsNone(self.pair.client.first(self.stream, MESSAGE, 0))
-        self.assertIsNone(server.first(self.stream + 2, MESSAGE, 0))
+        client, server = self.pair.client, self.pair.server
+        self.assertIsNone(client.first(client.stream(self.stream), MESSAGE, 0))
+        self.assertIsNone(server.first(server.stream(self.stream + 2), MESSAGE, 0))
+        stream = server.stream(self.stream)
         server.send_headers(self.stream)
-        self.assertIsNone(server.first(self.stream, MESSAGE, 0))
+        self.assertIsNone(server.first(stream, MESSAGE, 0))
         other = self.pair.open()
+        ending = server.stream(other)
         server.end_stream(other)
-        self.assertIsNone(server.first(other, MESSAGE, 0))
+        self.assertIsNone(server.first(ending, MESSAGE, 0))
+        gone = server.stream(self.pair.open())
+        server.reset_stream(gone.id)
+        self.assertIsNone(server.first(gone, MESSAGE, 0))
+
+    def test_straight_no_more(self) -> None:
+        """A stream that is gone sends nothing, however it has ended; one that is asked for then
+        has ended too."""
+        for end in (self.pair.server.reset_stream, self.pair.server.end_stream):
+            stream_id = self.pair.open()
+            stream = self.pair.server.stream(stream_id)
+            self.assertIsNotNone(self.pair.server.first(stream, MESSAGE, 0))
+            self.assertTrue(stream.straight)
+            end(stream_id)
+            for each in (stream, self.pair.server.stream(stream_id)):
+                self.assertEqual((each.straight, each.deaf), (False, True))
+        stream = self.pair.server.stream(self.stream)
+        self.pair.server.first(stream, MESSAGE, 0)
+        self.pair.server.forget()
+        self.assertFalse(stream.straight)

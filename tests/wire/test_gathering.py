@@ -60,7 +60,7 @@ class Connection:
             self.peer.send(self.peer.headers(stream_id))
             sink = self.sinks[stream_id] = Telling()
             inlet = PacketInlet(sink, LIMITS.max_message)
-            self.peer.wire.cut_through(stream_id, inlet)
+            self.peer.wire.stream(stream_id).take_inlet(inlet)
         self.sink = self.sinks[1] if 1 in self.sinks else Telling()
         self.peer.events.clear()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from hpack import Encoder
 from hyperframe.frame import (
@@ -151,6 +153,33 @@ class MemoTests(MemoTestCase):
         for _ in range(2):
             server = self.both(HELLO, *map(bytes_of, frames))
             self.assertEqual(len(server.streams), 49)
+
+    def test_answers(self) -> None:
+        """Whichever of two streams is answered first, and with what headers, the client is sent
+        what it would be sent without the memo; after the first time all of it is known."""
+        encoder = Encoder()
+        asked = HELLO + bytes_of(*(opening(encoder=encoder, stream=n) for n in (1, 3)))
+        for order, own in itertools.product(((1, 3), (3, 1)), (False, True)):
+            for time in range(3):
+                made = self.memo.made
+                plain, server = Server(None), Server(self.memo)
+                for one in (plain, server):
+                    one.hear(asked)
+                    for stream in order:
+                        if own:
+                            one.wire.send_headers(stream, [("own", "1")])
+                        one.wire.send_message(stream, b"answer")
+                        one.flush()
+                self.assertEqual(server.log, plain.log)
+                self.assertEqual(self.memo.made - made, int(not time))
+
+    def test_an_answer_that_was_forgotten(self) -> None:
+        """The usual answer is known as long as the state that it belongs to."""
+        pieces = HELLO, bytes_of(opening())
+        self.both(*pieces)
+        with patch.object(memos, "STEPS", 2):
+            self.both(*pieces, bytes_of(opening(stream=3)))
+        self.both(*pieces)
 
     def test_malformed(self) -> None:
         """What h2 refuses is refused each time, with the same words."""

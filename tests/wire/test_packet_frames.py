@@ -31,7 +31,7 @@ class Listening:
         self.peer.send(self.peer.headers(1))
         self.sink = Sink()
         inlet = PacketInlet(self.sink, limits.max_message)
-        self.peer.wire.cut_through(1, inlet)
+        self.peer.wire.stream(1).take_inlet(inlet)
         self.peer.events.clear()
 
     def outcome(self) -> tuple[object, ...]:

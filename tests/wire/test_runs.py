@@ -64,7 +64,7 @@ class RunTests(MemoTestCase):
         plain.hear(*pieces)
         plain.serve()
         mine, right = server.wire.streams, plain.wire.streams
-        self.assertEqual((mine.granted, mine.windows.out), (right.granted, right.windows.out))
+        self.assertEqual((mine.granted, mine.out), (right.granted, right.out))
         self.assertEqual(server.wire.overhead.count, plain.wire.overhead.count)
 
     def test_the_preface_alone(self) -> None:

@@ -174,7 +174,7 @@ class DirectTests(SynchronousTestCase):
         """What goes directly takes as much of both windows as what is queued."""
         for own, connection in ((65535, 65535), (1000, 65535), (1 << 20, 65535)):
             peer = self.ready(INITIAL_WINDOW_SIZE=own)
-            self.assertIsNotNone(peer.wire.direct(1, b"", 495))
+            self.assertIsNotNone(peer.wire.streams.direct(peer.wire.stream(1), b"", 495))
             peer.wire.send_message(1, bytes(80_000))
             self.assertEqual(sum(size for _, size in peer.data()), min(own, connection) - 505)
 
@@ -186,16 +186,19 @@ class DirectTests(SynchronousTestCase):
             ({"INITIAL_WINDOW_SIZE": 1 << 20}, 16379),
         ):
             peer = self.ready(**settings)
-            self.assertIsNone(peer.wire.direct(1, b"head", most - 3))
-            self.assertIsNotNone(peer.wire.direct(1, b"head", most - 4))
+            stream, direct = peer.wire.stream(1), peer.wire.streams.direct
+            self.assertIsNone(direct(stream, b"head", most - 3))
+            self.assertIsNotNone(direct(stream, b"head", most - 4))
 
     def test_behind_the_queue(self) -> None:
         """Nothing overtakes what is queued, though there is room for it."""
         peer = self.ready()
+        stream = peer.wire.stream(1)
+        self.assertTrue(stream.straight)
         peer.wire.send_message(1, bytes(20_000))
-        self.assertIsNone(peer.wire.direct(1, b"", 5))
+        self.assertFalse(stream.straight)
         peer.read()
-        self.assertIsNotNone(peer.wire.direct(1, b"", 5))
+        self.assertTrue(stream.straight)
 
 
 class OwnWindowTests(SynchronousTestCase):
@@ -319,9 +322,11 @@ class EndTests(SynchronousTestCase):
         stream_id = pair.open()
         pair.client.send_message(stream_id, b"x")
         pair.run()
-        self.assertIsNotNone(pair.client.direct(stream_id, b"", 0))
+        stream = pair.client.stream(stream_id)
+        self.assertTrue(stream.straight)
         pair.client.end_stream(stream_id)
-        self.assertIsNone(pair.client.direct(stream_id, b"", 0))
+        self.assertFalse(stream.straight)
+        self.assertIsNone(pair.client.first(stream, b"", 0))
 
     def test_reset_drops_the_queue(self) -> None:
         """After a reset nothing of the stream goes out but RST_STREAM."""

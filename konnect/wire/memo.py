@@ -11,11 +11,10 @@ and what it answers is remembered in turn. A connection's place and its h2 are i
 Why: an h2 connection costs some 250 us and 16 KB to open, more than all the rest of a tunnel
 (docs/performance.md).
 
-Bounds: `STEPS` steps for one listener, the least recently used forgotten first, each of at most
-`LONGEST` bytes, and as many runs (`konnect.wire.runs`), which keep the steps that they lead to, as
-a step keeps the one of its usual response. Beyond `DEPTH` steps a connection goes on with its own
-h2. What clients fill the memo with costs others time, never correctness: bytes that differ are
-other steps.
+Bounds: `STEPS` steps for one listener, the oldest that is not in use forgotten first, each of at
+most `LONGEST` bytes, and as many runs (`konnect.wire.runs`), which keep the steps that they lead
+to. Beyond `DEPTH` steps a connection goes on with its own h2. What clients fill the memo with costs
+others time, never correctness: bytes that differ are other steps.
 """
 
 from __future__ import annotations
@@ -61,6 +60,7 @@ class Step:
         "response",
         "runs",
         "told",
+        "used",
     )
 
     def __init__(
@@ -79,8 +79,11 @@ class Step:
         self.runs: Runs | None = None
         """The runs of frames that have begun here."""
         self.response: Step | None = None
-        """Where the usual beginning of a response leads, to the stream that was opened last. Each
-        tunnel needs it, and to look it up as any other step takes 5,000 instructions more."""
+        """Where the usual beginning of a response leads, to the stream that was opened last, while
+        that is remembered. Each tunnel needs it, and to look it up as any other step takes 5,000
+        instructions more."""
+        self.used = False
+        """Since it came to be the next to be forgotten; it is spared once for that."""
         self.peer_stream_window = real.peer_stream_window
         self.max_outbound_frame_size = real.max_outbound_frame_size
         self.highest_inbound_stream_id = real.highest_inbound_stream_id
@@ -112,10 +115,9 @@ class OpeningMemo:
 
     def find(self, step: Step, told: Told) -> Step | None:
         """Where `told` leads from a state, if that is remembered."""
-        key = (step, told)
-        found = self._steps.get(key)
+        found = self._steps.get((step, told))
         if found is not None:
-            self._steps.move_to_end(key)
+            found.used = True
         return found
 
     def remember(
@@ -132,8 +134,19 @@ class OpeningMemo:
                 return None
         found = self._steps[step, told] = Step(step, told, out, tuple(map(_read, events)), real)
         if len(self._steps) > STEPS:
-            self._steps.popitem(last=False)
+            self._forget()
         return found
+
+    def _forget(self) -> None:
+        steps = self._steps
+        key, step = steps.popitem(last=False)
+        while step.used:
+            step.used = False
+            steps[key] = step
+            key, step = steps.popitem(last=False)
+        before, _ = key
+        if before.response is step:
+            before.response = None  # they know each other
 
     def make(self, step: Step) -> Http2Connection:
         """A connection of h2's in the state `step`, whose answers so far have been given."""

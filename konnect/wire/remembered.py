@@ -92,6 +92,7 @@ class RememberedHttp2:
             self.send_headers(stream_id, RESPONSE)
             step.response = self._step
         else:
+            found.used = True
             self._step = self.state = found
             self.out.append(found.out)
 
@@ -134,8 +135,8 @@ class RememberedHttp2:
             for size in runs.sizes:
                 run = known.get(data[:size])
                 if run is not None and (not run.widens or run.widens <= LARGEST - window):
-                    run.used = True
-                    self._step = self.state = run.after
+                    after = self._step = self.state = run.after
+                    run.used = after.used = True
                     if run.out:
                         self.out.append(run.out)
                     return run

@@ -181,6 +181,28 @@ class MemoTests(MemoTestCase):
             self.both(*pieces, bytes_of(opening(stream=3)))
         self.both(*pieces)
 
+    def test_what_is_in_use_stays(self) -> None:
+        """A client's whole tunnel, however many others come that say something new."""
+        pieces = HELLO, bytes_of(opening()), ACK
+        self.both(*pieces)
+        self.both(*pieces)
+        with patch.object(memos, "STEPS", 12):
+            for n in range(20):
+                self.both(HELLO, bytes_of(opening(("n", str(n)))))
+                made = self.memo.made
+                self.both(*pieces)
+                self.assertEqual(self.memo.made, made)
+
+    def test_what_is_forgotten_is_let_go(self) -> None:
+        """A state and the answer to it, which know each other, are not left to the collector."""
+        self.both(HELLO, bytes_of(opening()))
+        asked = [step for step in self.memo._steps.values() if step.response is not None]
+        self.assertEqual(len(asked), 1)
+        with patch.object(memos, "STEPS", 10):
+            for n in range(20):
+                self.both(HELLO, bytes_of(opening(("n", str(n)))))
+        self.assertIsNone(asked[0].response)
+
     def test_malformed(self) -> None:
         """What h2 refuses is refused each time, with the same words."""
         ping_on_a_stream = bytearray(PingFrame(0, b"12345678").serialize())

@@ -6,7 +6,7 @@ import errno
 from typing import Any
 
 from konnect.net.hub.facts import SocketFacts
-from konnect.net.hub.output import Chunk
+from konnect.net.hub.output import Chunk, Output
 
 PIECES = 64
 """Pieces of the queue given to one sendmsg."""
@@ -49,6 +49,23 @@ class PlainOutput(SocketFacts):
         self._queued = len(data) - sent
         self.startWriting()
         self._mind_producer()
+
+    def flush(self) -> None:
+        """See `Output`; one piece that the kernel takes, as most are, goes in one step."""
+        queue = self._queue
+        if len(queue) == 1 and self._open and not (self._blocked or self._attentive):
+            try:
+                sent = self._sock.send(queue[0])  # type: ignore[union-attr]
+            except OSError:
+                sent = 0  # below it is said once more
+            if sent == self._queued:
+                self._due = False
+                queue.clear()
+                self._queued = 0
+                return
+            self._queued -= sent
+            queue[0] = memoryview(queue[0])[sent:]
+        Output.flush(self)
 
     def _send(self) -> bool:
         queue = self._queue

@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 
 from konnect.net.hub.facts import Socket
 from konnect.net.hub.loop import RECORD, Hub
-from konnect.net.hub.output import Chunk
+from konnect.net.hub.output import Chunk, Output
 from konnect.net.hub.tls_connection import PlainConnection
 from konnect.net.hub.transport import LOST, StreamTransport
 
@@ -113,7 +113,7 @@ class TlsRecords(StreamTransport):
         if end is not None and self._reading and self._end is None and self.connected:
             self._unfinished = None
             self._peer_ended(end)
-        super().flush()
+        Output.flush(self)
 
     # -- writing
 

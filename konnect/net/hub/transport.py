@@ -229,7 +229,7 @@ class StreamTransport(PlainOutput):
         try:
             if not orderly:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            elif not (self._read_closed and self._write_closed):
+            elif not (self.hung_up or (self._read_closed and self._write_closed)):
                 sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # not connected any more

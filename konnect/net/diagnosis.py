@@ -136,16 +136,12 @@ def with_peer(cause: str, transport: object) -> str:
     return f"{cause} (peer {peer})" if peer else cause
 
 
-UNIX_PEER = "unix socket"
-"""What every peer on a unix socket is called."""
-
-
 def peer_address(transport: object) -> str:
-    """``host:port`` of the transport's peer, `UNIX_PEER`, or "" when it is not known."""
+    """``host:port`` of the transport's peer, "unix socket", or "" when it is not known."""
     get_peer = getattr(transport, "getPeer", None)
     address = get_peer() if get_peer is not None else None
     if isinstance(address, UNIXAddress):
-        return UNIX_PEER
+        return "unix socket"
     if isinstance(address, IPv4Address):
         return f"{address.host}:{address.port}"
     if isinstance(address, IPv6Address):

@@ -23,12 +23,12 @@ from zope.interface import implementer
 
 from konnect.log import make_logger
 from konnect.net.closing import ended_below
-from konnect.net.diagnosis import CLOSED, UNIX_PEER, explain, peer_address
+from konnect.net.diagnosis import CLOSED, explain, peer_address
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.grpc_streams import UNKNOWN
 from konnect.net.grpc_watches import WatchedStreams
 from konnect.net.keepalive import ANSWER_TIMEOUT, Keepalive
-from konnect.net.tcp import give_up_after, tune
+from konnect.net.tcp import tune
 from konnect.net.users import user_of
 from konnect.wire.events import ConnectionEnded
 from konnect.wire.status import ErrorCode
@@ -68,10 +68,8 @@ class GrpcProtocol(WatchedStreams):
 
     def connectionMade(self) -> None:
         transport = self.transport
-        peer = self.peer = peer_address(transport) or UNKNOWN
-        if peer is not UNIX_PEER:  # there is no TCP, which is dear to find out
-            tune(transport)
-            give_up_after(transport, ANSWER_TIMEOUT)
+        self.peer = peer_address(transport) or UNKNOWN
+        tune(transport, patience=ANSWER_TIMEOUT)
         self._takes_views = getattr(transport, "takes_views", False)
         transport.registerProducer(self, True)
         if not ISSLTransport.providedBy(transport):

@@ -45,36 +45,46 @@ def be_watchful(sock: socket.SocketType) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
-def tune(transport: Any) -> None:
+def tune(transport: Any, *, patience: float | None = None) -> None:
     """
     No delay and keepalive for a transport of any kind; nothing where there is no TCP.
 
-    The hub's sockets have keepalive from the beginning.
+    The hub's sockets have keepalive from the beginning, and say whether they are TCP's.
+
+    :param patience: `give_up_after` so many seconds.
     """
-    if getattr(transport, "takes_views", False):
+    is_tcp = getattr(transport, "is_tcp", None)
+    if is_tcp is None:
+        sock = _tune_stock(transport)
+    elif is_tcp():
         transport.setTcpNoDelay(True)
+        sock = transport.getHandle()
+    else:
         return
+    if patience is not None and sock is not None:
+        give_up_after(sock, patience)
+
+
+def _tune_stock(transport: Any) -> Any:
     set_no_delay = getattr(transport, "setTcpNoDelay", None)
     if set_no_delay is None:
-        return
+        return None
     set_no_delay(True)
     sock = _tcp_socket(transport)
     if sock is not None:
         be_watchful(sock)
+    return sock
 
 
-def give_up_after(transport: Any, seconds: float) -> None:
+def give_up_after(sock: Any, seconds: float) -> None:
     """
-    Let a connection end when what was sent is not acknowledged within so many seconds, by the
-    kernel of the peer (TCP_USER_TIMEOUT, RFC 5482); keepalive's probes count. Nothing where there
-    is no TCP.
+    Let a TCP connection end when what was sent is not acknowledged within so many seconds, by the
+    kernel of the peer (TCP_USER_TIMEOUT, RFC 5482); keepalive's probes count.
 
     The kernel's own limit is some 15 minutes. Only for peers that always read: a receive window
     that stays shut is no acknowledgement either.
     """
-    sock = _tcp_socket(transport) if hasattr(transport, "setTcpNoDelay") else None
-    if sock is not None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
 
 
 def _drawn_ports() -> range:

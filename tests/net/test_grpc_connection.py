@@ -85,17 +85,6 @@ class ConnectionTests(GrpcTestCase):
         self.assertEqual(second.take(), [])
         self.assertEqual(self.client.live_streams, 0)
 
-    def test_no_tcp(self) -> None:
-        """Nothing of TCP is asked for on a unix socket."""
-        for unix, asked in ((True, []), (False, [True])):
-            options: list[bool] = []
-            socket = FakeSocket(unix=unix)
-            self.patch(socket, "setTcpNoDelay", options.append)
-            protocol = GrpcProtocol(own_terms(Role.CLIENT, Clock(), keepalive_time=0))
-            socket.connect(protocol)
-            self.assertEqual(options, asked)
-            socket.lose()
-
     def test_lost_client(self) -> None:
         """To a server a client that is gone has cancelled its streams, as grpc's servers count."""
         _, _, _, theirs = self.open()

@@ -98,17 +98,18 @@ class SocketFacts(Output):
             self._host = address_of(self._sock.family, self._sock.getsockname())
         return self._host
 
-    def _is_tcp(self) -> bool:
+    def is_tcp(self) -> bool:
+        """Whether there is an open TCP socket below."""
         return self._sock is not None and self._address[0] != socket.AF_UNIX
 
     def getTcpNoDelay(self) -> bool:
         """See ITCPTransport; False for a unix socket."""
-        return self._is_tcp() and self._option(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        return self.is_tcp() and self._option(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         """See ITCPTransport; nothing for a unix socket."""
         # Every tunnel asks for it, often twice: only once is it worth a system call.
-        if enabled != self._no_delay and self._is_tcp():
+        if enabled != self._no_delay and self.is_tcp():
             self._set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY, enabled)
             self._no_delay = bool(enabled)
 

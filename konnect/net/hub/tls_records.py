@@ -145,7 +145,7 @@ class TlsRecords(StreamTransport):
         assert ssl is not None
         write = ssl.write_records
         sending = self._sending
-        corked = self._queued > RECORD and self._is_tcp()
+        corked = self._queued > RECORD and self.is_tcp()
         if corked:
             self._set_option(socket.IPPROTO_TCP, socket.TCP_CORK, True)
         try:

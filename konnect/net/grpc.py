@@ -94,9 +94,16 @@ class GrpcProtocol(WatchedStreams):
         self._wire.start()
         if not self._receiving:
             self._flush()
-        self._terms.keepalive.start(self)
+        self._watch()
         if self._ready is not None:
             self._ready.callback(None)
+
+    def _watch(self) -> None:
+        """Begin to ask whether the peer is there."""
+        self._terms.keepalive.start(self)
+
+    def _watch_no_more(self) -> None:
+        self._terms.keepalive.stop(self)
 
     def _early(self, data: bytes) -> bytes:
         """Bytes before the start: those that are for HTTP/2, which has been started then."""
@@ -127,7 +134,7 @@ class GrpcProtocol(WatchedStreams):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.lost = True
         terms = self._terms
-        terms.keepalive.stop(self)
+        self._watch_no_more()
         if self._abort_call is not None:
             self._abort_call.cancel()
             self._abort_call = None

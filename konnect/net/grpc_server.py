@@ -21,7 +21,7 @@ from konnect.net.floods import DEFAULT, Count, Crowd, FloodLimits
 from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.grpc_terms import Terms
-from konnect.net.keepalive import Keepalive
+from konnect.net.keepalive import TICKS, Keepalive
 from konnect.net.policing import TOO_MANY_PINGS, PingPolice, PingRules
 from konnect.wire.grpc import Limits, OpeningMemo, Role
 from konnect.wire.status import ErrorCode, Status
@@ -49,6 +49,8 @@ class ServerTerms(Terms):
     """The limits for connections that have not begun, which end by `preface_late`."""
     pings: PingRules | None = None
     """How often their peers may ping; None: as often as they like."""
+    watched_early: bool = True
+    """Whether keepalive begins with HTTP/2, and not when the limit for that is over."""
 
 
 class GrpcServerProtocol(GrpcProtocol):
@@ -105,7 +107,6 @@ class GrpcServerProtocol(GrpcProtocol):
             data = self._head + data
         if data.startswith(PREFACE):
             self._head = b""
-            self._terms.prefaces.drop(self)
             GrpcProtocol._start(self)
             return data
         if PREFACE.startswith(data):
@@ -115,16 +116,28 @@ class GrpcServerProtocol(GrpcProtocol):
         return b""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        terms = self._terms
-        if not self._started:
-            terms.prefaces.drop(self)
         if not self._streams:
-            terms.crowd.leave(self)
+            self._terms.crowd.leave(self)
         GrpcProtocol.connectionLost(self, reason)
+
+    def _watch(self) -> None:
+        # Most connections of clients are gone before they would be asked anything: these stay where
+        # they are.
+        terms = self._terms
+        if terms.watched_early:
+            terms.prefaces.drop(self)
+            terms.keepalive.start(self)
+
+    def _watch_no_more(self) -> None:
+        if not self._terms.prefaces.drop(self):
+            self._terms.keepalive.stop(self)
 
     def preface_late(self) -> None:
         """The limit for the preface is over."""
-        self.cut("the peer did not begin HTTP/2 in time", "silent")
+        if self._started:
+            self._terms.keepalive.start(self)
+        else:
+            self.cut("the peer did not begin HTTP/2 in time", "silent")
 
     def _nonsense(self, head: bytes) -> None:
         if head[:2] == b"\x16\x03":
@@ -183,6 +196,7 @@ class GrpcServerFactory(Factory):
             crowd=Crowd(floods.idle),
             prefaces=prefaces,
             pings=pings,
+            watched_early=0 < keepalive_time < TICKS * floods.preface_timeout,
         )
         self.connections: set[GrpcProtocol] = set()
 

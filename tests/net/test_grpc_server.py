@@ -14,11 +14,14 @@ from konnect.net.grpc import GrpcProtocol
 from konnect.net.grpc_server import PREFACE, GrpcServerFactory
 from konnect.net.grpc_stream import GrpcStream, Metadata, StreamListener
 from konnect.net.grpc_terms import own_terms
+from konnect.net.keepalive import ANSWER_TIMEOUT, TICKS, Keepalive
 from konnect.net.policing import AGENTS, CLIENTS, PingRules
 from konnect.wire.grpc import Role
 from tests.fakes import FakeLog, FakeSocket
 from tests.net.streams import Listener
 from tests.net.wires import Wire
+
+PING_ANSWER = b"\x00\x00\x08\x06\x01\x00\x00\x00\x00keepaliv"
 
 
 class GrpcServerTestCase(SynchronousTestCase):
@@ -154,6 +157,35 @@ class PrefaceTests(GrpcServerTestCase):
         socket.deliver(PREFACE + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
         self.clock.advance(DEFAULT.preface_timeout)
         self.assertFalse(socket.gone)
+
+    def test_asked_whether_it_is_there(self) -> None:
+        """Keepalive begins with HTTP/2, or when the limit for that is over if it is far longer;
+        who leaves before is forgotten."""
+        for idle, begins in ((60.0, 0.0), (3600.0, DEFAULT.preface_timeout)):
+            self.factory._terms.keepalive = Keepalive(self.clock, idle)
+            self.factory._terms.watched_early = not begins
+            socket, other = self.connect(), self.connect()
+            for each in (socket, other):
+                each.deliver(PREFACE + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+            other.lose()
+            self.clock.advance(begins)
+            for _ in range(TICKS + 1):
+                self.assertNotIn(b"keepaliv", socket.written)
+                self.clock.advance(idle / TICKS)
+            self.assertIn(b"keepaliv", socket.written)
+            socket.deliver(PING_ANSWER)
+            self.clock.advance(ANSWER_TIMEOUT)
+            for _ in range(TICKS):
+                self.clock.advance(idle / TICKS)
+            self.assertEqual(socket.written.count(b"keepaliv"), 2)
+            self.clock.advance(ANSWER_TIMEOUT)
+            self.assertTrue(socket.gone)
+
+    def test_watched(self) -> None:
+        """Which of the two it is follows from the listener's times."""
+        for idle, early in ((0.0, False), (60.0, True), (79.9, True), (80.0, False)):
+            factory = GrpcServerFactory("it", {}, self.clock, keepalive_time=idle)
+            self.assertEqual(factory._terms.watched_early, early)
 
     def test_http1(self) -> None:
         """HTTP/1 gets one readable answer and nothing else, and the port goes on."""

@@ -73,8 +73,9 @@ class Hub:
         # Descriptors of this turn's newcomers: an event that was polled before belongs to an
         # earlier owner of the same number.
         self._fresh: set[int] = set()
-        self._flushing: list[Channel] = []
-        self._in_turn = False
+        self.flushing: list[Channel] = []
+        """Who is to flush when the turn ends; see `flush_later`."""
+        self.in_turn = False
         self._flush_call: Any = None
         self.busy_poll = BusyPoll()
         self.handshakes = HANDSHAKES
@@ -161,13 +162,13 @@ class Hub:
             self.want(channel, 0)
         del channels[fd]
         self._fresh.discard(fd)
-        if not channels and not self._in_turn:
+        if not channels and not self.in_turn:
             self._stop()
 
     def flush_later(self, channel: Channel) -> None:
         """Call the channel's `flush` when this turn ends, or soon when there is none."""
-        self._flushing.append(channel)
-        if not self._in_turn:
+        self.flushing.append(channel)
+        if not self.in_turn:
             call = self._flush_call
             # Whoever empties the reactor, as trial does after each test, cancels it.
             if call is None or not call.active():
@@ -194,7 +195,7 @@ class Hub:
 
     def doRead(self) -> None:
         """Take some turns; see IReadDescriptor."""
-        self._in_turn = True
+        self.in_turn = True
         try:
             busy_poll = self.busy_poll
             ready = self._poll()
@@ -211,14 +212,14 @@ class Hub:
 
     def _flush_outside(self) -> None:
         self._flush_call = None
-        self._in_turn = True
+        self.in_turn = True
         try:
             self._flush()
         finally:
             self._leave()
 
     def _leave(self) -> None:
-        self._in_turn = False
+        self.in_turn = False
         if not self._channels:
             self._stop()
 
@@ -241,8 +242,8 @@ class Hub:
         self._flush()
 
     def _flush(self) -> None:
-        while self._flushing:
-            flushing, self._flushing = self._flushing, []
+        while self.flushing:
+            flushing, self.flushing = self.flushing, []
             for channel in flushing:
                 try:
                     channel.flush()

@@ -95,7 +95,11 @@ class Output(Kind):
         elif queued < GATHER and not self._blocked and not self._attentive:
             # As a rule; and since GATHER is no more than HIGH, nobody is to be paused.
             self._due = True
-            self._hub.flush_later(self)
+            hub = self._hub
+            if hub.in_turn:
+                hub.flushing.append(self)  # `flush_later`, without a call for each packet
+            else:
+                hub.flush_later(self)
         else:
             self._written()
 

@@ -33,6 +33,10 @@ Run = Callable[[], None]
 FEATURES = Features(credit=524288, half_close=True)
 FLOW = Flow(features=FEATURES)
 COST = 40
+RANDOM = 5 * 10**18
+"""A dial's number as Go's clients choose it, of 63 bits."""
+COUNTED = 10**8
+"""The same as our proxy counts it."""
 SETTINGS_ACK = b"\0\0\0\4\1\0\0\0\0"
 
 
@@ -96,7 +100,7 @@ def over_connect(operations: int) -> Run:
 def over_grpc(operations: int) -> Run:
     """A gRPC client's stream: DIAL_REQ, dial, success, first bytes, the end."""
     proxy = Proxy()
-    request = packets.dial_req("tcp", "host:80", 77)
+    request = packets.dial_req("tcp", "host:80", RANDOM)
     accept = proxy.grpc_streams()
 
     def once(connect_id: int) -> None:
@@ -127,7 +131,7 @@ def over_a_grpc_connection(operations: int) -> Run:
     client = GrpcConnection(Role.CLIENT)
     client.start()
     stream = client.open_stream(packets.PROXY_PATH, (), authority="a", scheme="http")
-    client.send_message(stream, packets.dial_req("tcp", "host:80", 77))
+    client.send_message(stream, packets.dial_req("tcp", "host:80", RANDOM))
     opening = client.output()
 
     def frame(packet: bytes) -> bytes:
@@ -173,7 +177,7 @@ def at_the_agent(operations: int) -> Run:
     link.agree(FEATURES)
 
     def once(number: int) -> None:
-        link.message(packets.dial_req("tcp", "host:80", number), COST)
+        link.message(packets.dial_req("tcp", "host:80", COUNTED + number), COST)
         link.message(packets.close_req(number), COST)
         dialer.protocol.connectionLost(DONE)
 

@@ -113,7 +113,7 @@ class ProxyLink(Link):
         self._last_id = 0
         self._going = False
         self._closing: list[SocketEnd] = []
-        self.dials: dict[int, LinkEnd] = {}
+        self.dials: dict[bytes, LinkEnd] = {}
         """Ends of tunnels that are not open yet, by the proxy's random."""
 
     @property
@@ -152,7 +152,7 @@ class ProxyLink(Link):
         for end in [*closing, *unsent]:
             end.abort()
 
-    def _give_up(self, random: int) -> None:
+    def _give_up(self, random: bytes) -> None:
         self.send(PacketType.DIAL_CLS, packets.dial_cls(random))
 
     @staticmethod
@@ -170,7 +170,7 @@ class ProxyLink(Link):
 
     # -- packets
 
-    def _dial_req(self, values: tuple[str, str, int, object]) -> None:
+    def _dial_req(self, values: tuple[str, str, bytes, object]) -> None:
         protocol, address, random, _ = values
         if self._going:
             self._give_up(random)
@@ -191,12 +191,12 @@ class ProxyLink(Link):
         tunnel.via = self
         tunnel.dial = self._dialer.dial(protocol, address, self._make, end)
 
-    def _refuse(self, random: int, address: str, reason: Reason, why: str) -> None:
+    def _refuse(self, random: bytes, address: str, reason: Reason, why: str) -> None:
         """Do not even begin a dial."""
         log.warn("refused a dial to {address}: {why}", address=address, why=why)
         self.send_failure(random, reason, why)
 
-    def send_failure(self, random: int, reason: Reason, text: str) -> None:
+    def send_failure(self, random: bytes, reason: Reason, text: str) -> None:
         """Answer a dial that has failed. A konnect proxy is told when it is this agent that cannot
         dial, and asks another."""
         fault = reason.label if reason in FAULTS and self.extended else ""
@@ -219,7 +219,7 @@ class ProxyLink(Link):
             end.gone()
             self.close_end(end, Reason.CLIENT_CLOSED)
 
-    def _dial_cls(self, values: tuple[int]) -> None:
+    def _dial_cls(self, values: tuple[bytes]) -> None:
         (random,) = values
         dialling = self.dials.get(random)
         if dialling is not None:

@@ -120,12 +120,12 @@ class ClientStream:
         for end in blocked:
             end.writable()
 
-    def _dialled(self, random: int, middle: bytes) -> None:
+    def _dialled(self, random: bytes, middle: bytes) -> None:
         self._went[DIAL_RSP][0] += 1
         if not self.stream.send(packets.dialled(random, middle)):
             self._without_room("DIAL_RSP")
 
-    def _not_dialled(self, random: int, error: str) -> None:
+    def _not_dialled(self, random: bytes, error: str) -> None:
         self._went[DIAL_RSP][0] += 1
         if not self.stream.send(packets.dial_rsp(random, error=error)):
             self._without_room("DIAL_RSP")

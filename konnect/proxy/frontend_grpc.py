@@ -88,7 +88,7 @@ class ProxyStream(ClientStream):
         self._dialed = self._ignoring = False
         self._came = frontend.came
         self._frontend = frontend
-        self._dials: dict[int, StreamEnd] = {}
+        self._dials: dict[bytes, StreamEnd] = {}
         self._open: dict[int, StreamEnd] = {}
         self._closed_ids: dict[int, None] = {}
         self._client = client_of(("grpc", stream.peer, stream.user)) if ledger.account else None
@@ -154,7 +154,7 @@ class ProxyStream(ClientStream):
 
     # -- packets
 
-    def _dial_req(self, values: tuple[str, str, int, Packet | None]) -> None:
+    def _dial_req(self, values: tuple[str, str, bytes, Packet | None]) -> None:
         protocol, address, random, whole = values
         self._dialed = True
         self._resting = False
@@ -205,7 +205,7 @@ class ProxyStream(ClientStream):
         elif connect_id not in self._closed_ids:
             self._close_rsp(connect_id, "Unknown connectID")
 
-    def _dial_cls(self, values: tuple[int]) -> None:
+    def _dial_cls(self, values: tuple[bytes]) -> None:
         end = self._dials.get(values[0])
         if end is not None and end.tunnel is not None:
             end.tunnel.close(Reason.CLIENT_LEFT)

@@ -28,6 +28,7 @@ from typing import Protocol
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from konnect.log import make_logger
+from konnect.wire.data_packet import varint
 
 log = make_logger(__name__)
 
@@ -50,7 +51,7 @@ class Probed(Protocol):
     suspect: bool
     """Out of rotation: routing takes it only when there is nothing better."""
 
-    def probe(self, random: int) -> None:
+    def probe(self, random: bytes) -> None:
         """Send a DIAL_REQ for PROBE_ADDRESS."""
 
 
@@ -64,7 +65,7 @@ class LinkHealth:
         self._clock = clock
         self.misses = 0
         """Dials in a row that went unanswered."""
-        self._random = 0
+        self._random = b""
         """The last probe's."""
         self.waiting = False
         """For the answer to a probe, in time."""
@@ -93,7 +94,7 @@ class LinkHealth:
         self._rest = 0.0
         self._restore()
 
-    def probe_answered(self, random: int) -> bool:
+    def probe_answered(self, random: bytes) -> bool:
         """Whether an answer with this `random` was that of a probe."""
         if not self._random or random != self._random:
             return False
@@ -109,7 +110,7 @@ class LinkHealth:
     def stop(self) -> None:
         """No more probes; no delayed call is left."""
         self.waiting = False
-        self._random = 0
+        self._random = b""
         self._stop_timer()
 
     def _stop_timer(self) -> None:
@@ -141,7 +142,7 @@ class LinkHealth:
 
     def _probe(self) -> None:
         self.waiting = True
-        self._random = secrets.randbits(62) + 1
+        self._random = varint(secrets.randbits(62) + 1)
         self._timer = self._clock.callLater(PROBE_ANSWER, self._unanswered)
         self._link.probe(self._random)
 

@@ -69,7 +69,7 @@ class AgentLink(Link):
         self._clock = clock
         self._since = clock.seconds()
         self.peer = stream.peer
-        self.dials: dict[int, PendingDial] = {}
+        self.dials: dict[bytes, PendingDial] = {}
         # Dials that were given up since the last probe, and before it. A probe's answer says that
         # all before it was read.
         self._given_up = 0
@@ -111,7 +111,7 @@ class AgentLink(Link):
             if self._given_up >= ASK_AFTER:
                 self.health.late()
 
-    def probe(self, random: int) -> None:
+    def probe(self, random: bytes) -> None:
         """Ask for what no agent can dial, to hear whether this one answers."""
         self._probed += self._given_up
         self._given_up = 0
@@ -159,7 +159,7 @@ class AgentLink(Link):
 
     # -- packets
 
-    def _dial_rsp(self, values: tuple[int, int, str, str]) -> None:
+    def _dial_rsp(self, values: tuple[bytes, int, str, str]) -> None:
         random, connect_id, error, fault = values
         dial = self.dials.pop(random, None)
         if dial is None:
@@ -210,7 +210,7 @@ class AgentLink(Link):
             tunnel.close(told or tunnel.reason or Reason.DESTINATION_CLOSED)
         end.gone()
 
-    def _dial_cls(self, values: tuple[int]) -> None:
+    def _dial_cls(self, values: tuple[bytes]) -> None:
         dial = self.dials.pop(values[0], None)
         if dial is not None:
             dial.failed_at(self, Reason.DIAL_CLOSED, Reason.DIAL_CLOSED.text)

@@ -20,6 +20,7 @@ from konnect.net.deadlines import Deadlines
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.tunnel import Tunnel
 from konnect.wire import packets
+from konnect.wire.data_packet import varint
 from konnect.wire.packets import Packet
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ log = make_logger(__name__)
 _randoms = count(1 + randbits(27))
 """A `random` has to differ from those of other dials that the same link was asked for, and no more:
 what an agent says concerns its own dials. So they are counted, from where nobody counts on. While
-they are below 2^28 they are written and read in one step (`konnect.wire.contents`)."""
+they are below 2^28 they are written in one step (`konnect.wire.data_packet`)."""
 
 ANSWER_WITHIN = 6.0
 """The usual seconds without an answer after which another link is asked. Agents, upstream's too,
@@ -74,12 +75,13 @@ class PendingDial:
         """`whole`: the client's DIAL_REQ, if there may be more in it than `protocol` and the
         tunnel's address: that goes on as it is, with a `random` of our own."""
         self.tunnel = tunnel
-        random = self.random = next(_randoms)
+        number = next(_randoms)
+        random = self.random = varint(number)
         """In the tables of the asked links only: no other agent can answer."""
         if whole is None:
             self.payload = packets.dial_req(protocol, tunnel.address, random)
         else:
-            self.payload = packets.with_random(whole, random)
+            self.payload = packets.with_random(whole, number)
         self._dials = dials
         self._links: dict[AgentLink, float | None] = {}
         """The links that have not answered, and when they were asked; None: blamed for it."""

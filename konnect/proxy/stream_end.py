@@ -37,7 +37,7 @@ class StreamEnd(End):
     )
 
     def __init__(
-        self, stream: ProxyStream, random: int, ledger: Ledger, clock: IReactorTime
+        self, stream: ProxyStream, random: bytes, ledger: Ledger, clock: IReactorTime
     ) -> None:
         # What End does, without a call: one is made for each tunnel.
         self.tunnel = self.other = self.client = None

@@ -61,7 +61,7 @@ class LinkEnd(End):
         "sent",
     )
 
-    def __init__(self, link: Link, connect_id: int, random: int = 0) -> None:
+    def __init__(self, link: Link, connect_id: int, random: bytes = b"") -> None:
         # What End does, without a call: one is made for each tunnel.
         self.tunnel = self.other = self.client = None
         self.link = link

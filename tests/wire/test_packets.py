@@ -121,7 +121,7 @@ class BuilderTests(SynchronousTestCase):
                 self.assertEqual(builder(connect_id, error, middle), raw)
         if connect_id:
             raw = packets.dial_rsp(random, connect_id=connect_id)
-            self.assertEqual(packets.dialled(random, middle), raw)
+            self.assertEqual(packets.dialled(packets.random_bytes(random), middle), raw)
 
     def test_numbers_are_int64(self) -> None:
         """A larger random is refused, as protobuf does."""

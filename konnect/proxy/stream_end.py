@@ -99,7 +99,8 @@ class StreamEnd(End):
                 self._backlog = Backlog(self._ledger)
             self._backlog.put(data)
         elif self._ready or self._held_long:
-            self._send(data)
+            if not self._stream.send_data(self, data):
+                self._fill()
         elif self.other is not None:
             # The source stands still, so what is held is bounded by what was on its way.
             self.other.pause()
@@ -123,12 +124,12 @@ class StreamEnd(End):
         if not held and not self._full and self.other is not None:
             self.other.resume()
 
-    def _send(self, data: Bytes) -> None:
-        if not self._stream.send_data(self, data):
-            self._full = True
-            self._full_since = self._ledger.now()
-            if self.other is not None:
-                self.other.pause()
+    def _fill(self) -> None:
+        """The stream takes no more."""
+        self._full = True
+        self._full_since = self._ledger.now()
+        if self.other is not None:
+            self.other.pause()
 
     def writable(self) -> None:
         """The stream takes more: feed the backlog, then let the source go on."""
@@ -138,7 +139,8 @@ class StreamEnd(End):
         backlog = self._backlog
         while backlog is not None and backlog.size and not self._full:
             data = backlog.take(CHUNK)
-            self._send(data)
+            if not self._stream.send_data(self, data):
+                self._fill()
             if self.other is not None:
                 self.other.drained(len(data))
         if self._ending is not None and (backlog is None or not backlog.size):

@@ -21,7 +21,7 @@ from OpenSSL import SSL
 from twisted.python.failure import Failure
 
 from konnect.net.hub.facts import Socket
-from konnect.net.hub.loop import BROKEN, IN, OUT, RECORD, Hub
+from konnect.net.hub.loop import RECORD, Hub
 from konnect.net.hub.output import Chunk, Output
 from konnect.net.hub.tls_connection import PlainConnection
 from konnect.net.hub.transport import LOST, StreamTransport
@@ -70,24 +70,7 @@ class TlsRecords(StreamTransport):
         """
         self._short = 0
 
-    def handle(self, events: int) -> None:
-        """See `konnect.net.hub.channel.Channel`."""
-        if self._end is not None:
-            return
-        if events & IN:
-            if self.mask & IN:
-                self._read()
-        elif events & BROKEN:
-            if self.mask & IN:
-                # With nothing left to read, OpenSSL knows whether close_notify came before.
-                self._read()
-            else:
-                self._lose(LOST)
-            return
-        if events & OUT and self.mask & OUT:
-            self._writable()
-
-    def _read(self) -> None:
+    def _read(self, events: int) -> None:
         data, end = self._records()
         if data:
             self.protocol.dataReceived(data)
@@ -113,6 +96,10 @@ class TlsRecords(StreamTransport):
         data, _ = self._records()
         if data:
             self.protocol.dataReceived(data)
+
+    def _read_ended(self, events: int) -> None:
+        # A hang-up without anything left to read: OpenSSL knows whether close_notify came before.
+        self._read(events)
 
     def resumeProducing(self) -> None:
         """Read on."""

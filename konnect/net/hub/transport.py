@@ -116,19 +116,7 @@ class StreamTransport(PlainOutput):
             return
         if events & IN:
             if self.mask & IN:
-                scratch = self._hub.scratch
-                try:
-                    count = self._sock.recv_into(scratch)  # type: ignore[union-attr]
-                except BlockingIOError:
-                    pass
-                except OSError as error:
-                    self._lose(self._why(error))
-                else:
-                    if count:
-                        # By `bytes(...)` that takes a half more, of 0.06 us (measured).
-                        self.protocol.dataReceived(scratch[:count].tobytes())
-                    else:
-                        self._read_ended(events)
+                self._read(events)
         elif events & BROKEN:
             # As Twisted's reactors judge a hang-up with nothing left to read.
             if self.mask & IN:
@@ -138,6 +126,21 @@ class StreamTransport(PlainOutput):
             return
         if events & OUT and self.mask & OUT:
             self._writable()
+
+    def _read(self, events: int) -> None:
+        scratch = self._hub.scratch
+        try:
+            count = self._sock.recv_into(scratch)  # type: ignore[union-attr]
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(self._why(error))
+            return
+        if count:
+            # By `bytes(...)` that takes a half more, of 0.06 us (measured).
+            self.protocol.dataReceived(scratch[:count].tobytes())
+        else:
+            self._read_ended(events)
 
     def _read_rest(self) -> None:
         try:

@@ -18,11 +18,11 @@ BRISK_RATE = PATH_RATE // 4
 busy machine itself takes for a round trip counted as the path's, and an echo beside a download took
 1.1 to 1.3 times as long (measured)."""
 
-LEAST = 768 * 1024
+LEAST = 1024 * 1024
 """Bytes on the way that are always allowed: the three parts of `konnect.wire.streams.SHARE` that a
-peer may have kept back, be giving back, and be sent. With 1024 KiB a quarter to a third more passed
-on the link during an echo beside 8 downloads, by as many system calls; 512 KiB, which need a
-smaller `SHARE`, took up to a tenth more of them."""
+peer may have kept back, be giving back, and be sent, and a read. With 768 KiB, where each read met
+the limit, eight uploads over a unix socket came to 0.72 to 0.94 of the rate; with more there was
+nothing to be gained (measured). While small messages pass it is less."""
 
 LEAST_BRISK = 320 * 1024
 """The same while the pace is brisk: more than the `SHARE` that a peer may keep back. With 384 KiB

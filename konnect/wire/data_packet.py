@@ -55,6 +55,12 @@ def head(middle: bytes, size: int) -> bytes:
         return b"\x08\x04\x22%c%c%b%c%c" % (
             rest & 0x7F | 0x80, rest >> 7, middle, size & 0x7F | 0x80, size >> 7
         )  # fmt: skip
+    if size > 0x3FFF and rest < 0x1FFFFD:
+        rest += 3
+        return b"\x08\x04\x22%c%c%c%b%c%c%c" % (
+            rest & 0x7F | 0x80, rest >> 7 & 0x7F | 0x80, rest >> 14,
+            middle, size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14
+        )  # fmt: skip
     length = varint(size)
     return TYPE_AND_TAG + varint(rest + len(length)) + middle + length
 
@@ -135,8 +141,12 @@ def read_varint(data: bytes | memoryview, position: int, stop: int) -> tuple[int
     id here may be.
     """
     byte = data[position]
-    if byte > 0x7F and position + 1 < stop and data[position + 1] < 0x80:
-        return byte & 0x7F | data[position + 1] << 7, position + 2  # as nearly all here
+    if byte > 0x7F and position + 2 < stop:  # as nearly all here, of two bytes or three
+        second, third = data[position + 1], data[position + 2]
+        if second < 0x80:
+            return byte & 0x7F | second << 7, position + 2
+        if third < 0x80:
+            return byte & 0x7F | (second & 0x7F) << 7 | third << 14, position + 3
     value = byte & 0x7F
     shift = 7
     while byte > 0x7F:

@@ -80,7 +80,7 @@ class GrpcStream:
                     protocol._waiting[self] = None
                     return False
                 return True
-        wire.send_message(self.id, head + payload)
+        wire.send_message(self.id, head, payload)
         if not protocol._receiving:
             protocol._flush()
         return wire.writable(self.id) and protocol._closing is None

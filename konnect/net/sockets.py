@@ -125,12 +125,17 @@ class SocketEnd(End):
         self._full = False
         backlog = self._backlog
         while backlog is not None and backlog.size and not self._full:
-            data = backlog.take(FEED)
-            self.transport.write(data)
+            count = self._feed(backlog)
             if self.other is not None:
-                self.other.drained(len(data))
+                self.other.drained(count)
         if not self._full and self.other is not None:
             self.other.resume()
+
+    def _feed(self, backlog: Backlog) -> int:
+        """Write the next bytes of the backlog; how many they are."""
+        data = backlog.take(FEED)
+        self.transport.write(data if self._takes_views else bytes(data))
+        return len(data)
 
     def stopProducing(self) -> None:
         """The transport is gone; `lost` says so."""
@@ -217,7 +222,7 @@ class SocketEnd(End):
         self.transport.unregisterProducer()
         backlog = self._backlog
         while backlog is not None and backlog.size:
-            self.transport.write(backlog.take(FEED))
+            self._feed(backlog)
 
     def lingered(self) -> None:
         """The linger time is over: that of the answer, or of a tunnel that has ended. While a slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import cast
 
 from konnect.tunnel.ends import Bytes
 from konnect.tunnel.ledger import Ledger
@@ -17,7 +18,7 @@ class Backlog:
         self._ledger = ledger
         # Made when it is needed: an empty deque takes 760 bytes, and most tunnels never have a
         # backlog.
-        self._pieces: deque[bytes] | None = None
+        self._pieces: deque[Bytes] | None = None
         self.size = 0
         """Bytes held."""
 
@@ -32,15 +33,18 @@ class Backlog:
         if ledger.buffered > ledger.crowd:
             ledger.crowded()
 
-    def take(self, most: int) -> bytes:
+    def take(self, most: int) -> Bytes:
         """Remove and return the next bytes: at most `most`, at most one piece; empty when none
-        are held."""
+        are held. A part of a piece is a view."""
         if not self._pieces:
             return b""
         piece = self._pieces[0]
         if len(piece) > most:
-            self._pieces[0] = piece[most:]
-            piece = piece[:most]
+            view = memoryview(piece)
+            rest = view[most:]
+            # A view keeps the whole alive, so what is held is at most twice what is counted.
+            self._pieces[0] = rest if 2 * len(rest) > len(cast(bytes, view.obj)) else bytes(rest)
+            piece = view[:most]
         else:
             self._pieces.popleft()
         self.size -= len(piece)

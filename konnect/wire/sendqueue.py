@@ -29,14 +29,15 @@ class SendQueue:
         self.full = False
         """True from when the size passes the high mark until it is at the low one or below."""
 
-    def put(self, message: bytes) -> None:
-        """Queue one message behind the others."""
-        size = len(message)
+    def put(self, head: bytes, payload: bytes | memoryview = b"") -> None:
+        """Queue one message, in two parts, behind the others; a view is copied."""
+        size = len(head) + len(payload)
         if size < _JOIN_BELOW:
-            self._chunks.append(prefix(size) + message)
+            self._chunks.append(prefix(size) + head + payload)
         else:
-            self._chunks.append(prefix(size))
-            self._chunks.append(message)
+            self._chunks.append(prefix(size) + head)
+            if payload:
+                self._chunks.append(bytes(payload))  # of bytes it is no copy
         self.size += PREFIX_SIZE + size
         if self.size > self._high:
             self.full = True

@@ -69,11 +69,11 @@ class Stream(Windows):
         self.owed = 0
         """Acknowledged bytes that have not been given back to the peer yet."""
 
-    def send_later(self, message: bytes, limits: Limits) -> None:
-        """Put a message into the queue."""
+    def send_later(self, limits: Limits, head: bytes, payload: bytes | memoryview) -> None:
+        """Put a message, in two parts, into the queue."""
         if self.queue is NOTHING:
             self.queue = SendQueue(limits.send_high, limits.send_low)
-        self.queue.put(message)
+        self.queue.put(head, payload)
 
     def take_inlet(self, inlet: PacketInlet) -> None:
         """

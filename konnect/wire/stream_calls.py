@@ -48,8 +48,8 @@ class StreamCalls:
         self._http2.send_headers(stream_id, headers.response(metadata))
         stream.headers_sent = True
 
-    def send_message(self, stream_id: int, payload: bytes) -> None:
-        """Queue one message, whatever `writable` says."""
+    def send_message(self, stream_id: int, head: bytes, payload: bytes | memoryview = b"") -> None:
+        """Queue one message, in two parts, whatever `writable` says."""
         stream = self._live.get(stream_id)
         if stream is None or stream.ending is not None:
             return
@@ -57,7 +57,7 @@ class StreamCalls:
             stream.headers_sent = True
             if not self.role.client:
                 self._http2.respond(stream_id)
-        stream.send_later(payload, self.streams.limits)
+        stream.send_later(self.streams.limits, head, payload)
         if not stream.in_turn:
             self.streams.enter_rota(stream)
 

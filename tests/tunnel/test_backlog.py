@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.tunnel.backlog import Backlog
+from konnect.tunnel.ends import Bytes
 from konnect.tunnel.ledger import Ledger
 
 
@@ -40,3 +43,17 @@ class BacklogTests(SynchronousTestCase):
         self.backlog.drop()
         self.backlog.drop()
         self.assertEqual(self.ledger.buffered, 0)
+
+    def test_parts(self) -> None:
+        """A part is a view of its piece, until what is left is less than half of that: then it is
+        copied, and lets go of the piece."""
+        piece = bytes(range(200)) * 5
+        self.backlog.put(piece)
+        parts = [self.backlog.take(size) for size in (300, 150, 150, 200, 100)]
+        self.assertEqual([*map(len, map(_whole, parts))], [1000, 1000, 1000, 400, 200])
+        self.assertEqual(b"".join((*parts, self.backlog.take(100))), piece)
+
+
+def _whole(part: Bytes) -> bytes:
+    """What a part keeps alive."""
+    return part if isinstance(part, bytes) else cast(bytes, part.obj)

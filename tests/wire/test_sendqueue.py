@@ -27,15 +27,16 @@ class SendQueueTests(SynchronousTestCase):
                 st.binary(min_size=4090, max_size=5000),
                 st.integers(min_value=1, max_value=6000),
             )
-        )
+        ),
+        st.integers(min_value=0, max_value=5000),
     )
-    def test_any_order(self, steps: list[bytes | int]) -> None:
+    def test_any_order(self, steps: list[bytes | int], cut: int) -> None:
         """However messages go in and bytes come out, they are the framed messages in order."""
         queue = SendQueue(1000, 100)
         expected, taken = b"", b""
         for step in [*steps, 1 << 30]:
             if isinstance(step, bytes):
-                queue.put(step)
+                queue.put(step[:cut], memoryview(step)[cut:])
                 expected += prefix(len(step)) + step
             elif queue.size:
                 before = queue.size

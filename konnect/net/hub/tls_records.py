@@ -155,7 +155,8 @@ class TlsRecords(StreamTransport):
 
     def _next(self) -> Chunk:
         """The next bytes of the queue for OpenSSL: small pieces joined, since every record costs
-        its encryption's start, and every call its way through Python; a large one as it is."""
+        its encryption's start, and every call its way through Python; a large one as it is, but for
+        what fills the record of those before it."""
         queue = self._queue
         if self._queued <= RUN:
             # All that there is, as a rule: nothing of it waits in `_sending`, or this is not asked.
@@ -174,8 +175,10 @@ class TlsRecords(StreamTransport):
             piece = queue.pop(0)
             room = RUN - size
             if len(piece) > room:
+                room = RECORD - size % RECORD
                 queue.insert(0, memoryview(piece)[room:])
-                piece = memoryview(piece)[:room]
+                pieces.append(memoryview(piece)[:room])
+                break
             pieces.append(piece)
             size += len(piece)
         return b"".join(pieces)

@@ -50,7 +50,8 @@ class LargeWritesTests(TlsCase):
     """More than one record at a time."""
 
     async def test_calls(self) -> None:
-        """Four full records are one call, and pieces of any size are joined to them."""
+        """Four full records are one call. A small piece is joined to the rest of its record, and no
+        large one is copied for it."""
         protocol, remote = await self.secured()
         random = Random(1)
         pieces = [random.randbytes(size) for size in (26, 3 * RUN - 100, 5, RECORD, 9000, 70)]
@@ -66,7 +67,7 @@ class LargeWritesTests(TlsCase):
         ssl.write_records = counted
         protocol.wire.writeSequence(pieces)
         self.assertEqual(await remote.hear(len(said)), said)
-        self.assertEqual(sizes, [RUN, RUN, RUN, len(said) - 3 * RUN])
+        self.assertEqual(sizes, [RECORD, RUN, RUN, RUN, len(said) - 3 * RUN - RECORD])
 
     async def test_not_corked_afterwards(self) -> None:
         """The kernel keeps nothing back: neither behind the last record, nor when it is full."""

@@ -21,7 +21,7 @@ LARGE = 32768
 
 MOST = 256 * 1024 - 64
 """Bytes given as one: a read's, and with the heads of a packet full TLS records (`SCRATCH` of
-`konnect.net.hub.loop`). Half of it took 1.06 times the CPU (measured)."""
+`konnect.net.hub.reads`). Half of it took 1.06 times the CPU (measured)."""
 
 
 class Gathering:

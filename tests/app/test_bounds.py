@@ -6,7 +6,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.app.bounds import make_pace, make_pressure
-from konnect.net.hub.loop import SCRATCH, hub_of
+from konnect.net.hub.loop import hub_of
+from konnect.net.hub.reads import SCRATCH
 from konnect.tunnel.backlog import Backlog
 from konnect.tunnel.ledger import Ledger
 from konnect.tunnel.pace import HOLD, READ

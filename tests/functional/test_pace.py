@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from konnect.net.hub.loop import SCRATCH, hub_of
+from konnect.net.hub.loop import hub_of
+from konnect.net.hub.reads import SCRATCH
 from tests.functional.peers import Source, digest, echo, mute, sending
 from tests.functional.rig import WAYS, AgentRig, FunctionalTestCase, ProxyRig
 from tests.functional.waiting import until

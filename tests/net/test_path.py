@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.net.hub.loop import SCRATCH
+from konnect.net.hub.reads import SCRATCH
 from konnect.net.path import BRISK_RATE, LEAST, LEAST_BRISK, MOST, PathGauge
 from konnect.tunnel.link_sizes import path_holds
 from konnect.wire.grpc import Limits

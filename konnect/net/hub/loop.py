@@ -25,6 +25,7 @@ from zope.interface import implementer
 from konnect.log import make_logger
 from konnect.net.hub.busy_poll import BusyPoll
 from konnect.net.hub.channel import Channel, Unserved
+from konnect.net.hub.reads import Reads
 
 log = make_logger(__name__)
 
@@ -46,27 +47,13 @@ SHARE = 0.02
 HANDSHAKES = 16
 """Steps of TLS handshakes in one turn; one with an RSA key costs 1.1 ms (measured)."""
 
-RECORD = 16384
-"""Bytes of plain text in the longest TLS record."""
-
-RECORDS = 16
-"""Records of one read. 8, 16 and 32 gave 874, 899 and 975 MB/s down (measured, the last with a
-wider window)."""
-
-HEADS = 64
-"""Bytes that are left for the heads of a DATA packet."""
-
-SCRATCH = RECORDS * RECORD - HEADS
-"""Bytes of one read: with the heads of a DATA packet they make full TLS records. Into one reused
-buffer, 256 KiB gave 2103 MB/s through a plain relay and 64 KiB 1426 (measured); with a new buffer
-for each read the large one is the slower."""
-
 
 @implementer(IReadDescriptor)
-class Hub:
+class Hub(Reads):
     """See the module; one for each reactor, from `hub_of`."""
 
     def __init__(self, reactor: Any) -> None:
+        super().__init__()
         self._reactor = weakref.ref(reactor)
         self._epoll: select.epoll | None = None
         self._channels: dict[int, Channel] = {}
@@ -79,28 +66,11 @@ class Hub:
         self._flush_call: Any = None
         self.busy_poll = BusyPoll()
         self.handshakes = HANDSHAKES
-        self._whole = memoryview(bytearray(SCRATCH))
-        self._limits: dict[object, int] = {}
-        self.scratch = self._whole
-        """What one read may fill."""
-        self.records = RECORDS
-        """TLS records that one read may take."""
 
     @property
     def reactor(self) -> Any:
         """The reactor that the hub is a reader of."""
         return self._reactor()
-
-    def limit_reads(self, most: int, why: object) -> None:
-        """From now on read at most so many bytes at a time, or a TLS record if that is more. The
-        smallest limit of all reasons holds; a later one takes the place of the same reason's, and
-        one that is none ends it."""
-        self._limits[why] = most
-        if most >= SCRATCH:
-            del self._limits[why]
-        most = min(self._limits.values(), default=SCRATCH)
-        self.scratch = self._whole[:most]
-        self.records = max(1, min(RECORDS, (most + HEADS) // RECORD))
 
     # -- channels
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from OpenSSL import SSL
 
-from konnect.net.hub.loop import RECORD, RECORDS
+from konnect.net.hub.reads import RECORD, RECORDS
 
 _pad = memoryview(bytearray(RECORDS * RECORD))
 """What all connections read into, one after the other: each copies its bytes before it returns."""

@@ -21,8 +21,9 @@ from OpenSSL import SSL
 from twisted.python.failure import Failure
 
 from konnect.net.hub.facts import Socket
-from konnect.net.hub.loop import RECORD, Hub
+from konnect.net.hub.loop import Hub
 from konnect.net.hub.output import Chunk, Output
+from konnect.net.hub.reads import RECORD
 from konnect.net.hub.tls_connection import PlainConnection
 from konnect.net.hub.transport import LOST, StreamTransport
 

@@ -91,25 +91,6 @@ class HubTests(SynchronousTestCase):
         self.assertEqual((self.reactor.readers, self.hub.fileno()), ([], -1))
         self.assertRaises(OSError, os.fstat, fd)
 
-    def test_reads_are_limited(self) -> None:
-        """Reads fill no more than they may, and later as much as ever."""
-        self.hub.limit_reads(4096, "one")
-        self.assertEqual(len(self.hub.scratch), 4096)
-        self.hub.limit_reads(1 << 31, "one")
-        self.assertEqual(len(self.hub.scratch), loop.SCRATCH)
-
-    def test_reads_are_limited_for_two_reasons(self) -> None:
-        """The smaller limit holds, for TLS in whole records, and one at least."""
-        self.hub.limit_reads(5 * loop.RECORD, "one")
-        self.assertEqual((len(self.hub.scratch), self.hub.records), (5 * loop.RECORD, 5))
-        self.hub.limit_reads(100, "other")
-        self.assertEqual((len(self.hub.scratch), self.hub.records), (100, 1))
-        self.hub.limit_reads(4 * loop.RECORD - loop.HEADS, "one")
-        self.hub.limit_reads(1 << 31, "other")
-        self.assertEqual(self.hub.records, 4)
-        self.hub.limit_reads(1 << 31, "one")
-        self.assertEqual((len(self.hub.scratch), self.hub.records), (loop.SCRATCH, loop.RECORDS))
-
     def test_ends_within_a_turn(self) -> None:
         """The last channel may go within its own turn."""
         stub = self.stub("a")

@@ -8,7 +8,7 @@ from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.net.hub import tls_connection
-from konnect.net.hub.loop import RECORD, RECORDS
+from konnect.net.hub.reads import RECORD, RECORDS
 from konnect.net.hub.tls_connection import DirectConnection, PlainConnection
 from konnect.net.tls import client_context, server_context
 from tests.certificates import pki

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from random import Random
 
-from konnect.net.hub.loop import RECORD, RECORDS
+from konnect.net.hub.reads import RECORD, RECORDS
 from konnect.net.hub.tls_records import RUN
 from konnect.net.tls import expect_short_records
 from tests.functional.waiting import until

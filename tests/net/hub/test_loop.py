@@ -135,6 +135,63 @@ class HubTests(SynchronousTestCase):
         self.assertEqual(kinds, ["event", "event", "flush", "flush"] * 3)
         self.assertEqual({entry[-1] for entry in self.log}, set("abcde"))
 
+    def first_turn(self, *waves: str) -> str:
+        """The names of those that are served in one turn, before anything is flushed. The first
+        wave is ready when it begins, each other when the one before has been served."""
+        stubs = [[self.stub(name) for name in wave] for wave in waves]
+        for wave, following in zip(stubs, [*stubs[1:], []], strict=True):
+            for stub in wave:
+                stub.on_event = partial(self.serve, stub, [])
+            wave[-1].on_event = partial(self.serve, wave[-1], following)
+            for stub in following:
+                stub.sock.recv(1)
+        self.patch(loop, "SHARE", -1)
+        self.hub.doRead()
+        names = [entry[-1] for entry in self.log]
+        flushed = next(n for n, entry in enumerate(self.log) if entry.startswith("flush"))
+        self.assertEqual(sorted(names[flushed:]), sorted(names[:flushed]))
+        return "".join(sorted(names[:flushed]))
+
+    def serve(self, stub: Stub, others: list[Stub]) -> None:
+        stub.sock.recv(1)
+        self.hub.flush_later(stub)
+        for other in others:
+            other.other.send(b"x")
+
+    def test_looks_for_more(self) -> None:
+        """A turn of some looks twice whether others have become ready, before it flushes."""
+        self.patch(loop, "BRIEF", 1000)
+        self.assertEqual(self.first_turn("abcd", "ef", "g", "h"), "abcdefg")
+
+    def test_looks_no_more(self) -> None:
+        """A turn of few does not look for more, nor one that has taken long, nor one of many. (What
+        a turn leaves is served by the next.)"""
+        self.patch(loop, "BRIEF", 1000)
+        self.assertEqual(self.first_turn("abc", "d"), "abc")
+        self.log.clear()
+        self.patch(loop, "BRIEF", -1)
+        self.assertEqual(self.first_turn("efgh", "i"), "defgh")
+        self.log.clear()
+        self.patch(loop, "BRIEF", 1000)
+        self.patch(loop, "ENOUGH", 6)
+        self.assertEqual(self.first_turn("jklmn", "o"), "ijklmn")
+
+    def test_newcomer_of_a_turn(self) -> None:
+        """Who comes within a turn may be served in it, though another had the number before."""
+        self.patch(loop, "BRIEF", 1000)
+        self.patch(loop, "SHARE", -1)
+        first = [self.stub(name) for name in "abcd"]
+
+        def replace() -> None:
+            number = first[0].fd
+            first[0].close()
+            first[3].sock.recv(1)
+            self.assertEqual(self.stub("n").fd, number)
+
+        first[3].on_event = replace
+        self.hub.doRead()
+        self.assertIn("event n", self.log)
+
     def test_flush_outside_a_turn(self) -> None:
         """What is asked for between turns is done soon, with one call for all."""
         stub = self.stub("a")

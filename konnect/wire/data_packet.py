@@ -142,9 +142,10 @@ def read_varint(data: bytes | memoryview, position: int, stop: int) -> tuple[int
     """
     byte = data[position]
     if byte > 0x7F and position + 2 < stop:  # as nearly all here, of two bytes or three
-        second, third = data[position + 1], data[position + 2]
+        second = data[position + 1]
         if second < 0x80:
             return byte & 0x7F | second << 7, position + 2
+        third = data[position + 2]
         if third < 0x80:
             return byte & 0x7F | (second & 0x7F) << 7 | third << 14, position + 3
     value = byte & 0x7F

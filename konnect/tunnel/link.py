@@ -221,6 +221,20 @@ class Link:
             self._without_room("DATA")
             self._parking.park(end, size)
 
+    def has_room_for(self, end: LinkEnd, size: int) -> bool:
+        """
+        Whether `end` may send now what had to wait, `size` bytes; else it is told by `unparked`.
+
+        When the peer allows all tunnels more (`konnect.tunnel.window`), what waits in all of them
+        would be on its way at once, beyond what it can take back. The rest of an ended tunnel does
+        not wait for room: it is bound by its linger time.
+        """
+        if end.other is None:
+            return True
+        if self._parking.full:
+            self._parking.park(end, size)
+        return not end.parked
+
     def _without_room(self, packet_type: str) -> None:
         """A packet waits for the peer; or it was in vain, which upstream counts as an error."""
         if self.stream.closing:

@@ -1,8 +1,9 @@
 """A tunnel's share of a link: its credit, its backlog, its part of the link's window.
 
 Sending with credit (the peer announced it): never more than the peer has allowed; what the source
-still gives after it was paused waits in the backlog. Without credit only the link's own window and
-the turns of the parked ends hold a source back.
+still gives after it was paused waits in the backlog, and when there is credit again, for its turn
+on the link. Without credit only the link's own window and the turns of the parked ends hold a
+source back.
 
 Receiving with credit: bytes that have left for the socket are given back to the peer in bulk, on a
 long path perhaps with more (`konnect.tunnel.growth`); the link's window is always given back at
@@ -18,6 +19,7 @@ from konnect.tunnel.backlog import Backlog
 from konnect.tunnel.ends import Bytes, End
 from konnect.tunnel.growth import Growth, most
 from konnect.tunnel.later import Delayed
+from konnect.tunnel.link_sizes import CREDIT_SLACK, REST
 from konnect.tunnel.parking import LITTLE
 from konnect.tunnel.reasons import Reason
 from konnect.tunnel.withheld import Withheld
@@ -25,13 +27,6 @@ from konnect.wire import data_packet
 
 if TYPE_CHECKING:
     from konnect.tunnel.link import Link
-
-CREDIT_SLACK = 4 * 1024 * 1024
-"""Bytes beyond its credit that cost a peer the tunnel (one packet may be this large)."""
-
-REST = 1024 * 1024
-"""Bytes of an ended tunnel that go out beyond its credit after the linger time, since a reader may
-take longer for as much as credit goes back by. As much as a client may have sent ahead."""
 
 
 class LinkEnd(End):
@@ -113,8 +108,8 @@ class LinkEnd(End):
             self._small = True  # one alone may be the rest of a large one
         credit = self._credit
         if credit is not None:
-            # One that is starved has no credit.
-            if size >= credit:
+            # One that is starved has no credit; one that is parked may have it, and a backlog.
+            if size >= credit or self._backlog is not None:
                 if self._backlog is None:
                     self._backlog = Backlog(self.link.ledger)
                 self._backlog.put(data)
@@ -135,12 +130,15 @@ class LinkEnd(End):
 
     def _send_backlog(self) -> None:
         assert self._credit is not None
+        link = self.link
         while self._credit > 0 and (backlog := self._backlog) is not None:
+            if not link.has_room_for(self, backlog.size):
+                break
             data = backlog.take(self._credit)
             self._credit -= len(data)
             if not backlog.size:
                 self._backlog = None
-            self.link.send_data(self, data)
+            link.send_data(self, data)
         starved = self._credit <= 0
         if starved != self._starved:
             self._starved = starved
@@ -153,9 +151,11 @@ class LinkEnd(End):
             self._end_now(self._ending)
 
     def unparked(self) -> None:
-        """The link has room again: the source may go on, if there is credit."""
+        """The link has room again: the backlog goes on, and the source, if there is credit."""
         self.parked = False
-        if self.other is not None and not self._starved:
+        if self._backlog is not None:
+            self._send_backlog()
+        if self.other is not None and not self._starved and not self.parked:
             self.other.resume()
 
     # -- receiving

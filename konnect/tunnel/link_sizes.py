@@ -14,6 +14,13 @@ HEADS = 64
 SMALL = SMALLEST_LIMIT - HEADS
 """Bytes of a payload that fits any peer's frame with these."""
 
+CREDIT_SLACK = 4 * 1024 * 1024
+"""Bytes beyond its credit that cost a peer the tunnel (one packet may be this large)."""
+
+REST = 1024 * 1024
+"""Bytes of an ended tunnel that go out beyond its credit after the linger time, since a reader may
+take longer for as much as credit goes back by. As much as a client may have sent ahead."""
+
 STREAM_WINDOW = 1024 * 1024
 """Receive window of a link's stream at first; it grows (`konnect.net.link_window`)."""
 

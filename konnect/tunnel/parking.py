@@ -30,14 +30,15 @@ LITTLE_PER_TURN = 16
 class Parking:
     """See the module."""
 
-    __slots__ = ("_ends", "_full", "_later", "_little", "_waking", "watch")
+    __slots__ = ("_ends", "_later", "_little", "_waking", "full", "watch")
 
     def __init__(self, later: Later) -> None:
         self._later = later
         self._ends: deque[LinkEnd] = deque()
         self._little: deque[LinkEnd] = deque()
         self._waking = False
-        self._full = False
+        self.full = False
+        """Whether the stream has said stop, and not yet that it has room again."""
         self.watch: BlockedWatch | None = None
         """Told when somebody has to wait, and when the link goes on."""
 
@@ -48,7 +49,7 @@ class Parking:
 
     def park(self, end: LinkEnd, size: int) -> None:
         """The stream has said stop to `end`, which had written `size` bytes."""
-        self._full = True
+        self.full = True
         if not end.parked and end.other is not None:
             end.parked = True
             (self._little if size <= LITTLE else self._ends).append(end)
@@ -58,7 +59,7 @@ class Parking:
 
     def writable(self) -> None:
         """The stream has room again."""
-        self._full = False
+        self.full = False
         if self.watch is not None:
             self.watch.moved()
         if not self._waking:
@@ -68,7 +69,7 @@ class Parking:
         self._waking = False
         self._wake_some(self._little, LITTLE_PER_TURN)
         self._wake_some(self._ends, WAKE_PER_TURN)
-        if (self._ends or self._little) and not self._full:
+        if (self._ends or self._little) and not self.full:
             # A woken source may have nothing to say, so the rest cannot wait for the next drain
             # alone. (A stream that is full again does drain, and says so.)
             self._waking = True
@@ -76,7 +77,7 @@ class Parking:
 
     def _wake_some(self, ends: deque[LinkEnd], most: int) -> None:
         woken = 0
-        while ends and woken < most and not self._full:
+        while ends and woken < most and not self.full:
             end = ends.popleft()
             if end.other is not None:
                 woken += 1

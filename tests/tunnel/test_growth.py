@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from konnect.tunnel.growth import TIMES, most
-from konnect.tunnel.link_end import CREDIT_SLACK
-from konnect.tunnel.link_sizes import CONNECTION_WINDOW, LONG, PATH_RATE
+from konnect.tunnel.link_sizes import CONNECTION_WINDOW, CREDIT_SLACK, LONG, PATH_RATE
 from konnect.tunnel.pressure import LOOK, Pressure
 from konnect.tunnel.reasons import Reason
 from tests.tunnel.linking import OURS, CreditTestCase

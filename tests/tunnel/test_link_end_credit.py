@@ -7,7 +7,7 @@ no timer runs.
 from __future__ import annotations
 
 from konnect.tunnel.ends import Bytes
-from konnect.tunnel.link_end import CREDIT_SLACK, REST
+from konnect.tunnel.link_sizes import CREDIT_SLACK, REST
 from konnect.tunnel.reasons import Reason
 from konnect.wire import packets
 from tests.tunnel.linking import OURS, THEIRS, CreditTestCase
@@ -86,6 +86,80 @@ class SendingTests(CreditTestCase):
         self.stream.room = True
         self.stream.deliver(packets.credit(1, 10))
         self.assertEqual(self.near.take(), [("resume",)])
+
+    def test_a_backlog_waits_for_room(self) -> None:
+        """While the link is full, credit lets no backlog go: it stays here, counted, in order, and
+        within what the peer may take back."""
+        two = self.tunnel(2)
+        self.end(1).write(b"x" * THEIRS + b"bc")
+        self.stream.room = False
+        self.end(2).write(b"y")
+        self.stream.take()
+        self.stream.deliver(packets.credit(0, 10))
+        self.end(1).write(b"d")
+        self.assertEqual((self.stream.take(), self.ledger.buffered), ([], 3))
+        self.stream.deliver(packets.credit(0, -8))
+        self.stream.room = True
+        self.near.take()
+        self.link.writable()
+        self.clock.advance(0)
+        self.assertEqual(self.stream.take(), [("DATA", 1, b"bc")])
+        self.assertEqual((self.near.take(), two.take()), ([("pause",)], [("pause",), ("resume",)]))
+        self.stream.deliver(packets.credit(1, 3))
+        self.assertEqual(self.stream.take(), [("DATA", 1, b"d")])
+        self.assertEqual(self.near.take(), [("resume",)])
+
+    def test_backlogs_take_turns(self) -> None:
+        """One that fills the link again waits for its next turn behind the others."""
+        self.tunnel(2)
+        for connect_id in (1, 2):
+            self.end(connect_id).write(b"x" * THEIRS)
+            for _ in range(2):
+                self.end(connect_id).write(bytes([96 + connect_id]) * 5000)
+        self.sent()
+        self.stream.room = False
+        self.tunnel(3)
+        self.end(3).write(b"z")
+        self.stream.deliver(packets.credit(0, THEIRS))
+        self.stream.take()
+        turns = []
+        for _ in range(4):
+            self.link.writable()
+            turns.append([packet[1] for packet in self.stream.take()])
+        self.assertEqual(turns, [[1], [2], [1], [2]])
+        self.assertEqual(self.ledger.buffered, 0)
+
+    def test_half_close_behind_a_backlog_that_waits_for_room(self) -> None:
+        """A direction that ended meanwhile ends behind its last byte."""
+        self.end(1).write(b"x" * THEIRS + b"tail")
+        self.tunnel(2)
+        self.stream.room = False
+        self.end(2).write(b"y")
+        self.stream.deliver(packets.credit(1, 100))
+        assert self.near.tunnel is not None
+        self.near.tunnel.ended(self.near, Reason.CLIENT_CLOSED)
+        self.stream.room = True
+        self.stream.take()
+        self.link.writable()
+        self.clock.advance(0)
+        self.assertEqual(self.stream.take(), [("DATA", 1, b"tail"), ("HALF_CLOSE", 1)])
+
+    def test_closed_while_its_backlog_waits_for_room(self) -> None:
+        """The rest of a tunnel that ended meanwhile goes when its turn comes."""
+        self.end(1).write(b"x" * THEIRS + b"tail")
+        self.tunnel(2)
+        self.stream.room = False
+        self.end(2).write(b"y")
+        self.stream.deliver(packets.credit(1, 100))
+        assert self.near.tunnel is not None
+        self.near.tunnel.close(Reason.DESTINATION_CLOSED)
+        self.stream.take()
+        self.link.take()
+        self.link.writable()
+        self.clock.advance(0)
+        self.assertEqual(self.stream.take(), [("DATA", 1, b"tail")])
+        self.assertEqual(self.link.take(), [("close", 1, Reason.DESTINATION_CLOSED)])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_closed_with_a_backlog(self) -> None:
         """The end of a tunnel waits for what was read before it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from konnect.tunnel.ends import Bytes
 from konnect.tunnel.link_sizes import CREDIT_SLACK, REST
+from konnect.tunnel.parking import LITTLE
 from konnect.tunnel.reasons import Reason
 from konnect.wire import packets
 from tests.tunnel.linking import OURS, THEIRS, CreditTestCase
@@ -110,8 +111,9 @@ class SendingTests(CreditTestCase):
         self.assertEqual(self.near.take(), [("resume",)])
 
     def test_backlogs_take_turns(self) -> None:
-        """One that fills the link again waits for its next turn behind the others."""
-        self.tunnel(2)
+        """One that fills the link again waits for its next turn behind the others, and so does its
+        source."""
+        near = (self.near, self.tunnel(2))
         for connect_id in (1, 2):
             self.end(connect_id).write(b"x" * THEIRS)
             for _ in range(2):
@@ -128,6 +130,28 @@ class SendingTests(CreditTestCase):
             turns.append([packet[1] for packet in self.stream.take()])
         self.assertEqual(turns, [[1], [2], [1], [2]])
         self.assertEqual(self.ledger.buffered, 0)
+        self.assertNotIn(("resume",), [*near[0].take(), *near[1].take()])
+
+    def test_credit_between_two_turns(self) -> None:
+        """One that waits for its turn when the link has room again is not forgotten for credit that
+        comes before."""
+        rest = b"r" * (LITTLE + 1)
+        self.tunnel(2)
+        for connect_id in (1, 2):
+            self.end(connect_id).write(b"x" * THEIRS)
+            self.end(connect_id).write(rest)
+        self.stream.room = False
+        self.tunnel(3)
+        self.end(3).write(b"z")
+        self.stream.deliver(packets.credit(0, len(rest)))
+        self.stream.take()
+        self.stream.room = True
+        self.link.writable()
+        self.assertEqual(self.stream.take(), [("DATA", 1, rest)])
+        self.stream.deliver(packets.credit(2, 1))
+        self.assertEqual(self.stream.take(), [])
+        self.clock.advance(0)
+        self.assertEqual(self.stream.take(), [("DATA", 2, rest)])
 
     def test_half_close_behind_a_backlog_that_waits_for_room(self) -> None:
         """A direction that ended meanwhile ends behind its last byte."""

@@ -51,7 +51,8 @@ def tune(transport: Any, *, patience: float | None = None) -> None:
 
     The hub's sockets have keepalive from the beginning, and say whether they are TCP's.
 
-    :param patience: `give_up_after` so many seconds.
+    :param patience: of a connection that lives long and is always read: `give_up_after` so many
+        seconds, and `be_unpaced`.
     """
     is_tcp = getattr(transport, "is_tcp", None)
     if is_tcp is None:
@@ -63,6 +64,7 @@ def tune(transport: Any, *, patience: float | None = None) -> None:
         return
     if patience is not None and sock is not None:
         give_up_after(sock, patience)
+        be_unpaced(sock)
 
 
 def _tune_stock(transport: Any) -> Any:
@@ -85,6 +87,25 @@ def give_up_after(sock: Any, seconds: float) -> None:
     that stays shut is no acknowledgement either.
     """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
+
+
+def be_unpaced(sock: Any) -> None:
+    """
+    Let a connection within one host, by loopback or one of the host's own addresses, wait for no
+    timers: where BBR is the system's congestion control, it is Reno's, which every kernel has.
+
+    BBR paces what is sent, there too, where nothing is shared and nothing is lost. Each packet of
+    bulk then takes a timer and its interrupt: uploads over TLS through our proxy and the original's
+    agent came to 1.1 to 1.3 times the rate without (measured). Across a network the system's choice
+    holds.
+    """
+    try:
+        if sock.getsockname()[0] == sock.getpeername()[0]:
+            chosen = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+            if chosen.startswith(b"bbr"):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+    except OSError:
+        pass  # gone already, or a kernel that has no such choice: then it is as the system has it
 
 
 def _drawn_ports() -> range:

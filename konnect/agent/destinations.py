@@ -14,7 +14,7 @@ from konnect.net.deadlines import deadlines_of
 from konnect.net.sockets import SocketEnd
 from konnect.net.unwritten import unwritten
 from konnect.tunnel.ledger import Ledger
-from konnect.tunnel.reasons import Reason
+from konnect.tunnel.reasons import CLIENT_CLOSED, Reason
 from konnect.tunnel.waiting import TRANSPORTS
 
 
@@ -46,6 +46,17 @@ class DestinationEnd(SocketEnd):
 
     def __init__(self, destinations: Destinations) -> None:
         self._destinations = destinations
+
+    # -- as a tunnel's end
+
+    def close(self, reason: Reason) -> None:
+        """As any socket's end; but where the client has gone, and nothing can be lost, the
+        destination is not waited for."""
+        if reason is CLIENT_CLOSED and self._backlog is None:
+            close_settled = getattr(self.transport, "close_settled", None)
+            if close_settled is not None and close_settled():
+                return
+        SocketEnd.close(self, reason)
 
     # -- as an IProtocol
 

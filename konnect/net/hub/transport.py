@@ -14,6 +14,8 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable
+from fcntl import ioctl
+from termios import FIONREAD, TIOCOUTQ
 from typing import Any
 
 from twisted.internet import main
@@ -38,6 +40,9 @@ LOST = Failure(main.CONNECTION_LOST)
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER for a close that resets the connection."""
+
+_NONE = bytes(4)
+"""No bytes, as the kernel counts them."""
 
 
 @implementer(
@@ -180,6 +185,25 @@ class StreamTransport(PlainOutput):
             self._over(DONE)
         else:
             super().loseConnection()
+
+    def close_settled(self) -> bool:
+        """
+        Close at once if nothing can be lost by it: the peer's kernel has all that was written, and
+        nothing has come that is not read. Else do nothing, and say so.
+
+        The peer meets the end of the stream, and a reset if it still sends. `connectionLost`
+        follows when the turn ends.
+        """
+        if not self.connected or self._end is not None or self._queued:
+            return False
+        try:
+            if ioctl(self.fd, TIOCOUTQ, _NONE) != _NONE or ioctl(self.fd, FIONREAD, _NONE) != _NONE:
+                return False
+        except OSError:
+            return False
+        self._read_closed = self._write_closed = True
+        self._over(DONE)
+        return True
 
     def _stop_for_close(self) -> None:
         if self.mask & IN:

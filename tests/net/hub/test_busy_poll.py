@@ -6,7 +6,15 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.net.hub.busy_poll import FEW, HOLD_OFF, KEPT, PAYS, BusyPoll, Events
+from konnect.net.hub.busy_poll import (
+    FEW,
+    HOLD_OFF,
+    KEPT,
+    MANY_LIMIT,
+    PAYS,
+    BusyPoll,
+    Events,
+)
 from konnect.net.hub.loop import Hub
 from tests.net.hub.test_loop import FakeReactor, Stub
 
@@ -95,16 +103,41 @@ class BusyPollTests(SynchronousTestCase):
         self.assertEqual(self.waits(*[self.limit * 2] * 100), "s" * 100)
         self.assertEqual(self.kernel.yields, 0)
 
+    def serve(self, channels: int, seconds: float) -> str:
+        """Waits of so long, as many as make it certain how many channels there are."""
+        found = ""
+        for number in range(4 * PAYS):
+            self.kernel.ready = [(number % channels, 1)]
+            found += self.waits(seconds)
+        return found
+
     def test_many_channels(self) -> None:
-        """With more than a few to serve, a sleep that brings several at once is the better."""
-        for _ in range(20):
-            for fd in range(FEW + 1):
-                self.kernel.ready = [(fd, 1)]
-                self.waits(self.limit / 2)
-        self.assertEqual(self.kernel.yields, 0)
+        """With more than a few to serve, a sleep that brings several at once is the better, unless
+        something comes very soon."""
+        self.serve(FEW + 1, self.limit / 2)
+        self.assertNotIn("p", self.serve(FEW + 1, self.limit / 2))
+        self.serve(FEW + 1, MANY_LIMIT / 2)
+        self.assertNotIn("s", self.serve(FEW + 1, MANY_LIMIT / 2))
+        before = self.kernel.now
+        self.kernel.event_at = before + 1
+        self.kernel.busy_poll.poll(self.kernel, 32)
+        self.assertLess(self.kernel.now - before, MANY_LIMIT + 2 * STEP)
+
+    def test_many_at_once(self) -> None:
+        """They count also where one wait brings them all."""
         self.kernel.ready = [(fd, 1) for fd in range(FEW + 1)]
-        self.waits(*[self.limit / 2] * 20)
-        self.assertEqual(self.kernel.yields, 0)
+        self.assertEqual(self.waits(*[self.limit / 2] * 40), "s" * 40)
+
+    def test_a_short_limit(self) -> None:
+        """Many channels make no limit longer."""
+        self.kernel.busy_poll.limit = MANY_LIMIT / 4
+        self.assertNotIn("p", self.serve(FEW + 1, MANY_LIMIT / 2))
+
+    def test_few_channels_again(self) -> None:
+        """When only a few have had something to do for a while, the limit is theirs again."""
+        self.serve(FEW + 1, MANY_LIMIT / 2)
+        self.serve(FEW, self.limit / 2)
+        self.assertEqual(self.waits(*[self.limit / 2] * 5), "ppppp")
 
     def test_a_few_channels(self) -> None:
         """A few in turn are a conversation; it is polled for until there are more."""
@@ -112,7 +145,7 @@ class BusyPollTests(SynchronousTestCase):
             self.kernel.ready = [(fd % FEW, 1)]
             self.waits(self.limit / 2)
         self.assertEqual(self.waits(self.limit / 2), "p")
-        self.kernel.ready = [(FEW, 1)]
+        self.kernel.ready = [(fd, 1) for fd in range(FEW + 1)]
         self.assertEqual(self.waits(self.limit / 2, self.limit / 2), "ps")
 
     def test_others_need_the_processor(self) -> None:

@@ -89,8 +89,17 @@ def _condition(transport: Any, asked: int = 0) -> int:
 
 def unsent(transport: Any) -> int:
     """Bytes that the kernel has taken and the peer's kernel has not; 0 where that is unknown."""
+    return _count(transport, termios.TIOCOUTQ)
+
+
+def unread(transport: Any) -> int:
+    """Bytes that have come and that nobody has read yet; 0 where that is unknown."""
+    return _count(transport, termios.FIONREAD)
+
+
+def _count(transport: Any, of_what: int) -> int:
     try:
-        answer = fcntl.ioctl(transport.fileno(), termios.TIOCOUTQ, b"\0" * 4)
+        answer = fcntl.ioctl(transport.fileno(), of_what, b"\0" * 4)
         return int(struct.unpack("i", answer)[0])
     except (AttributeError, OSError, TypeError, ValueError):
         return 0

@@ -226,8 +226,8 @@ class Link:
         Whether `end` may send now what had to wait, `size` bytes; else it is told by `unparked`.
 
         When the peer allows all tunnels more (`konnect.tunnel.window`), what waits in all of them
-        would be on its way at once, beyond what it can take back. The rest of an ended tunnel does
-        not wait for room: it is bound by its linger time.
+        would be on its way at once, beyond what it can take back. The rest of an ended tunnel
+        goes as a whole, when its turn or credit comes: it has no source to pause.
         """
         if end.other is None:
             return True

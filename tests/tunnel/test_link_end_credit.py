@@ -153,13 +153,17 @@ class SendingTests(CreditTestCase):
         self.clock.advance(0)
         self.assertEqual(self.stream.take(), [("DATA", 2, rest)])
 
-    def test_half_close_behind_a_backlog_that_waits_for_room(self) -> None:
-        """A direction that ended meanwhile ends behind its last byte."""
+    def tail_waits_for_room(self) -> None:
+        """The first tunnel has four bytes left and credit for them, and the link is full."""
         self.end(1).write(b"x" * THEIRS + b"tail")
         self.tunnel(2)
         self.stream.room = False
         self.end(2).write(b"y")
         self.stream.deliver(packets.credit(1, 100))
+
+    def test_half_close_behind_a_backlog_that_waits_for_room(self) -> None:
+        """A direction that ended meanwhile ends behind its last byte."""
+        self.tail_waits_for_room()
         assert self.near.tunnel is not None
         self.near.tunnel.ended(self.near, Reason.CLIENT_CLOSED)
         self.stream.room = True
@@ -170,11 +174,7 @@ class SendingTests(CreditTestCase):
 
     def test_closed_while_its_backlog_waits_for_room(self) -> None:
         """The rest of a tunnel that ended meanwhile goes when its turn comes."""
-        self.end(1).write(b"x" * THEIRS + b"tail")
-        self.tunnel(2)
-        self.stream.room = False
-        self.end(2).write(b"y")
-        self.stream.deliver(packets.credit(1, 100))
+        self.tail_waits_for_room()
         assert self.near.tunnel is not None
         self.near.tunnel.close(Reason.DESTINATION_CLOSED)
         self.stream.take()

@@ -14,8 +14,6 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable
-from fcntl import ioctl
-from termios import FIONREAD, TIOCOUTQ
 from typing import Any
 
 from twisted.internet import main
@@ -31,6 +29,7 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from konnect.net.closing import unread, unsent
 from konnect.net.hub.facts import Socket
 from konnect.net.hub.loop import BROKEN, HUNG_UP, IN, OUT, Hub
 from konnect.net.hub.plain_output import PlainOutput
@@ -40,9 +39,6 @@ LOST = Failure(main.CONNECTION_LOST)
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER for a close that resets the connection."""
-
-_NONE = bytes(4)
-"""No bytes, as the kernel counts them."""
 
 
 @implementer(
@@ -192,14 +188,11 @@ class StreamTransport(PlainOutput):
         nothing has come that is not read. Else do nothing, and say so.
 
         The peer meets the end of the stream, and a reset if it still sends. `connectionLost`
-        follows when the turn ends.
+        follows when the turn ends. Not with TLS, where the end has to be announced.
         """
-        if not self.connected or self._end is not None or self._queued:
+        if not self.connected or self._end is not None:
             return False
-        try:
-            if ioctl(self.fd, TIOCOUTQ, _NONE) != _NONE or ioctl(self.fd, FIONREAD, _NONE) != _NONE:
-                return False
-        except OSError:
+        if self._queued or unsent(self) or unread(self):
             return False
         self._read_closed = self._write_closed = True
         self._over(DONE)

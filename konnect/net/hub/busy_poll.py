@@ -22,9 +22,9 @@ from collections.abc import Callable
 from typing import Any
 
 LIMIT = 160e-6
-"""Seconds of one wait, at most. With half of it a machine on which all takes twice as long found
-its waits too long to poll for: new connections of one client came to 0.58 of the rate, echoes to
-0.38 to 0.68, at 1.0 to 1.3 of the CPU for each (measured; medians of four)."""
+"""Seconds of one wait, at most. With half of it a machine on which all takes 1.4 to 1.8 times as
+long found its waits too long to poll for: new connections of one client came to 0.58 of the rate,
+echoes to 0.38 to 0.68, at 1.0 to 1.3 of the CPU for each (measured; medians of four)."""
 
 MANY_LIMIT = 30e-6
 """The same with more channels than a few. New connections of 16 clients came to 1.04 to 1.12 of the

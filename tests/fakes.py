@@ -7,7 +7,7 @@ no peer may ever be sent: `FakeStream` a malformed packet, an empty DATA or one 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,6 +74,8 @@ class FakeStream(GrpcStream):
         self.brisk = False
         self.trip = 0.0
         self.measured = 0
+        self.leisure: list[Callable[[], object]] | None = None
+        """What was put off, if anything may be."""
 
     @property
     def round_trip(self) -> float:
@@ -119,6 +121,12 @@ class FakeStream(GrpcStream):
     @property
     def largest_message(self) -> int:
         return MAX_FRAME
+
+    def put_off(self, call: Callable[[], object]) -> bool:
+        if self.leisure is None:
+            return False
+        self.leisure.append(call)
+        return True
 
     def follow_path(self, *, own: bool) -> None:
         """The path is as long as `trip` says."""

@@ -12,6 +12,7 @@ from functools import partial
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from konnect.agent.close_requests import CloseRequests
 from konnect.agent.destinations import DestinationEnd, Destinations
 from konnect.agent.dialer import Dialer
 from konnect.agent.dialing import DialError
@@ -113,6 +114,7 @@ class ProxyLink(Link):
         self._last_id = 0
         self._going = False
         self._closing: list[SocketEnd] = []
+        self._close_requests = CloseRequests(stream.put_off, self._close_tunnel)
         self.dials: dict[bytes, LinkEnd] = {}
         """Ends of tunnels that are not open yet, by the proxy's random."""
 
@@ -134,6 +136,7 @@ class ProxyLink(Link):
         """The agent is going: give up the dials, which a konnect proxy then asks of another agent,
         take no more, and close the tunnels while the proxy can be told why."""
         self._going = True
+        self._close_requests.all()
         for random, end in list(self.dials.items()):
             self._give_up(random)
             self._end_dial(end, Reason.SHUTDOWN)
@@ -163,6 +166,7 @@ class ProxyLink(Link):
     def end(self) -> None:
         """The stream is over: cancel the dials, end the tunnels."""
         self.lost = True
+        self._close_requests.all()
         self._unblocking.stop()
         for end in list(self.dials.values()):
             self._end_dial(end, Reason.PROXY_LOST)
@@ -203,6 +207,9 @@ class ProxyLink(Link):
         self.send(DIAL_RSP, packets.dial_rsp(random, error=text, fault=fault))
 
     def _close_req(self, values: tuple[int, str]) -> None:
+        self._close_requests.add(values)
+
+    def _close_tunnel(self, values: tuple[int, str]) -> None:
         connect_id, error = values
         end = self.ends.get(connect_id)
         if end is None:

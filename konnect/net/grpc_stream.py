@@ -150,6 +150,12 @@ class GrpcStream:
         if back:
             self.acknowledge(back)
 
+    def put_off(self, call: Callable[[], object]) -> bool:
+        """Call when nothing else is to be done in this program, very soon at the latest. False: the
+        transport cannot, or there is no need; do it now."""
+        put_off = getattr(self._protocol.transport, "put_off", None)
+        return put_off is not None and put_off(call)
+
     def send_headers(self, metadata: Metadata) -> None:
         """Server role: send the response headers now."""
         self._protocol._wire.send_headers(self.id, metadata)

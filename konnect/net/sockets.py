@@ -203,7 +203,7 @@ class SocketEnd(End):
             return
         self._flush()
         if reason.abortive or not (self._read_ended and getattr(transport, "hung_up", False)):
-            # Else nobody is there, and the hub closes it when the turn ends.
+            # Else nobody is there, and the hub closes it, when the turn ends or very soon.
             self._common.lingering.set(self)
         if reason.abortive:
             self._abort_when_sent = AbortWhenSent(transport, self._common.clock, self.abort)

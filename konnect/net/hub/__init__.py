@@ -8,10 +8,15 @@ with one tunnel and 18,600 with sixteen, and an echo starved beside a bulk downl
 779, 5998, 36,000, and 1574 a second beside the download.
 
     loop          the epoll, its turns and the flush at each turn's end
+    turn_sizes    how much it does in one turn
+    leisure       what it puts off until nothing else is ready
+    busy_poll     what it does before it sleeps
+    reads         how much one read takes
     channel       what it serves
     output        what is written: gathered, sent, queued; producers
     kind          what that asks of plain and TLS transports
     plain_output  how plain sockets send it
+    unhurried     what they leave for later
     transport     plain stream sockets
     tls           TLS with pyOpenSSL directly on the socket
     ports         listening

@@ -2,8 +2,9 @@
 
 A turn polls, lets each ready channel do its work, and then lets every channel that asked for it
 flush: so the small writes of a turn leave together (7 echoes in one TLS record with 16 tunnels,
-measured on loopback), and nothing is closed while another channel still works with it. After a
-bounded number of turns the stock reactor goes on, so that timers, signals, name lookups and the
+measured on loopback), and nothing is closed while another channel still works with it. When nothing
+is ready it does what was put off (`konnect.net.hub.leisure`). After a bounded number of turns the
+stock reactor goes on, so that timers, signals, name lookups and the
 admin pages get their share.
 
 It uses nothing of the reactor but addReader, removeReader and callLater, starts when the first
@@ -25,54 +26,32 @@ from zope.interface import implementer
 from konnect.log import make_logger
 from konnect.net.hub.busy_poll import BusyPoll
 from konnect.net.hub.channel import Channel, Unserved
+from konnect.net.hub.leisure import CROWD, Leisure
 from konnect.net.hub.reads import Reads
+from konnect.net.hub.turn_sizes import (
+    BRIEF,
+    ENOUGH,
+    EVENTS,
+    HANDSHAKES,
+    LOOKS,
+    SHARE,
+    SOME,
+    TURNS,
+)
 
 log = make_logger(__name__)
 
 IN, OUT, HUNG_UP = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP
 BROKEN = select.EPOLLERR | HUNG_UP
 
-TURNS = 64
-"""Polls before the stock reactor goes on."""
-
-EVENTS = 32
-"""Channels served in one turn. What they write to the other half of konnect leaves at its end: the
-fewer they are, the sooner that one has work. 64 echoes over a unix socket came to 1.07 and 1.26
-times the rate that 256 gave, over gRPC to 1.16 with 0.61 of the p99, 64 new connections to 1.04 and
-1.05 (measured; medians of seven and ten). With 16 and fewer there are too many turns."""
-
-SOME = 4
-"""Channels of a turn from which on it looks whether others have become ready meanwhile, and serves
-them too before it flushes: what leaves is larger, and the other half of konnect is woken less
-often. A turn of 64 echoes over gRPC had 5 of them on the average. They came to 1.18 to 1.26 of the
-rate at 0.75 to 0.78 of the CPU for each, over TLS to 1.22, there with 0.70 of the p99; 16 new
-connections over a unix socket to 1.06, over gRPC to 0.95 to 0.98 (measured; medians of four to
-nine). With 2 the other half waited longer for the first of few."""
-
-ENOUGH = 16
-"""Channels of a turn that looks no more."""
-
-LOOKS = 2
-"""Looks of one turn for more."""
-
-BRIEF = 200e-6
-"""Seconds of a turn after which it looks no more: the work of new connections takes longer than
-that of echoes, and TLS handshakes much longer. With 50 us 64 echoes came to 0.87 to 0.95 of the
-rate, 16 new connections over gRPC to 0.97 to 1.07 (measured; medians of six to nine)."""
-
-SHARE = 0.02
-"""Seconds after which no further turn begins: a turn of TLS handshakes is a long one."""
-
-HANDSHAKES = 16
-"""Steps of TLS handshakes in one turn; one with an RSA key costs 1.1 ms (measured)."""
-
 
 @implementer(IReadDescriptor)
-class Hub(Reads):
+class Hub(Reads, Leisure):
     """See the module; one for each reactor, from `hub_of`."""
 
     def __init__(self, reactor: Any) -> None:
-        super().__init__()
+        Reads.__init__(self)
+        Leisure.__init__(self)
         self._reactor = weakref.ref(reactor)
         self._epoll: select.epoll | None = None
         self._channels: dict[int, Channel] = {}
@@ -81,7 +60,6 @@ class Hub(Reads):
         self._fresh: set[int] = set()
         self.flushing: list[Channel] = []
         """Who is to flush when the turn ends; see `flush_later`."""
-        self.in_turn = False
         self._flush_call: Any = None
         self.busy_poll = BusyPoll()
         self.handshakes = HANDSHAKES
@@ -197,7 +175,11 @@ class Hub(Reads):
                 now = time.monotonic()
                 if now > end or self._epoll is None:
                     break
-                ready = self._poll(EVENTS) or busy_poll.poll(self._epoll, EVENTS)
+                ready = self._poll(EVENTS)
+                if not ready and self.waiting:
+                    ready = self._at_leisure()
+                if not ready:
+                    ready = busy_poll.poll(self._epoll, EVENTS)
         finally:
             self._leave()
 
@@ -209,7 +191,20 @@ class Hub(Reads):
         finally:
             self._leave()
 
+    def _at_leisure(self) -> list[tuple[int, int]]:
+        """What has become ready while what was put off was done, or when all of it is."""
+        while True:
+            self.do_some()
+            if not self.waiting:
+                self._flush()
+            ready = self._poll(EVENTS)
+            if ready or not self.waiting:
+                return ready  # what was written leaves with that turn
+
     def _leave(self) -> None:
+        while self.waiting:
+            self.do_some()
+            self._flush()
         self.in_turn = False
         if not self._channels:
             self._stop()
@@ -220,8 +215,12 @@ class Hub(Reads):
 
     def _turn(self, ready: list[tuple[int, int]], late: float) -> None:
         self.handshakes = HANDSHAKES
-        self._serve(ready)
         served, looks = len(ready), LOOKS
+        if served >= SOME:
+            self.crowd = CROWD
+        elif self.crowd:
+            self.crowd -= 1
+        self._serve(ready)
         while looks and SOME <= served < ENOUGH and time.monotonic() <= late:
             ready = self._poll(EVENTS - served)
             self._serve(ready)

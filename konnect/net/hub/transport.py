@@ -32,7 +32,7 @@ from zope.interface import implementer
 from konnect.net.closing import unread, unsent
 from konnect.net.hub.facts import Socket
 from konnect.net.hub.loop import BROKEN, HUNG_UP, IN, OUT, Hub
-from konnect.net.hub.plain_output import PlainOutput
+from konnect.net.hub.unhurried import Unhurried
 
 DONE = Failure(main.CONNECTION_DONE)
 LOST = Failure(main.CONNECTION_LOST)
@@ -48,7 +48,7 @@ _RESET = struct.pack("ii", 1, 0)
     ISystemHandle,
     ILoggingContext,
 )
-class StreamTransport(PlainOutput):
+class StreamTransport(Unhurried):
     """
     The transport of one connected, non-blocking socket.
 
@@ -71,7 +71,7 @@ class StreamTransport(PlainOutput):
         on_lost: Callable[[Failure], None] | None = None,
     ) -> None:
         # Base classes by their names, since `super()` takes longer: see `ConnectEnd`.
-        PlainOutput.__init__(self, hub, sock, protocol, peer, prompt)
+        Unhurried.__init__(self, hub, sock, protocol, peer, prompt)
         self._on_lost = on_lost
         self._reading = True
         self._read_closed = False
@@ -140,7 +140,7 @@ class StreamTransport(PlainOutput):
         if count:
             # By `bytes(...)` that takes a half more, of 0.06 us (measured).
             self.protocol.dataReceived(scratch[:count].tobytes())
-        else:
+        elif not (events & HUNG_UP and self._puts_off_end()):
             self._read_ended(events)
 
     def _read_rest(self) -> None:
@@ -180,6 +180,8 @@ class StreamTransport(PlainOutput):
             self.disconnecting = True
             self._over(DONE)
         else:
+            if self.hung_up:
+                self._close_at_leisure()
             super().loseConnection()
 
     def close_settled(self) -> bool:
@@ -188,13 +190,15 @@ class StreamTransport(PlainOutput):
         nothing has come that is not read. Else do nothing, and say so.
 
         The peer meets the end of the stream, and a reset if it still sends. `connectionLost`
-        follows when the turn ends. Not with TLS, where the end has to be announced.
+        follows when the turn ends, or later, see `Hub.put_off`. Not with TLS, where the end has to
+        be announced.
         """
         if not self.connected or self._end is not None:
             return False
         if self._queued or unsent(self) or unread(self):
             return False
         self._read_closed = self._write_closed = True
+        self._close_at_leisure()
         self._over(DONE)
         return True
 

@@ -14,7 +14,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.net.hub import loop
-from konnect.net.hub.loop import IN, OUT, TURNS, Hub, hub_of
+from konnect.net.hub.loop import IN, OUT, Hub, hub_of
+from konnect.net.hub.turn_sizes import TURNS
 
 
 class FakeReactor(Clock):

@@ -36,8 +36,11 @@ class CloseRequests:
     def add(self, request: Request) -> None:
         """One has come. Those of one tunnel, of which a proxy sends one, stay in their order."""
         waiting = self._waiting
+        if not waiting and not self._put_off(self._some):
+            self._end(request)
+            return
         waiting.append(request)
-        if len(waiting) > MOST or (len(waiting) == 1 and not self._put_off(self._some)):
+        if len(waiting) > MOST:
             self.all()
 
     def all(self) -> None:

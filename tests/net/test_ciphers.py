@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.net.tls import ServerTls, server_context
+from konnect.net.tls import ServerTls, client_context, server_context
 from tests.certificates import pki
 from tests.net.tls_pair import AnyClient, TlsPair
 
@@ -43,6 +43,23 @@ class CipherTests(SynchronousTestCase):
         asked = ["TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA"]
         pair = TlsPair(listener(asked), speaking(SSL.TLS1_2_VERSION))
         self.assertEqual(pair.client.handle.get_cipher_name(), "ECDHE-ECDSA-AES128-SHA")
+
+    def test_order(self) -> None:
+        """AES of 128 bits is what both of ours agree on, and what a listener takes of a peer that
+        would rather have 256."""
+        p = pki()
+        ours = client_context("127.0.0.1", p.frontend_ca)
+        pair = TlsPair(listener(), ours)
+        for end in (pair.server, pair.client):
+            self.assertEqual(end.handle.get_cipher_name(), "TLS_AES_128_GCM_SHA256")
+        theirs = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None).get_cipher_list()
+        self.assertIn("AES_256", theirs[0])
+        for version, chosen in (
+            (SSL.TLS1_3_VERSION, "TLS_AES_128_GCM_SHA256"),
+            (SSL.TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256"),
+        ):
+            pair = TlsPair(listener(), speaking(version))
+            self.assertEqual(pair.server.handle.get_cipher_name(), chosen)
 
     def test_suites_of_tls13_alone(self) -> None:
         """With those alone nothing before TLS 1.3 can be agreed on, as in Go."""

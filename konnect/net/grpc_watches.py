@@ -11,7 +11,7 @@ from konnect.net.floods import FloodWatch
 from konnect.net.grpc_stream import GrpcStream
 from konnect.net.grpc_streams import StreamTable
 from konnect.net.link_window import WholeWindow, WindowGauge, follow
-from konnect.net.tls import expect_short_records
+from konnect.net.tls import expect_many_tunnels, expect_short_records
 from konnect.net.unread import UnreadEnds
 from konnect.wire.events import Ponged
 from konnect.wire.status import Status
@@ -68,6 +68,8 @@ class WatchedStreams(StreamTable):
     def _follow_path(self, stream: GrpcStream, own: bool) -> None:
         if not own:
             expect_short_records(self.transport)
+        elif self._wire.role.client:
+            expect_many_tunnels(self.transport)
         window = self._wire.window_of(stream.id)
         self._path = follow(self._terms.clock.seconds, self.ask, window, own=own)
         self.ask()

@@ -152,3 +152,11 @@ def expect_short_records(transport: Any) -> None:
     expect = getattr(transport, "expect_short_records", None)
     if expect is not None:
         expect()
+
+
+def expect_many_tunnels(transport: Any) -> None:
+    """This is an agent's link with the other half of konnect, from which larger reads pay
+    (`konnect.net.hub.reads`); nothing for other transports."""
+    expect = getattr(transport, "expect_many_tunnels", None)
+    if expect is not None:
+        expect()

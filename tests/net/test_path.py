@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from konnect.net.grpc_stream import GrpcStream
 from konnect.net.hub.reads import SCRATCH
 from konnect.net.path import BRISK_RATE, LEAST, LEAST_BRISK, MOST, PathGauge
 from konnect.tunnel.link_sizes import path_holds
@@ -142,3 +143,27 @@ class InFlightTests(GrpcTestCase):
         self.wire.run()
         stream.measure_trip()
         self.assertEqual(self.wire.client.log, [])
+
+
+class ExpectedTests(GrpcTestCase):
+    """What a link's transport is told of the peer."""
+
+    def told(self, end: GrpcStream, *, own: bool) -> list[str]:
+        """By following the path of a stream."""
+        calls: list[str] = []
+        for name in ("expect_many_tunnels", "expect_short_records"):
+            setattr(end.transport, name, lambda name=name: calls.append(name))
+        end.follow_path(own=own)
+        return calls
+
+    def test_of_our_own(self) -> None:
+        """An agent reads more of its link at a time; a proxy does not."""
+        agents, _, proxys, _ = self.open()
+        self.assertEqual(self.told(agents, own=True), ["expect_many_tunnels"])
+        self.assertEqual(self.told(proxys, own=True), [])
+
+    def test_of_others(self) -> None:
+        """Their records are short, whichever half they are."""
+        agents, _, proxys, _ = self.open()
+        self.assertEqual(self.told(agents, own=False), ["expect_short_records"])
+        self.assertEqual(self.told(proxys, own=False), ["expect_short_records"])

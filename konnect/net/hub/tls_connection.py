@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from OpenSSL import SSL
 
-from konnect.net.hub.reads import RECORD, RECORDS
+from konnect.net.hub.reads import LINK_RECORDS, RECORD
 
-_pad = memoryview(bytearray(RECORDS * RECORD))
+_pad = memoryview(bytearray(LINK_RECORDS * RECORD))
 """What all connections read into, one after the other: each copies its bytes before it returns."""
 
 
@@ -27,14 +27,14 @@ class PlainConnection(SSL.Connection):
         """
         Read records until there is no whole one.
 
-        :param most: read no more than so many of them, up to `RECORDS`.
+        :param most: read no more than so many of them, up to `LINK_RECORDS`.
         :param short: read no further than one of less than so many bytes.
 
         Returns their bytes, and what OpenSSL said in the place of more: as `recv` raises it.
         """
         size = 0
         try:
-            for _ in range(min(most, RECORDS)):
+            for _ in range(min(most, LINK_RECORDS)):
                 got = self.recv_into(_pad[size : size + RECORD])
                 size += got
                 if got < short:
@@ -54,7 +54,7 @@ class DirectConnection(PlainConnection):
     def read_records(self, most: int, short: int) -> tuple[bytes, SSL.Error | None]:
         """See `PlainConnection`."""
         ssl = self._ssl
-        size, left = 0, min(most, RECORDS)
+        size, left = 0, min(most, LINK_RECORDS)
         got = _read(ssl, _place, RECORD)  # OpenSSL is told a place, and not where the pad ends
         while got > 0:
             size += got

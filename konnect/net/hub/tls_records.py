@@ -40,7 +40,7 @@ refuses of them counts as unsent as a whole, and is given again."""
 class TlsRecords(StreamTransport):
     """Reading and writing on `ssl`, a connection of OpenSSL's over `sock`."""
 
-    __slots__ = ("_sending", "_short", "_ssl", "_unfinished")
+    __slots__ = ("_is_link", "_sending", "_short", "_ssl", "_unfinished")
 
     errors = (OSError, SSL.Error)
 
@@ -56,6 +56,7 @@ class TlsRecords(StreamTransport):
         super().__init__(hub, sock, protocol, peer, **more)
         self._ssl: PlainConnection | None = ssl
         self._short = SHORT
+        self._is_link = False
         self._sending: Chunk | None = None  # what OpenSSL was given and must be given again
         self._unfinished: Exception | None = None  # an end that came while reading was paused
 
@@ -71,8 +72,15 @@ class TlsRecords(StreamTransport):
         """
         self._short = 0
 
+    def expect_many_tunnels(self) -> None:
+        """This is an agent's link with the other half of konnect: a read may take more of it
+        (`konnect.net.hub.reads.LINK_RECORDS`)."""
+        self._is_link = True
+
     def _read(self, events: int) -> None:
-        data, stopped = self._ssl.read_records(self._hub.records, self._short)  # type: ignore[union-attr]
+        hub = self._hub
+        most = hub.link_records if self._is_link else hub.records
+        data, stopped = self._ssl.read_records(most, self._short)  # type: ignore[union-attr]
         if data:
             self.protocol.dataReceived(data)
         if stopped is None or isinstance(stopped, SSL.WantReadError):
@@ -86,9 +94,7 @@ class TlsRecords(StreamTransport):
                 self._peer_ended(stopped)
 
     def _read_rest(self) -> None:
-        data, _ = self._ssl.read_records(self._hub.records, self._short)  # type: ignore[union-attr]
-        if data:
-            self.protocol.dataReceived(data)
+        """Nothing: once a write has failed, OpenSSL reads no more."""
 
     def _read_ended(self, events: int) -> None:
         # A hang-up without anything left to read: OpenSSL knows whether close_notify came before.
@@ -134,7 +140,7 @@ class TlsRecords(StreamTransport):
             self._queued = size
             self.startWriting()
         except self.errors as error:
-            self._over(self._why(error), last_read=True)
+            self._over(self._why(error))
 
     def _send(self) -> bool:
         ssl = self._ssl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from konnect.net.hub.reads import HEADS, RECORD, RECORDS, SCRATCH, Reads
+from konnect.net.hub.reads import HEADS, LINK_RECORDS, RECORD, RECORDS, SCRATCH, Reads
 
 
 class ReadsTests(SynchronousTestCase):
@@ -24,6 +24,7 @@ class ReadsTests(SynchronousTestCase):
         """The smaller limit holds, for TLS in whole records, and one at least."""
         self.reads.limit_reads(5 * RECORD, "one")
         self.assertEqual((len(self.reads.scratch), self.reads.records), (5 * RECORD, 5))
+        self.assertEqual(self.reads.link_records, 5)
         self.reads.limit_reads(100, "other")
         self.assertEqual((len(self.reads.scratch), self.reads.records), (100, 1))
         self.reads.limit_reads(4 * RECORD - HEADS, "one")
@@ -31,3 +32,4 @@ class ReadsTests(SynchronousTestCase):
         self.assertEqual(self.reads.records, 4)
         self.reads.limit_reads(1 << 31, "one")
         self.assertEqual((len(self.reads.scratch), self.reads.records), (SCRATCH, RECORDS))
+        self.assertEqual(self.reads.link_records, LINK_RECORDS)

@@ -8,7 +8,7 @@ from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
 from konnect.net.hub import tls_connection
-from konnect.net.hub.reads import RECORD, RECORDS
+from konnect.net.hub.reads import LINK_RECORDS, RECORD, RECORDS
 from konnect.net.hub.tls_connection import DirectConnection, PlainConnection
 from konnect.net.tls import client_context, server_context
 from tests.certificates import pki
@@ -60,10 +60,10 @@ class DirectTests(SynchronousTestCase):
 
     def test_no_more_than_there_is_room_for(self) -> None:
         """Whatever is asked for."""
-        for _ in range(RECORDS + 2):
+        for _ in range(LINK_RECORDS + 2):
             self.theirs.write_records(b"x")
-        data, _ = self.ours.read_records(RECORDS + 2, 0)
-        self.assertEqual(len(data), RECORDS)
+        data, _ = self.ours.read_records(LINK_RECORDS + 2, 0)
+        self.assertEqual(len(data), LINK_RECORDS)
 
     def test_what_is_read_is_kept(self) -> None:
         """The next read takes nothing away of what the last one gave."""

@@ -1,29 +1,41 @@
-"""How many TLS records one read of the hub's takes, and how many one call writes."""
+"""How many TLS records one read of the hub's takes, and how many one call writes; and what reading
+meets in the place of a record."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from random import Random
+from typing import Any
 
-from konnect.net.hub.reads import RECORD, RECORDS
+from OpenSSL import SSL
+
+from konnect.net.hub.loop import OUT, hub_of
+from konnect.net.hub.reads import LINK_RECORDS, RECORD, RECORDS
 from konnect.net.hub.tls_records import RUN
-from konnect.net.tls import expect_short_records
-from tests.functional.waiting import until
-from tests.net.hub.peers import Recorder
+from konnect.net.tls import expect_many_tunnels, expect_short_records
+from konnect.tunnel.pressure import WHOLE
+from tests.functional.waiting import turns, until
+from tests.net.hub.peers import HalfTlsRecorder, Recorder
 from tests.net.hub.test_tls_streams import TlsCase
 
 SAID = [bytes((65 + number,)) * 10 for number in range(RECORDS + 4)]
 """Messages, each in a record of its own."""
 
 
+def joined(sizes: int) -> list[bytes]:
+    """What reads of so many records take of them."""
+    return [b"".join(SAID[at : at + sizes]) for at in range(0, len(SAID), sizes)]
+
+
 class ShortRecordsTests(TlsCase):
     """A peer that says much while nobody reads."""
 
-    async def reads(self, *, expected: bool) -> list[bytes]:
+    async def reads(self, *expected: Callable[[Any], None]) -> list[bytes]:
         """What each read gives then."""
         protocol, remote = await self.secured()
-        if expected:
-            expect_short_records(protocol.wire)
+        for expect in expected:
+            expect(protocol.wire)
         remote.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         got: list[bytes] = []
         protocol.dataReceived = got.append
@@ -36,14 +48,20 @@ class ShortRecordsTests(TlsCase):
 
     async def test_as_a_rule(self) -> None:
         """A short record ends a read: what comes behind it takes another turn."""
-        self.assertEqual(await self.reads(expected=False), SAID)
+        self.assertEqual(await self.reads(), SAID)
 
     async def test_expected(self) -> None:
         """Where short ones are expected, a read takes as many as ever."""
-        most = SAID[:RECORDS]
-        self.assertEqual(
-            await self.reads(expected=True), [b"".join(most), b"".join(SAID[RECORDS:])]
-        )
+        self.assertEqual(await self.reads(expect_short_records), joined(RECORDS))
+
+    async def test_of_an_agents_link(self) -> None:
+        """More of them, but while small messages pass and reads are small as others' are."""
+        both = (expect_short_records, expect_many_tunnels)
+        self.assertEqual(await self.reads(*both), joined(LINK_RECORDS))
+        hub = hub_of(self.reactor)
+        self.addCleanup(hub.limit_reads, WHOLE, self)
+        hub.limit_reads(4 * RECORD, self)
+        self.assertEqual(await self.reads(*both), joined(4))
 
 
 class LargeWritesTests(TlsCase):
@@ -86,3 +104,50 @@ class LargeWritesTests(TlsCase):
         """What the kernel says of the socket."""
         sock = protocol.wire.getHandle()
         return int(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK))
+
+
+class InThePlaceOfARecordTests(TlsCase):
+    """What a read meets that is none."""
+
+    async def test_an_end_while_paused(self) -> None:
+        """One that came in the same read as bytes which made the protocol pause is told when it
+        reads on."""
+        protocol, remote = await self.secured(HalfTlsRecorder)
+        expect_short_records(protocol.wire)
+        remote.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        protocol.wire.pauseProducing()
+        await remote.say(b"last")
+        remote._attempt(remote.sock.unwrap)
+
+        def take(data: bytes) -> None:
+            protocol.received += data
+            protocol.wire.pauseProducing()
+
+        protocol.dataReceived = take
+        protocol.wire.resumeProducing()
+        await until(lambda: protocol.received == b"last", "the last bytes")
+        await turns()
+        self.assertNotIn("readConnectionLost", protocol.calls)
+        protocol.wire.resumeProducing()
+        await until(lambda: "readConnectionLost" in protocol.calls, "the end of reading")
+
+    async def test_a_read_that_has_to_write(self) -> None:
+        """OpenSSL may have to answer first: then it is asked again when there is room for that."""
+        protocol, remote = await self.secured()
+        hub, handle = protocol.wire._hub, protocol.wire.getHandle()
+        read, want = handle.read_records, hub.want
+        masks: list[int] = []
+
+        def has_to_write(most: int, short: int) -> tuple[bytes, SSL.Error]:
+            handle.read_records = read
+            return b"", SSL.WantWriteError()
+
+        def noted(channel: Any, mask: int) -> Any:
+            masks.append(mask)
+            return want(channel, mask)
+
+        handle.read_records = has_to_write
+        self.patch(hub, "want", noted)
+        await remote.say(b"question")
+        await until(lambda: protocol.received == b"question", "what was said")
+        self.assertTrue(any(mask & OUT for mask in masks))

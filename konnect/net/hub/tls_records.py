@@ -134,6 +134,7 @@ class TlsRecords(StreamTransport):
             self._mind_producer()
             return
         try:
+            # OpenSSL takes a record as a whole or not at all.
             self._ssl.write_records(data)  # type: ignore[union-attr]
         except (SSL.WantWriteError, SSL.WantReadError):
             self._sending = bytes(data)
